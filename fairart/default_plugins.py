@@ -1,0 +1,83 @@
+"""The built-in plugin: everything that ships with fairart, registered through the hooks that strangers use.
+
+Targets are text, so that listing names imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from fairart.hookspecs import Register, hookimpl
+
+__all__: list[str] = []
+
+
+@hookimpl
+def fairart_register_target_samplers(register: Register) -> None:
+    register("uniform", "fairart.policies.targets:UniformSampler")
+    register("cfps", "fairart.policies.targets:CFPSSampler")
+    register("cfps-softmax", "fairart.policies.targets:SoftmaxCFPSSampler")
+    register("confusion", "fairart.policies.targets:ConfusionSampler")
+    register("runner-up", "fairart.policies.targets:RunnerUpSampler")
+
+
+@hookimpl
+def fairart_register_epsilon_schedulers(register: Register) -> None:
+    register("constant", "fairart.policies.epsilons:ConstantEpsilon")
+    register("ccm", "fairart.policies.epsilons:ClassCalibratedMargin")
+
+
+@hookimpl
+def fairart_register_class_weightings(register: Register) -> None:
+    register("uniform", "fairart.policies.weights:UniformWeighting")
+
+
+@hookimpl
+def fairart_register_averagings(register: Register) -> None:
+    register("ema", "fairart.policies.averaging:ExponentialMovingAverage")
+    register("fawa", "fairart.policies.averaging:FairnessAwareWeightAveraging")
+
+
+@hookimpl
+def fairart_register_objectives(register: Register) -> None:
+    register("standard", "fairart.objectives.standard:StandardObjective")
+    register("at", "fairart.objectives.at:ATObjective")
+    register("trades", "fairart.objectives.trades:TRADESObjective")
+    register("fat", "fairart.objectives.fat:FATObjective")
+
+
+@hookimpl
+def fairart_register_fairness_metrics(register: Register) -> None:
+    register("worst-class", "fairart.evaluation.metrics:worst_class")
+    register("worst-decile", "fairart.evaluation.metrics:worst_decile")
+    register("cfps-max", "fairart.evaluation.metrics:cfps_max")
+    register("disparity", "fairart.evaluation.metrics:disparity")
+    register("std", "fairart.evaluation.metrics:std")
+    register("nsd", "fairart.evaluation.metrics:nsd")
+    register("gini", "fairart.evaluation.metrics:gini")
+    register("rho", "fairart.evaluation.metrics:rho")
+
+
+@hookimpl
+def fairart_register_datasets(register: Register) -> None:
+    register("digits", "fairart.datasets.digits:load_digits")
+    register("fashion-mnist", "fairart.datasets.vision:load_fashion_mnist")
+    register("cifar10", "fairart.datasets.vision:load_cifar10")
+    register("cifar100", "fairart.datasets.vision:load_cifar100")
+    register("npz", "fairart.datasets.files:load_npz")
+    register("folder", "fairart.datasets.files:load_folder")
+
+
+@hookimpl
+def fairart_register_models(register: Register) -> None:
+    register("small-cnn", "fairart.models.small_cnn:small_cnn")
+    register("preact-resnet-18", "fairart.models.preact_resnet:preact_resnet_18")
+    register("wide-resnet-34-10", "fairart.models.wide_resnet:wide_resnet_34_10")
+    register("xcit-s12", "fairart.models.xcit:xcit_s12")
+
+
+@hookimpl
+def fairart_register_trainers(register: Register) -> None:
+    register("standard", "fairart.trainers:StandardTrainer")
+    register("at", "fairart.trainers:ATTrainer")
+    register("trades", "fairart.trainers:TRADESTrainer")
+    register("fat", "fairart.trainers:FATTrainer")
+    register("fair-tat", "fairart.trainers:FairTATTrainer")
