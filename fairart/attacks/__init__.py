@@ -1,0 +1,9 @@
+"""Inner attacks: pure torch functions in the L-inf ball, with a budget per sample and no gradient on the parameters."""
+
+from __future__ import annotations
+
+from fairart.attacks.common import frozen, project
+from fairart.attacks.early_stopped import early_stopped_pgd
+from fairart.attacks.pgd import fgsm, pgd
+
+__all__ = ["early_stopped_pgd", "fgsm", "frozen", "pgd", "project"]
