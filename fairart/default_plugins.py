@@ -57,6 +57,12 @@ def fairart_register_fairness_metrics(register: Register) -> None:
 
 
 @hookimpl
+def fairart_register_attacks(register: Register) -> None:
+    register("fgsm", "fairart.evaluation.attacks:fgsm_attack")
+    register("pgd", "fairart.evaluation.attacks:pgd_attack")
+
+
+@hookimpl
 def fairart_register_datasets(register: Register) -> None:
     register("digits", "fairart.datasets.digits:load_digits")
     register("fashion-mnist", "fairart.datasets.vision:load_fashion_mnist")

@@ -1,0 +1,21 @@
+"""The training engine: one loop that every method runs on."""
+
+from __future__ import annotations
+
+from fairart.engine.augmentation import crop_and_flip
+from fairart.engine.history import EpochRecord
+from fairart.engine.loop import Engine, TrainingDivergedError
+from fairart.engine.method import Budget, Method
+from fairart.engine.network import Network
+from fairart.engine.validation import ValidationAttack
+
+__all__ = [
+    "Budget",
+    "Engine",
+    "EpochRecord",
+    "Method",
+    "Network",
+    "TrainingDivergedError",
+    "ValidationAttack",
+    "crop_and_flip",
+]

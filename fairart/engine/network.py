@@ -58,8 +58,9 @@ def clip_values_of(classifier: PyTorchClassifier, device: torch.device, dtype: t
 class Network(nn.Module):
     """Logits of an ART ``PyTorchClassifier`` for tensors in its own input space.
 
-    ART's preprocessing (mean and standard deviation, torch preprocessors) runs inside :meth:`forward`, so that input gradients
-    pass through it. A preprocessor that has its own ``estimate_forward`` lends its gradient (BPDA, Athalye et al. 2018).
+    ART's preprocessing (mean and standard deviation, torch preprocessors) runs inside :meth:`forward`, so that input
+    gradients pass through it. A preprocessor that has its own ``estimate_forward`` lends its gradient (BPDA, Athalye et al.
+    2018).
 
     Args:
         classifier: the ART classifier; its model is used as it is, nothing of it is changed.
@@ -82,9 +83,8 @@ class Network(nn.Module):
         self.device = torch.device(classifier.device)
         self.dtype = parameter.dtype if parameter is not None and parameter.is_floating_point() else torch.float32
         self.clip_values = clip_values_of(classifier, self.device, self.dtype)
-        shape = tuple(classifier.input_shape)
-        self._operations = [self._operation(op, shape) for op in _active(classifier, fit=fit) if not _is_identity(op)]
-        self._probe(shape)
+        self._operations: list[Operation] = []
+        self._build([op for op in _active(classifier, fit=fit) if not _is_identity(op)], tuple(classifier.input_shape))
 
     def _operation(self, op: PreprocessorPyTorch, input_shape: tuple[int, ...]) -> Operation:
         if type(op) is StandardisationMeanStdPyTorch:
@@ -99,29 +99,30 @@ class Network(nn.Module):
             return lambda x: op.forward(x, None)[0]
 
         def straight_through(x: Tensor) -> Tensor:
-            estimate = op.estimate_forward(x)
+            estimate: Tensor = op.estimate_forward(x)
             with torch.no_grad():
-                exact = op.forward(x, None)[0]
+                exact: Tensor = op.forward(x, None)[0]
             return estimate + (exact - estimate).detach()
 
         return straight_through
 
-    def _probe(self, input_shape: tuple[int, ...]) -> None:
-        if not self._operations:
+    def _build(self, ops: list[PreprocessorPyTorch], input_shape: tuple[int, ...]) -> None:
+        if not ops:
             return
         low, high = self.clip_values or (0.0, 1.0)
         generator = torch.Generator().manual_seed(0)
         noise = torch.rand((2, *input_shape), generator=generator).to(self.device, self.dtype)
-        x = (low + (high - low) * noise).requires_grad_(True)
-        for operation in self._operations:
-            with torch.enable_grad():
+        x = low + (high - low) * noise
+        # A preprocessor may draw random numbers; the process's own stay as they were.
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []), torch.enable_grad():
+            for op in ops:
+                # Each is probed with what the one before it gives: it may have changed the shape.
+                x = x.detach().requires_grad_(True)
+                operation = self._operation(op, tuple(x.shape[1:]))
                 out = operation(x)
-            gradient = torch.autograd.grad(out.sum(), x, allow_unused=True)[0] if out.requires_grad else None
-            if gradient is None or not bool(gradient.abs().sum() > 0):
-                raise ValueError(
-                    "the classifier's preprocessing cannot be differentiated: no gradient reaches the input through it. "
-                    "Expected torch operations, or a PreprocessorPyTorch with a differentiable estimate_forward"
-                )
+                _check_passes_gradient(op, out, x)
+                self._operations.append(operation)
+                x = out
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, K) of inputs (n, ...) in clip values."""
@@ -140,6 +141,18 @@ def _active(classifier: PyTorchClassifier, *, fit: bool) -> list[PreprocessorPyT
                 "Expected ART preprocessors for PyTorch (subclasses of PreprocessorPyTorch)"
             )
     return operations
+
+
+def _check_passes_gradient(op: PreprocessorPyTorch, out: Tensor, x: Tensor) -> None:
+    # Unequal weights: the plain sum of a per-image standardisation is constant, though its gradient is sound.
+    weights = torch.linspace(-1, 2, out.numel(), dtype=out.dtype, device=out.device).view_as(out).square()
+    gradient = torch.autograd.grad((weights * out).sum(), x, allow_unused=True)[0] if out.requires_grad else None
+    if gradient is None or not bool(gradient.abs().sum() > 0):
+        raise ValueError(
+            "the classifier's preprocessing cannot be differentiated: no gradient reaches the input through "
+            f"{type(op).__name__}. Expected torch operations, or a PreprocessorPyTorch with a differentiable "
+            "estimate_forward"
+        )
 
 
 def _is_identity(op: PreprocessorPyTorch) -> bool:

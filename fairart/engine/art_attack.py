@@ -1,0 +1,97 @@
+"""Any ART EvasionAttack as the inner attack: slower, through numpy, but it just works."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from art.attacks import EvasionAttack
+from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
+from art.attacks.evasion.projected_gradient_descent.projected_gradient_descent_numpy import (
+    ProjectedGradientDescentCommon,
+)
+from torch import Tensor
+
+from fairart.engine.network import restored_modes
+from fairart.objectives.base import Batch
+
+__all__ = ["ArtInnerAttack"]
+
+EPS_PER_SAMPLE = (ProjectedGradientDescent, ProjectedGradientDescentCommon, FastGradientMethod)
+"""ART attacks that take an array of eps, one a sample."""
+
+Array = npt.NDArray[Any]
+
+
+class ArtInnerAttack:
+    """Makes training examples with an ART attack on the classifier being trained.
+
+    Budgets per class reach the attack where it has an ``eps``: as an array where it takes one, else class by class. Steps stay
+    the attack's own.
+
+    Args:
+        attack: an ART attack whose estimator is the classifier being trained.
+        module: the classifier's model; its modes are put back after the attack, which ART leaves in eval mode.
+
+    Raises:
+        TypeError: no ``EvasionAttack``.
+        ValueError: targets are wanted and the attack cannot aim.
+    """
+
+    def __init__(self, attack: EvasionAttack, module: torch.nn.Module, *, targets: bool) -> None:
+        if not isinstance(attack, EvasionAttack):
+            raise TypeError(f"attack must be an art.attacks.EvasionAttack, got {type(attack).__qualname__}")
+        if targets and not hasattr(attack, "targeted"):
+            raise ValueError(
+                f"{type(attack).__name__} cannot aim at a class: expected an attack with a 'targeted' parameter, "
+                "or target_sampler=None"
+            )
+        self.attack, self._module = attack, module
+
+    def examples(self, batch: Batch) -> Tensor:
+        """Adversarial inputs for a batch, (n, ...), in the type and on the device of the clean ones."""
+        x = batch.x.detach().cpu().numpy().astype(np.float32)
+        y = batch.aims.detach().cpu().numpy()
+        eps = batch.eps.detach().cpu().numpy().astype(np.float32)
+        targeted = batch.targeted
+        aimed = targeted.cpu().numpy() if isinstance(targeted, Tensor) else np.zeros(len(x), dtype=bool)
+        x_adv = x.copy()
+        with restored_modes(self._module), self._restored():
+            for goal in np.unique(aimed):
+                if hasattr(self.attack, "targeted"):
+                    self.attack.set_params(targeted=bool(goal))
+                rows = np.flatnonzero(aimed == goal)
+                x_adv[rows] = self._generate(x[rows], y[rows], eps[rows])
+        return torch.as_tensor(x_adv).to(batch.x)
+
+    def _generate(self, x: Array, y: Array, eps: Array) -> Array:
+        one_hot = np.eye(self.attack.estimator.nb_classes, dtype=np.float32)[y]
+        if not hasattr(self.attack, "eps"):
+            return np.asarray(self.attack.generate(x=x, y=one_hot))
+        if isinstance(self.attack, EPS_PER_SAMPLE):
+            spread = eps.reshape(-1, *[1] * (x.ndim - 1)) * np.ones_like(x)
+            # ART wants step and radius in the same form.
+            step = np.full_like(spread, np.max(self._own_step))
+            self.attack.set_params(eps=spread, eps_step=np.minimum(step, np.maximum(spread, 1e-12)))
+            return np.asarray(self.attack.generate(x=x, y=one_hot))
+        x_adv = x.copy()
+        for value in np.unique(eps):
+            rows = np.flatnonzero(eps == value)
+            self.attack.set_params(eps=float(value))
+            x_adv[rows] = self.attack.generate(x=x[rows], y=one_hot[rows])
+        return x_adv
+
+    @contextlib.contextmanager
+    def _restored(self) -> Iterator[None]:
+        names = [name for name in ("eps", "eps_step", "targeted") if hasattr(self.attack, name)]
+        before = {name: getattr(self.attack, name) for name in names}
+        self._own_step = before.get("eps_step", 0.0)
+        try:
+            yield
+        finally:
+            if before:
+                self.attack.set_params(**before)

@@ -1,0 +1,85 @@
+"""What one epoch did: statistics and the plan it was trained with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fairart.statistics import ConfusionMatrix, EpochStatistics, ValidationStatistics
+
+__all__ = ["EpochRecord"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One entry of a trainer's history.
+
+    Args:
+        statistics: what the epoch measured.
+        loss: mean training loss.
+        epsilons: (K,) budget of each class in this epoch.
+        target_probabilities: (K, K) probability of aiming at j given true class i; None for untargeted training or targets that
+            are chosen sample by sample.
+        class_weights: (K,) weight of each class in the loss.
+        learning_rate: of the first parameter group.
+        averaged: whether the epoch entered the averaged weights; None without averaging.
+        seconds: wall-clock time, validation included.
+        images_per_second: training images over the time spent training.
+    """
+
+    statistics: EpochStatistics
+    loss: float
+    epsilons: FloatArray
+    target_probabilities: FloatArray | None
+    class_weights: FloatArray
+    learning_rate: float
+    averaged: bool | None
+    seconds: float
+    images_per_second: float
+
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch, from 0."""
+        return self.statistics.epoch
+
+    @property
+    def robust(self) -> ConfusionMatrix:
+        """Predictions on the adversarial training batches."""
+        return self.statistics.robust
+
+    @property
+    def clean(self) -> ConfusionMatrix | None:
+        """Predictions on the clean training batches, where measured."""
+        return self.statistics.clean
+
+    @property
+    def validation(self) -> ValidationStatistics | None:
+        """The validation pass, where there was one."""
+        return self.statistics.validation
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists, for JSON."""
+        targets = self.target_probabilities
+        return {
+            **self.statistics.to_dict(),
+            "loss": self.loss,
+            "robust_accuracy": self.robust.accuracy,
+            "robust_worst_class_accuracy": self.robust.worst_class_accuracy(),
+            "epsilons": self.epsilons.tolist(),
+            "target_probabilities": None if targets is None else targets.tolist(),
+            "class_weights": self.class_weights.tolist(),
+            "learning_rate": self.learning_rate,
+            "averaged": self.averaged,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+        }
+
+    def to_json(self) -> str:
+        """One line of ``history.jsonl``."""
+        return json.dumps(self.to_dict(), allow_nan=False)

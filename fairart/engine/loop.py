@@ -1,0 +1,267 @@
+"""The one training loop: batch -> attack -> loss -> step; epoch -> statistics -> policies -> next plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from fairart.attacks import project
+from fairart.engine.augmentation import Augmentation
+from fairart.engine.history import EpochRecord
+from fairart.engine.meter import EpochMeter
+from fairart.engine.method import Budget, Method
+from fairart.engine.network import Network, restored_modes
+from fairart.engine.randomness import Streams
+from fairart.engine.sources import Source, batch_slices
+from fairart.engine.validation import Validator
+from fairart.objectives.base import Batch, Examples
+from fairart.plugins import origin
+from fairart.statistics import EpochStatistics
+
+__all__ = ["Engine", "TrainingDivergedError"]
+
+CHECK_EVERY = 50
+"""Batches between two looks at the losses: a look reads from the device, and a run gone wrong should not go on for long."""
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss became NaN or infinite."""
+
+
+class Engine:
+    """Trains a network by a method.
+
+    Args:
+        network: the classifier as it is fitted.
+        optimizer: of the network's parameters.
+        method: the parts.
+        budget: eps, step and number of steps.
+        nb_classes: K.
+        augmentation: applied to every batch, or None.
+        scheduler: anything with ``step()``, called once an epoch; one whose ``step`` wants a metric gets the mean loss.
+        streams: random streams of the run.
+        clean_statistics: also measure clean predictions on the training batches, one forward pass more a batch where the
+            objective does not compute them anyway.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: torch.optim.Optimizer,
+        method: Method,
+        budget: Budget,
+        *,
+        nb_classes: int,
+        streams: Streams,
+        augmentation: Augmentation | None = None,
+        scheduler: Any = None,
+        clean_statistics: bool = False,
+    ) -> None:
+        self.network, self.optimizer, self.method, self.budget = network, optimizer, method, budget
+        self.nb_classes, self.streams = nb_classes, streams
+        self.augmentation, self.scheduler = augmentation, scheduler
+        self.needs = method.needs | ({"clean"} if clean_statistics else set())
+        self._eps = self._eps_step = torch.empty(0)
+
+    def run(
+        self,
+        source: Source,
+        *,
+        first_epoch: int,
+        nb_epochs: int,
+        validator: Validator | None,
+        on_epoch_end: Callable[[EpochRecord], None],
+        verbose: bool,
+    ) -> None:
+        """Train from ``first_epoch`` to ``nb_epochs``.
+
+        Args:
+            source: gives the data of each epoch.
+            first_epoch: number of the first epoch; what came before is in the policies.
+            nb_epochs: where to stop.
+            validator: measures validation data after every epoch, or None.
+            on_epoch_end: is given every epoch's record.
+            verbose: show a progress bar where there is a terminal.
+
+        Raises:
+            TrainingDivergedError: the loss became NaN or infinite.
+            PolicyError: a policy broke its rules.
+        """
+        # disable=None shows the bar on terminals only.
+        steps = source.nb_batches() * (nb_epochs - first_epoch)
+        with tqdm(total=steps, disable=None if verbose else True, unit="batch", dynamic_ncols=True) as bar:
+            for epoch in range(first_epoch, nb_epochs):
+                bar.set_description(f"epoch {epoch + 1}/{nb_epochs}")
+                record = self._epoch(source, epoch, nb_epochs, validator, bar)
+                bar.set_postfix(
+                    loss=f"{record.loss:.3f}",
+                    robust=f"{record.robust.accuracy:.1%}",
+                    worst=f"{record.robust.worst_class_accuracy():.1%}",
+                )
+                on_epoch_end(record)
+
+    def _epoch(
+        self, source: Source, epoch: int, nb_epochs: int, validator: Validator | None, bar: tqdm[Any]
+    ) -> EpochRecord:
+        begin = time.perf_counter()
+        plan = self._plan()
+        meter = EpochMeter(self.nb_classes, self.network.device, self.needs)
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        with restored_modes(self.network, training=True):
+            self._train(source, epoch, meter, bar)
+        self._check(meter, epoch)
+        self._check_change(meter, epoch)
+        trained = time.perf_counter() - begin
+        statistics = EpochStatistics(
+            epoch=epoch,
+            nb_epochs=nb_epochs,
+            robust=meter.robust(),
+            clean=meter.clean(),
+            mean_probabilities=meter.mean_probabilities(),
+            validation=validator.measure(self.streams.validation) if validator is not None else None,
+        )
+        averaged = self._update(statistics)
+        loss = meter.mean_loss()
+        self._step_scheduler(loss)
+        return EpochRecord(
+            statistics=statistics,
+            loss=loss,
+            learning_rate=rate,
+            averaged=averaged,
+            seconds=time.perf_counter() - begin,
+            images_per_second=meter.samples / trained,
+            **plan,
+        )
+
+    def _plan(self) -> dict[str, Any]:
+        epsilons, sampler, weighting = (
+            self.method.epsilon_scheduler,
+            self.method.target_sampler,
+            self.method.class_weighting,
+        )
+        if epsilons.current is None or epsilons.current_step is None or weighting.current is None:
+            raise RuntimeError("Engine.run() before the policies were started")
+        like = {"dtype": self.network.dtype, "device": self.network.device}
+        self._eps = torch.as_tensor(epsilons.current, **like)
+        self._eps_step = torch.as_tensor(epsilons.current_step, **like)
+        fixed = sampler is not None and not sampler.needs_logits and sampler.probabilities is not None
+        return {
+            "epsilons": epsilons.current.copy(),
+            "target_probabilities": sampler.probabilities.copy() if fixed else None,  # type: ignore[union-attr]
+            "class_weights": weighting.current.copy(),
+        }
+
+    def _train(self, source: Source, epoch: int, meter: EpochMeter, bar: tqdm[Any]) -> None:
+        for data in source.pools():
+            order = torch.randperm(len(data), generator=self.streams.order).to(self.network.device)
+            for part in batch_slices(len(data), source.batch_size):
+                x, y = data.take(order[part])
+                if self.augmentation is not None:
+                    x = self.augmentation(x, self.streams.attack)
+                self._step(x, y, epoch, meter)
+                bar.update()
+                if meter.batches % CHECK_EVERY == 0:
+                    self._check(meter, epoch)
+
+    def _step(self, x: Tensor, y: Tensor, epoch: int, meter: EpochMeter) -> None:
+        batch = self._batch(x, y, epoch)
+        examples = self._examples(batch, meter)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self.method.objective.losses(self.network, batch, examples)
+        loss = self.method.class_weighting.combine(terms, y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        if "clean" in self.needs and terms.clean_logits is None:
+            terms = dataclasses.replace(terms, clean_logits=self._clean_logits(x))
+        meter.add(terms, y, loss)
+
+    def _clean_logits(self, x: Tensor) -> Tensor:
+        with restored_modes(self.network, training=False), torch.no_grad():
+            logits: Tensor = self.network(x)
+        return logits
+
+    def _batch(self, x: Tensor, y: Tensor, epoch: int) -> Batch:
+        sampler, targets = self.method.target_sampler, None
+        if sampler is not None:
+            logits = self._clean_logits(x) if sampler.needs_logits else None
+            targets = sampler.sample(y, logits=logits, generator=self.streams.attack)
+        return Batch(
+            x=x,
+            y=y,
+            eps=self._eps[y],
+            eps_step=self._eps_step[y],
+            max_iter=self.budget.max_iter,
+            targets=targets,
+            clip_values=self.network.clip_values,
+            epoch=epoch,
+            generator=self.streams.attack,
+        )
+
+    def _examples(self, batch: Batch, meter: EpochMeter) -> Examples:
+        objective = self.method.objective
+        if not objective.perturbs:
+            return (batch.x,)
+        if self.method.attack is not None:
+            made: Tensor | Examples = self.method.attack.examples(batch)
+        else:
+            with restored_modes(self.network, training=objective.attack_mode == "train"):
+                made = objective.examples(self.network, batch)
+        made = (made,) if isinstance(made, Tensor) else made
+        # Whoever made them, nothing outside a sample's budget is trained on.
+        examples = tuple(
+            project(one.detach(), batch.x, eps=batch.eps, clip_values=batch.clip_values) for one in made
+        )
+        for one in examples:
+            meter.add_change((one - batch.x).abs().amax())
+        return examples
+
+    def _check(self, meter: EpochMeter, epoch: int) -> None:
+        bad = meter.first_bad_batch()
+        if bad is not None:
+            raise TrainingDivergedError(
+                f"the loss became NaN or infinite in epoch {epoch}, batch {bad} (both from 0). "
+                f"Likely causes: the learning rate ({self.optimizer.param_groups[0]['lr']:g}) is too high, "
+                "the model's outputs overflow, or a class weight is extreme"
+            )
+
+    def _check_change(self, meter: EpochMeter, epoch: int) -> None:
+        meant = self.method.objective.perturbs and self.budget.max_iter > 0 and float(self._eps.max()) > 0
+        if meant and not meter.largest_change() > 0:
+            raise RuntimeError(
+                f"the inner attack changed no input in epoch {epoch} although eps is {self.budget.eps:g}: that is no "
+                f"adversarial training. Look at {origin(self.method.objective)}, at eps_step ({self.budget.eps_step:g}) and at "
+                "whether gradients reach the input"
+            )
+
+    def _update(self, statistics: EpochStatistics) -> bool | None:
+        method = self.method
+        for policy in (method.target_sampler, method.epsilon_scheduler, method.class_weighting):
+            if policy is not None:
+                policy.update(statistics)
+        if method.averaging is None:
+            return None
+        return method.averaging.update(self.network.module.state_dict(), statistics)
+
+    def _step_scheduler(self, loss: float) -> None:
+        if self.scheduler is None:
+            return
+        if _wants_metric(self.scheduler):
+            self.scheduler.step(loss if math.isfinite(loss) else math.inf)
+        else:
+            self.scheduler.step()
+
+
+def _wants_metric(scheduler: Any) -> bool:
+    parameters = list(inspect.signature(scheduler.step).parameters.values())
+    return bool(parameters) and parameters[0].default is inspect.Parameter.empty and parameters[0].kind in (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    )

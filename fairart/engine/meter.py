@@ -1,0 +1,94 @@
+"""Running sums of one epoch, kept on the device and read once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fairart.policies.weights import LossTerms
+from fairart.statistics import ConfusionMatrix, FloatArray
+
+__all__ = ["EpochMeter", "count"]
+
+
+def count(counts: Tensor, labels: Tensor, logits: Tensor) -> None:
+    """Add a batch to a flat (K * K,) tensor of counts, without reading anything back."""
+    size = logits.shape[1]
+    cells = labels * size + logits.detach().argmax(dim=1)
+    counts.index_add_(0, cells, torch.ones_like(cells))
+
+
+class EpochMeter:
+    """Confusion counts, losses and the largest perturbation of one epoch.
+
+    Args:
+        nb_classes: K.
+        device: where to keep the sums.
+        needs: what else to measure: ``"clean"``, ``"mean_probabilities"``.
+    """
+
+    def __init__(self, nb_classes: int, device: torch.device, needs: frozenset[str]) -> None:
+        def zeros(*shape: int, dtype: torch.dtype = torch.int64) -> Tensor:
+            return torch.zeros(shape, dtype=dtype, device=device)
+
+        self.nb_classes = nb_classes
+        self._robust = zeros(nb_classes * nb_classes)
+        self._clean = zeros(nb_classes * nb_classes) if "clean" in needs else None
+        self._probabilities = (
+            zeros(nb_classes, nb_classes, dtype=torch.float64) if "mean_probabilities" in needs else None
+        )
+        self._losses: list[Tensor] = []
+        self._change = zeros(dtype=torch.float32)
+        self.samples = 0
+
+    def add(self, terms: LossTerms, labels: Tensor, loss: Tensor) -> None:
+        """Add one batch."""
+        count(self._robust, labels, terms.adversarial_logits)
+        if self._clean is not None and terms.clean_logits is not None:
+            count(self._clean, labels, terms.clean_logits)
+        if self._probabilities is not None:
+            probabilities = torch.softmax(terms.adversarial_logits.detach().double(), dim=1)
+            self._probabilities.index_add_(0, labels, probabilities)
+        self._losses.append(loss.detach())
+        self.samples += len(labels)
+
+    @property
+    def batches(self) -> int:
+        """Number of batches so far."""
+        return len(self._losses)
+
+    def add_change(self, largest: Tensor) -> None:
+        """Note the largest change that an attack made to any value of a batch."""
+        torch.maximum(self._change, largest.detach().float(), out=self._change)
+
+    def first_bad_batch(self) -> int | None:
+        """The first batch whose loss is NaN or infinite, from 0; None when all are finite. Reads from the device."""
+        bad = torch.nonzero(~torch.isfinite(torch.stack(self._losses)))
+        return int(bad[0]) if len(bad) else None
+
+    def largest_change(self) -> float:
+        """Largest change that any attack of the epoch made. Reads from the device."""
+        return float(self._change)
+
+    def mean_loss(self) -> float:
+        """Mean loss over the batches. Reads from the device."""
+        return float(torch.stack(self._losses).mean())
+
+    def robust(self) -> ConfusionMatrix:
+        """Predictions on the adversarial batches. Reads from the device."""
+        return self._matrix(self._robust)
+
+    def clean(self) -> ConfusionMatrix | None:
+        """Predictions on the clean batches, where measured. Reads from the device."""
+        return None if self._clean is None else self._matrix(self._clean)
+
+    def mean_probabilities(self) -> FloatArray | None:
+        """(K, K) mean softmax output over class i's samples, zero rows for absent classes. Reads from the device."""
+        if self._probabilities is None:
+            return None
+        support = self._robust.view(self.nb_classes, -1).sum(dim=1, keepdim=True).clamp_min(1)
+        means: FloatArray = (self._probabilities / support).cpu().numpy()
+        return means
+
+    def _matrix(self, counts: Tensor) -> ConfusionMatrix:
+        return ConfusionMatrix(counts.view(self.nb_classes, -1).cpu().numpy())

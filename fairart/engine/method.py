@@ -1,0 +1,60 @@
+"""A method is a choice of parts; this is that choice, and the budget they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fairart.engine.art_attack import ArtInnerAttack
+from fairart.objectives.base import Objective
+from fairart.policies import Averaging, ClassWeighting, EpsilonScheduler, Policy, TargetSampler
+
+__all__ = ["Budget", "Method"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """The trainer's L-inf budget, in the classifier's input space.
+
+    Args:
+        eps: radius, >= 0.
+        eps_step: attack step, >= 0.
+        max_iter: attack steps, >= 0.
+    """
+
+    eps: float
+    eps_step: float
+    max_iter: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """The parts that make a training method.
+
+    Args:
+        objective: what one batch minimises.
+        target_sampler: which classes to aim at; None for untargeted training.
+        epsilon_scheduler: budget of each class.
+        class_weighting: weight of each class.
+        averaging: weight averaging, or None.
+        attack: an ART attack in place of the objective's own, or None.
+    """
+
+    objective: Objective
+    epsilon_scheduler: EpsilonScheduler
+    class_weighting: ClassWeighting
+    target_sampler: TargetSampler | None = None
+    averaging: Averaging | None = None
+    attack: ArtInnerAttack | None = None
+
+    def policies(self) -> Iterator[tuple[str, Policy]]:
+        """Every part that has needs or memory, with its kind."""
+        for kind in ("objective", "target_sampler", "epsilon_scheduler", "class_weighting", "averaging"):
+            policy = getattr(self, kind)
+            if policy is not None:
+                yield kind, policy
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the engine has to measure for these parts."""
+        return frozenset().union(*(policy.needs for _, policy in self.policies()))

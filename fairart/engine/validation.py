@@ -1,0 +1,104 @@
+"""One pass over validation data a epoch, shared by every policy that asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fairart.attacks import pgd
+from fairart.attacks.common import kl_divergence
+from fairart.engine.meter import count
+from fairart.engine.network import Network, restored_modes
+from fairart.engine.sources import DeviceData, batch_slices
+from fairart.objectives.base import cross_entropy
+from fairart.statistics import ConfusionMatrix, ValidationStatistics
+
+__all__ = ["ValidationAttack", "Validator"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationAttack:
+    """The attack on validation data: PGD on the cross-entropy, eval mode, the base budget for every class.
+
+    Args:
+        eps: radius.
+        eps_step: step.
+        max_iter: steps.
+    """
+
+    eps: float
+    eps_step: float
+    max_iter: int
+
+
+class Validator:
+    """Measures clean and robust predictions on validation data.
+
+    Args:
+        network: the classifier as it predicts.
+        data: validation data on the device.
+        attack: the attack.
+        nb_classes: K.
+        batch_size: samples at once.
+        losses: also measure the class-wise natural and boundary loss.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        data: DeviceData,
+        attack: ValidationAttack,
+        *,
+        nb_classes: int,
+        batch_size: int,
+        losses: bool = False,
+    ) -> None:
+        self.network, self.data, self.attack = network, data, attack
+        self.nb_classes, self.batch_size, self.losses = nb_classes, batch_size, losses
+
+    def measure(self, generator: torch.Generator) -> ValidationStatistics:
+        """One pass.
+
+        Args:
+            generator: random state of the attack's starts, on the device.
+        """
+        cells = self.nb_classes * self.nb_classes
+        clean, robust = (torch.zeros(cells, dtype=torch.int64, device=self.network.device) for _ in range(2))
+        sums = torch.zeros(2, self.nb_classes, dtype=torch.float64, device=self.network.device)
+        with restored_modes(self.network, training=False):
+            for part in batch_slices(len(self.data), self.batch_size):
+                x, y = self.data.take(part)
+                clean_logits, robust_logits = self._logits(x, y, generator)
+                count(clean, y, clean_logits)
+                count(robust, y, robust_logits)
+                if self.losses:
+                    sums[0].index_add_(0, y, cross_entropy(clean_logits, y).double())
+                    sums[1].index_add_(0, y, kl_divergence(robust_logits, clean_logits).double())
+        return self._statistics(clean, robust, sums)
+
+    def _logits(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        x_adv = pgd(
+            self.network,
+            x,
+            y,
+            eps=self.attack.eps,
+            eps_step=self.attack.eps_step,
+            max_iter=self.attack.max_iter,
+            clip_values=self.network.clip_values,
+            generator=generator,
+        )
+        with torch.no_grad():
+            return self.network(x), self.network(x_adv)
+
+    def _statistics(self, clean: Tensor, robust: Tensor, sums: Tensor) -> ValidationStatistics:
+        clean_matrix, robust_matrix = (
+            ConfusionMatrix(counts.view(self.nb_classes, -1).cpu().numpy()) for counts in (clean, robust)
+        )
+        if not self.losses:
+            return ValidationStatistics(clean=clean_matrix, robust=robust_matrix)
+        natural, boundary = (sums.cpu() / torch.as_tensor(clean_matrix.support)).numpy()
+        return ValidationStatistics(
+            clean=clean_matrix, robust=robust_matrix, natural_loss=natural, boundary_loss=boundary
+        )

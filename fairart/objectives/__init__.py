@@ -1,0 +1,11 @@
+"""Objectives: what one batch minimises. Each writes the inner attack and the loss terms; the engine does the rest."""
+
+from __future__ import annotations
+
+from fairart.objectives.at import ATObjective
+from fairart.objectives.base import Batch, Objective
+from fairart.objectives.fat import FATObjective
+from fairart.objectives.standard import StandardObjective
+from fairart.objectives.trades import TRADESObjective
+
+__all__ = ["ATObjective", "Batch", "FATObjective", "Objective", "StandardObjective", "TRADESObjective"]

@@ -1,0 +1,109 @@
+"""The base of objectives: an inner attack and the losses on what it made, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fairart.attacks.common import ClipValues
+from fairart.options import Option
+from fairart.policies.base import Policy
+from fairart.policies.weights import LossTerms
+
+__all__ = ["AttackMode", "Batch", "Examples", "Objective", "cross_entropy"]
+
+Examples = tuple[Tensor, ...]
+"""The adversarial inputs that an objective trains on: one tensor, or several of one shape (BAT has two)."""
+
+AttackMode = Annotated[Literal["train", "eval"], Option("batch-norm and dropout mode during the inner attack")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One batch and the plan for it.
+
+    Args:
+        x: (n, ...) clean inputs within the clip values.
+        y: (n,) labels.
+        eps: (n,) budget of each sample.
+        eps_step: (n,) attack step of each sample.
+        max_iter: number of attack steps.
+        targets: (n,) classes to aim at, one equal to its label for an untargeted example; None for untargeted training.
+        clip_values: smallest and largest value of an input.
+        epoch: number of the epoch, from 0.
+        generator: random state on the device of ``x``.
+    """
+
+    x: Tensor
+    y: Tensor
+    eps: Tensor
+    eps_step: Tensor
+    max_iter: int
+    targets: Tensor | None = None
+    clip_values: ClipValues = (0.0, 1.0)
+    epoch: int = 0
+    generator: torch.Generator | None = field(default=None, repr=False)
+
+    @property
+    def aims(self) -> Tensor:
+        """What the attack's cross-entropy is taken to: the targets where there are any, else the labels."""
+        return self.y if self.targets is None else self.targets
+
+    @property
+    def targeted(self) -> bool | Tensor:
+        """Which samples aim at a class: (n,) bool, or False for none."""
+        return False if self.targets is None else self.targets != self.y
+
+    @property
+    def budget(self) -> dict[str, Any]:
+        """Arguments that every attack of ``fairart.attacks`` takes."""
+        return {
+            "eps": self.eps,
+            "eps_step": self.eps_step,
+            "max_iter": self.max_iter,
+            "clip_values": self.clip_values,
+            "generator": self.generator,
+        }
+
+
+class Objective(Policy):
+    """What one batch minimises; subclasses write :meth:`examples` and :meth:`losses`.
+
+    The engine sets ``attack_mode`` while :meth:`examples` runs, projects what comes back onto every sample's budget and the clip
+    values, and calls :meth:`losses` in train mode.
+    """
+
+    attack_mode: str = "train"
+    perturbs: ClassVar[bool] = True
+    """Whether :meth:`examples` is meant to change the inputs; the engine takes no change for an error then."""
+
+    def examples(self, network: nn.Module, batch: Batch) -> Tensor | Examples:
+        """The inner maximisation.
+
+        Args:
+            network: logits (n, K) of inputs.
+            batch: inputs, labels, targets, budgets.
+
+        Returns:
+            (n, ...) adversarial inputs, or a tuple of several such tensors.
+        """
+        raise NotImplementedError
+
+    def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
+        """The loss of every sample; gradients on the parameters are on.
+
+        Args:
+            network: logits (n, K) of inputs, in train mode.
+            batch: inputs and labels.
+            examples: what :meth:`examples` gave, projected.
+        """
+        raise NotImplementedError
+
+
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy of each sample, (n,)."""
+    return F.cross_entropy(logits, y, reduction="none")

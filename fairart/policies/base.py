@@ -1,0 +1,83 @@
+"""What all policies share: what they need measured, state that survives a checkpoint, and answers that are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fairart.errors import PolicyError
+from fairart.plugins import origin
+
+__all__ = ["FloatArray", "Policy", "ask", "checked"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def ask(owner: object, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a policy's method; what it raises is reported under the policy's name.
+
+    Raises:
+        PolicyError: the method raised.
+    """
+    try:
+        return function(*arguments)
+    except PolicyError:
+        raise
+    except Exception as error:
+        raise PolicyError(f"{origin(owner)}: {method}() raised {type(error).__name__}: {error}") from error
+
+
+def checked(
+    owner: object, method: str, values: Any, shapes: tuple[tuple[int, ...], ...], *, positive: bool = False
+) -> FloatArray:
+    """Check what a policy answered: shape, finite, not negative.
+
+    Args:
+        owner: the policy, for the message.
+        method: which method answered.
+        values: the answer.
+        shapes: the shapes accepted.
+        positive: also refuse an answer that is zero everywhere.
+
+    Returns:
+        The answer as float64.
+
+    Raises:
+        PolicyError: the message names policy, plugin, rule, and what came.
+    """
+    label = f"{origin(owner)}: {method}()"
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise PolicyError(f"{label} must give numbers, got {type(values).__name__}") from error
+    if array.shape not in shapes:
+        expected = " or ".join(str(shape) for shape in shapes)
+        raise PolicyError(f"{label} must give an array of shape {expected}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise PolicyError(f"{label} must give finite numbers, got NaN or infinity")
+    if (array < 0).any():
+        raise PolicyError(f"{label} must give no negative number, got {array.min():g}")
+    if positive and not array.any():
+        raise PolicyError(f"{label} must give at least one positive number, got zeros everywhere")
+    return array
+
+
+class Policy:
+    """Base of everything that is planned between epochs.
+
+    ``needs`` says which statistics the engine has to measure on top of the robust confusion matrix of training: any of
+    ``"clean"``, ``"validation"``, ``"validation_losses"``, ``"mean_probabilities"``.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    nb_classes: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that must survive a checkpoint, as numbers, text, lists and tensors."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""

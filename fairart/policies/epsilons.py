@@ -1,0 +1,133 @@
+"""Epsilon schedulers: the perturbation budget of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from fairart.options import Option
+from fairart.policies.base import FloatArray, Policy, ask, checked
+from fairart.statistics import EpochStatistics
+
+__all__ = ["ClassCalibratedMargin", "ConstantEpsilon", "EpsilonScheduler"]
+
+
+class EpsilonScheduler(Policy):
+    """Plans a budget for each class; subclasses write :meth:`epsilons`, and :meth:`steps` where the step moves too.
+
+    The first epoch uses the base budget for every class.
+    """
+
+    def __init__(self) -> None:
+        self.base = 0.0
+        self.base_step = 0.0
+        self.current: FloatArray | None = None
+        self.current_step: FloatArray | None = None
+
+    def start(self, nb_classes: int, base: float, base_step: float) -> None:
+        """Begin a run with the base budget, unless a plan for that many classes is there already.
+
+        Args:
+            nb_classes: K.
+            base: eps, in the classifier's input space.
+            base_step: the attack's step.
+        """
+        self.nb_classes, self.base, self.base_step = nb_classes, float(base), float(base_step)
+        if self.current is None or len(self.current) != nb_classes:
+            self.current = np.full(nb_classes, self.base)
+            self.current_step = np.full(nb_classes, self.base_step)
+
+    def epsilons(self, base: float, statistics: EpochStatistics) -> Any:
+        """The next epoch's budget of each class.
+
+        Args:
+            base: the trainer's eps.
+            statistics: of the epoch that ended; an absent class has NaN accuracy.
+
+        Returns:
+            (K,) budgets >= 0.
+        """
+        raise NotImplementedError
+
+    def steps(self, base_step: float, epsilons: FloatArray) -> Any:
+        """The next epoch's attack step of each class, (K,): the trainer's step unless a method moves it.
+
+        Args:
+            base_step: the trainer's eps_step.
+            epsilons: (K,) what :meth:`epsilons` gave.
+        """
+        return np.full(len(epsilons), base_step)
+
+    def update(self, statistics: EpochStatistics) -> None:
+        """Plan the next epoch.
+
+        Raises:
+            PolicyError: :meth:`epsilons` or :meth:`steps` raised or broke its rules.
+        """
+        shape = ((statistics.robust.nb_classes,),)
+        answer = ask(self, "epsilons", self.epsilons, self.base, statistics)
+        self.current = checked(self, "epsilons", answer, shape)
+        steps = ask(self, "steps", self.steps, self.base_step, self.current.copy())
+        self.current_step = checked(self, "steps", steps, shape)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The plan in force."""
+        return {
+            name: None if plan is None else plan.tolist()
+            for name, plan in (("current", self.current), ("current_step", self.current_step))
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the plan back."""
+        self.current, self.current_step = (
+            None if state[name] is None else np.array(state[name], dtype=np.float64) for name in ("current", "current_step")
+        )
+
+
+class ConstantEpsilon(EpsilonScheduler):
+    """The base budget for every class in every epoch."""
+
+    def epsilons(self, base: float, statistics: EpochStatistics) -> FloatArray:
+        """``base`` for all, (K,)."""
+        return np.full(statistics.robust.nb_classes, base)
+
+
+class ClassCalibratedMargin(EpsilonScheduler):
+    """CCM: eps_k = (lambda1 + A_k) * eps with A_k the class's robust accuracy in training (CFA, CVPR 2023, Eq. 4).
+
+    A class that the model finds hard gets a smaller budget. A class without samples keeps the base budget. FAIR-TAT's program
+    also offers scores other than accuracy: ``scale_by``.
+
+    Args:
+        lambda1: budget at accuracy 0, in units of eps (CFA: 0.5 for AT, 0.3 for TRADES).
+        start_epoch: first epoch, counted from 0, with class-wise budgets (FAIR-TAT 1, CFA 10).
+        scale_by: the score A_k.
+        factor: what the score is multiplied with (the program takes 2 for CFPS).
+    """
+
+    def __init__(
+        self,
+        *,
+        lambda1: Annotated[float, Option("budget at score 0, in units of eps", low=0, source="CFA Eq. 4")] = 0.5,
+        start_epoch: Annotated[int, Option("first epoch, from 0, with class-wise budgets", low=0, source="FAIR-TAT 1, CFA 10")] = 1,
+        scale_by: Annotated[
+            Literal["accuracy", "cfps", "cfns"], Option("which statistic scales the budget", source="FAIR-TAT program")
+        ] = "accuracy",
+        factor: Annotated[float, Option("what the statistic is multiplied with", low=0, source="FAIR-TAT program")] = 1.0,
+    ) -> None:
+        super().__init__()
+        self.lambda1 = lambda1
+        self.start_epoch = start_epoch
+        self.scale_by = scale_by
+        self.factor = factor
+
+    def epsilons(self, base: float, statistics: EpochStatistics) -> FloatArray:
+        """(lambda1 + factor * A_k) * base, (K,); ``base`` before ``start_epoch`` and for absent classes."""
+        robust = statistics.robust
+        score = {"accuracy": robust.class_accuracy, "cfps": robust.cfps, "cfns": robust.cfns}[self.scale_by]
+        if statistics.epoch + 1 < self.start_epoch:
+            return np.full(robust.nb_classes, base)
+        scaled: FloatArray = (self.lambda1 + self.factor * score) * base
+        return np.where(robust.support > 0, scaled, base)
