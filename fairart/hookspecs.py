@@ -19,7 +19,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FUNCTION_KINDS", "HOOK_OF_KIND", "PROJECT", "hookimpl", "hookspec"]
+__all__ = ["FUNCTION_KINDS", "HOOK_OF_KIND", "PROJECT", "Register", "hookimpl", "hookspec"]
 
 PROJECT = "fairart"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -70,7 +70,7 @@ def fairart_register_fairness_metrics(register: Register) -> None:
 
 @hookspec
 def fairart_register_attacks(register: Register) -> None:
-    """Register attacks of the evaluation: functions ``attack(classifier, x, y, **options) -> x_adv``."""
+    """Register attacks of the evaluation: functions ``attack(target, x, y, *, generator=None, **options) -> x_adv``."""
 
 
 @hookspec

@@ -1,8 +1,8 @@
-"""The plugin manager: built-ins and third parties register through the same hooks, and :func:`create` makes things by name.
+"""The plugin manager: built-ins and strangers register through the same hooks, and :func:`create` makes things by name.
 
-Plugins are found through the entry-point group ``fairart`` and in folders given by hand. Each is loaded alone: a broken one is
-named in a warning and left out, all others work. ``FAIRART_STRICT_PLUGINS=1`` raises instead, ``FAIRART_TRACE_PLUGINS=1``
-prints every hook call to standard error.
+Plugins are found through the entry-point group ``fairart`` and in folders given by hand. Each is loaded alone: a broken
+one is named in a warning and left out, all others work. ``FAIRART_STRICT_PLUGINS=1`` raises instead,
+``FAIRART_TRACE_PLUGINS=1`` prints every hook call to standard error.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import operator
 import os
 import sys
 import warnings
@@ -21,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import pluggy
-from pluggy._hooks import HookImpl  # the type alone: pluggy exports no public name for it
 
 from fairart import hookspecs
-from fairart.errors import PluginError, UnknownNameError, nearest
+from fairart.errors import OptionError, PluginError, UnknownNameError, nearest
 from fairart.hookspecs import FUNCTION_KINDS, HOOK_OF_KIND, PROJECT
 from fairart.options import validate_options
 
@@ -47,20 +47,34 @@ class Registration:
         """Give the class or function, importing it if it was registered as text.
 
         Raises:
-            PluginError: when the import fails; the message names the plugin.
+            PluginError: when that fails; the message names the plugin. An ImportError of a built-in comes through.
         """
         if not isinstance(self.target, str):
             return self.target
         module, _, attribute = self.target.partition(":")
         try:
-            loaded = getattr(importlib.import_module(module), attribute)
-        except ImportError as error:
+            imported = importlib.import_module(module)
+        except Exception as error:  # whatever a stranger's module raises at import
             if self.plugin == BUILTIN:
                 raise
-            raise PluginError(f"plugin {self.plugin!r}: cannot import {self.target!r}: {error}") from error
+            raise PluginError(f"plugin {self.plugin!r}: cannot import {self.target!r}: {_told(error)}") from error
+        try:
+            loaded: Callable[..., Any] = operator.attrgetter(attribute)(imported)
         except AttributeError as error:
             raise PluginError(f"plugin {self.plugin!r}: module {module!r} has no {attribute!r}") from error
-        return loaded  # type: ignore[no-any-return]
+        if not callable(loaded):
+            raise PluginError(f"plugin {self.plugin!r}: {self.target!r} is neither class nor function, it is {loaded!r}")
+        return loaded
+
+    def makes(self, factory: object) -> bool:
+        """Whether this is what was registered; a text target that nobody has imported yet makes nothing."""
+        if not isinstance(self.target, str):
+            return self.target is factory
+        module, _, attribute = self.target.partition(":")
+        try:
+            return operator.attrgetter(attribute)(sys.modules[module]) is factory
+        except (KeyError, AttributeError):
+            return False
 
     def summary(self) -> str:
         """One line of description: the registered one, else the first line of the docstring."""
@@ -81,6 +95,10 @@ def _flag(variable: str) -> bool:
     return os.environ.get(variable, "") not in ("", "0")
 
 
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
 class PluginManager:
     """Loads plugins and keeps what they registered.
 
@@ -97,8 +115,8 @@ class PluginManager:
         self._pluggy = pluggy.PluginManager(PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
         self._registry: dict[str, dict[str, Registration]] = {kind: {} for kind in HOOK_OF_KIND}
-        self._folders: set[Path] = set()
-        self.register(importlib.import_module("fairart.default_plugins"), BUILTIN)
+        self._files: set[Path] = set()
+        self._register(importlib.import_module("fairart.default_plugins"), BUILTIN)
         if entry_points:
             self._load_entry_points()
 
@@ -117,27 +135,27 @@ class PluginManager:
         Raises:
             PluginError: it breaks a rule and strict mode is on (else it is noted in ``broken`` and warned about).
         """
-        label = name or getattr(plugin, "__name__", type(plugin).__name__)
+        label = str(name or getattr(plugin, "__name__", type(plugin).__name__))
         try:
             self._register(plugin, label)
         except Exception as error:  # a stranger's code may raise anything; it is named and left out
-            if isinstance(error, PluginError):
-                self._give_up(label, str(error), error)
-            else:
-                self._give_up(label, f"{type(error).__name__}: {error}", error)
+            self._give_up(label, str(error) if isinstance(error, PluginError) else _told(error), error)
 
     def _give_up(self, label: str, reason: str, cause: BaseException) -> None:
-        if self.strict or label == BUILTIN:
+        if self.strict:
             raise PluginError(f"plugin {label!r} is broken: {reason}") from cause
         self.broken.append(BrokenPlugin(label, reason))
-        warnings.warn(f"plugin {label!r} is left out: {reason}", UserWarning, stacklevel=4)
+        warnings.warn(f"plugin {label!r} is left out: {reason}", UserWarning, stacklevel=3)
 
     def _register(self, plugin: object, label: str) -> None:
-        if self._pluggy.has_plugin(label):
-            raise PluginError(f"a plugin named {label!r} is loaded already")
+        self._check_label(label)
+        if self._pluggy.is_registered(plugin):
+            raise PluginError(f"it is loaded already as {self._pluggy.get_name(plugin)!r}")
+        if isinstance(plugin, type):
+            raise PluginError(f"expected a module or an object, got the class {plugin.__qualname__}: hand in an instance")
+        _check_hooks(plugin, self._pluggy)
         try:
             self._pluggy.register(plugin, name=label)
-            self._check_hook_names(plugin)
             fresh = [entry for kind in HOOK_OF_KIND for entry in self._collect(kind, label)]
         except BaseException:
             # pluggy leaves a plugin behind whose registration failed half-way.
@@ -147,17 +165,16 @@ class PluginManager:
         for entry in fresh:
             self._registry[entry.kind][entry.name] = entry
 
-    def _check_hook_names(self, plugin: object) -> None:
-        known = [name for name in vars(hookspecs) if name.startswith("fairart_")]
-        for caller in self._pluggy.get_hookcallers(plugin) or []:
-            if not caller.has_spec():
-                raise PluginError(f"there is no hook {caller.name!r}; {nearest(caller.name, known)}")
+    def _check_label(self, label: str) -> None:
+        if self._pluggy.has_plugin(label):
+            raise PluginError(f"a plugin named {label!r} is loaded already")
 
-    def _implementations(self, hook: str, plugin: str | None = None) -> list[HookImpl]:
-        found = getattr(self._pluggy.hook, hook).get_hookimpls()
+    def _implementations(self, hook: str, plugin: str | None = None) -> list[pluggy.HookImpl]:
+        # As pluggy calls them: what asks to be first, then the plugin that came last.
+        found = reversed(getattr(self._pluggy.hook, hook).get_hookimpls())
         return [impl for impl in found if plugin is None or impl.plugin_name == plugin]
 
-    def _call(self, impl: HookImpl, hook: str, **arguments: Any) -> None:
+    def _call(self, impl: pluggy.HookImpl, hook: str, **arguments: Any) -> None:
         if self.trace:
             print(f"fairart: {hook} <- {impl.plugin_name}", file=sys.stderr)
         impl.function(*(arguments[name] for name in impl.argnames))
@@ -166,17 +183,13 @@ class PluginManager:
         fresh: dict[str, Registration] = {}
 
         def register(name: str, factory: Callable[..., Any] | str, *, description: str = "") -> None:
-            if not isinstance(name, str) or not name or name != name.strip():
-                raise PluginError(f"register() expects a name without surrounding spaces, got {name!r} for a {kind}")
-            if not (callable(factory) or (isinstance(factory, str) and factory.count(":") == 1)):
-                raise PluginError(
-                    f"{kind} {name!r}: register() expects a class, a function or 'module:attribute', got {factory!r}"
-                )
+            _check_entry(kind, name, factory)
             taken = fresh.get(name) or self._registry[kind].get(name)
             if taken:
                 raise PluginError(f"{kind} {name!r} is taken by plugin {taken.plugin!r}")
             fresh[name] = Registration(kind, name, factory, label, description)
 
+        register.__qualname__ = "register"
         hook = HOOK_OF_KIND[kind]
         for impl in self._implementations(hook, label):
             try:
@@ -184,23 +197,25 @@ class PluginManager:
             except PluginError:
                 raise
             except Exception as error:
-                raise PluginError(f"its hook {hook} raised {type(error).__name__}: {error}") from error
+                raise PluginError(f"its hook {hook} raised {_told(error)}") from error
         return list(fresh.values())
 
     def _load_entry_points(self) -> None:
-        for point in importlib.metadata.entry_points(group=PROJECT):
+        for point in sorted(importlib.metadata.entry_points(group=PROJECT), key=operator.attrgetter("name", "value")):
             try:
                 plugin = point.load()
-            except Exception as error:  # whatever a stranger's module raises at import
-                self._give_up(point.name, f"{type(error).__name__} while importing {point.value}: {error}", error)
+            except (Exception, SystemExit) as error:  # whatever a stranger's module raises at import
+                self._give_up(point.name, f"importing {point.value} raised {_told(error)}", error)
                 continue
             self.register(plugin, point.name)
 
     def load_folder(self, folder: str | Path) -> list[str]:
         """Load every ``*.py`` file and every package of a folder as a plugin, in the order of their names.
 
+        Left out are names that start with ``_`` or ``.``, and what belongs to tests or to packaging.
+
         Args:
-            folder: path; loading one twice does nothing.
+            folder: path; a file that is loaded already is not loaded again.
 
         Returns:
             Names of the plugins loaded by this call.
@@ -208,22 +223,26 @@ class PluginManager:
         Raises:
             FileNotFoundError: there is no such folder.
         """
-        path = Path(folder).resolve()
+        path = Path(folder).expanduser().resolve()
         if not path.is_dir():
-            raise FileNotFoundError(f"--plugins-dir expects a folder, got {str(folder)!r}")
-        if path in self._folders:
-            return []
-        self._folders.add(path)
+            raise FileNotFoundError(f"no such folder of plugins: {str(folder)!r}")
         before = set(self.plugins)
-        for file in sorted(_plugin_files(path)):
+        for file in sorted(set(_plugin_files(path)) - self._files):
             label = file.parent.name if file.name == "__init__.py" else file.stem
-            try:
-                module = _import_file(file, f"fairart_plugin_{label}")
-            except Exception as error:  # whatever a stranger's file raises at import
-                self._give_up(label, f"{type(error).__name__} while importing {file.name}: {error}", error)
-                continue
-            self.register(module, label)
+            self._load_file(file, label)
+            self._files.add(file)
         return [name for name in self.plugins if name not in before]
+
+    def _load_file(self, file: Path, label: str) -> None:
+        try:
+            self._check_label(label)
+            module = _import_file(file, f"fairart_plugin_{label}")
+        except PluginError as error:
+            self._give_up(label, str(error), error)
+        except (Exception, SystemExit) as error:  # whatever a stranger's file raises at import
+            self._give_up(label, f"importing {file.name} raised {_told(error)}", error)
+        else:
+            self.register(module, label)
 
     def registered(self, kind: str) -> dict[str, Registration]:
         """Everything registered of one kind, by name.
@@ -245,30 +264,33 @@ class PluginManager:
             UnknownNameError: no such kind or name; the message has the nearest ones and the broken plugins.
         """
         entries = self.registered(kind)
-        if name in entries:
-            return entries[name], {}
-        prefix, colon, path = str(name).partition(":")
-        if colon and prefix in entries:
-            return entries[prefix], {"path": path}
-        broken = "".join(f"; plugin {b.name!r} was left out ({b.reason})" for b in self.broken)
-        raise UnknownNameError(f"there is no {kind} {name!r}; {nearest(name, entries)}{broken}")
+        prefix, colon, path = name.partition(":") if isinstance(name, str) else ("", "", "")
+        if prefix in entries and bool(colon) == bool(path):
+            return entries[prefix], {"path": path} if colon else {}
+        if prefix in entries:
+            raise UnknownNameError(f"{kind} {name!r}: a path must follow the colon")
+        broken = "".join(f"; plugin {plugin.name!r} was left out ({plugin.reason})" for plugin in self.broken)
+        raise UnknownNameError(f"there is no {kind} {name!r}; {nearest(prefix or name, entries)}{broken}")
 
-    def create(self, kind: str, name: str, **options: Any) -> Any:
+    def create(self, kind: str, name: str, /, **options: Any) -> Any:
         """Make a registered thing; see :func:`create`."""
         entry, carried = self.find(kind, name)
         factory = entry.load()
         where = f"{kind} {name!r}"
+        if carried.keys() & options.keys():
+            raise OptionError(f"{where} has its path in the name, and path={options['path']!r} besides")
         if kind in FUNCTION_KINDS:
-            return functools.partial(factory, **validate_options(factory, options, where=where, keyword_only=True))
+            checked = validate_options(factory, {**carried, **options}, where=where, keyword_only=True)
+            return functools.partial(factory, **checked)
         checked = validate_options(factory, {**carried, **options}, where=where)
         try:
             return factory(**checked)
         except Exception as error:
             if entry.plugin == BUILTIN:
                 raise
-            raise PluginError(
-                f"plugin {entry.plugin!r}: making {where} raised {type(error).__name__}: {error}"
-            ) from error
+            # What the user gave stays the user's error; everything else is the plugin's.
+            sort = OptionError if isinstance(error, OptionError) else PluginError
+            raise sort(f"plugin {entry.plugin!r}: making {where} raised {_told(error)}") from error
 
     def notify(self, hook: str, **arguments: Any) -> None:
         """Tell every plugin that listens.
@@ -280,24 +302,71 @@ class PluginManager:
             try:
                 self._call(impl, hook, **arguments)
             except Exception as error:
-                raise PluginError(
-                    f"plugin {impl.plugin_name!r}: its hook {hook} raised {type(error).__name__}: {error}"
-                ) from error
+                raise PluginError(f"plugin {impl.plugin_name!r}: its hook {hook} raised {_told(error)}") from error
 
     def origin(self, thing: object) -> str:
         """Name a thing for a message: registered name and plugin where known, else its class."""
-        factory = thing if isinstance(thing, type) else type(thing)
-        path = f"{factory.__module__}:{factory.__qualname__}"
+        while isinstance(thing, functools.partial):
+            thing = thing.func
+        factory: Any = thing if isinstance(thing, type) or inspect.isroutine(thing) else type(thing)
         for entries in self._registry.values():
             for entry in entries.values():
-                if entry.target is factory or entry.target == path:
+                if entry.makes(factory):
                     return f"{entry.kind} {entry.name!r} of plugin {entry.plugin!r}"
         return f"{factory.__module__}.{factory.__qualname__}"
 
 
+def _check_hooks(plugin: object, manager: pluggy.PluginManager) -> None:
+    """Hold a plugin's hooks against the specifications, before pluggy registers half of them."""
+    specs = {name: inspect.signature(spec) for name, spec in vars(hookspecs).items() if name.startswith("fairart_")}
+    hooks = 0
+    for attribute in dir(plugin):
+        marks = manager.parse_hookimpl_opts(plugin, attribute)
+        if marks is None:
+            if attribute in specs and getattr(plugin, attribute) is not getattr(hookspecs, attribute):
+                raise PluginError(f"{attribute} is not marked with @hookimpl")
+            continue
+        hooks += 1
+        name = marks["specname"] or attribute
+        if name in specs:
+            _check_signature(name, getattr(plugin, attribute), specs[name], marks)
+        elif not marks["optionalhook"]:
+            raise PluginError(f"there is no hook {name!r}; {nearest(name, specs)}")
+    if not hooks:
+        raise PluginError("it has no hook; mark one with @hookimpl")
+
+
+def _check_signature(name: str, function: Callable[..., Any], spec: inspect.Signature, marks: pluggy.HookimplOpts) -> None:
+    takes = ", ".join(spec.parameters)
+    if marks["wrapper"] or marks["hookwrapper"]:
+        raise PluginError(f"its hook {name} is a wrapper; fairart calls plain functions only")
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name not in spec.parameters:
+            raise PluginError(f"its hook {name} asks for {str(parameter)!r}; it may ask for {takes}")
+        if parameter.default is not parameter.empty or parameter.kind is parameter.KEYWORD_ONLY:
+            raise PluginError(f"its hook {name}: {parameter.name} must be a plain parameter without a default")
+
+
+def _check_entry(kind: str, name: object, factory: object) -> None:
+    if not isinstance(name, str) or not name or ":" in name or name.split() != [name]:
+        raise PluginError(f"register() expects a name without spaces and colons, got {name!r} for a {kind}")
+    if isinstance(factory, str):
+        module, _, attribute = factory.partition(":")
+        fine = all(part.isidentifier() for part in f"{module}.{attribute}".split("."))
+    else:
+        fine = callable(factory)
+    if not fine:
+        raise PluginError(f"{kind} {name!r}: register() expects a class, a function or 'module:attribute', got {factory!r}")
+
+
 def _plugin_files(folder: Path) -> Iterator[Path]:
-    yield from (file for file in folder.glob("*.py") if not file.name.startswith(("_", "test_", "conftest", "setup")))
-    yield from folder.glob("*/__init__.py")
+    skipped = ("_", ".", "test_")
+    for file in folder.glob("*.py"):
+        if not file.name.startswith(skipped) and file.name not in ("conftest.py", "setup.py"):
+            yield file
+    for file in folder.glob("*/__init__.py"):
+        if not file.parent.name.startswith(skipped) and file.parent.name != "tests":
+            yield file
 
 
 def _import_file(file: Path, name: str) -> Any:
@@ -326,12 +395,12 @@ def get_plugin_manager() -> PluginManager:
     return _manager
 
 
-def create(kind: str, name: str, **options: Any) -> Any:
+def create(kind: str, name: str, /, **options: Any) -> Any:
     """Make a registered thing by name.
 
     Args:
         kind: such as ``"target_sampler"``; see :data:`fairart.hookspecs.HOOK_OF_KIND`.
-        name: registered name, such as ``"cfps"``.
+        name: registered name, such as ``"cfps"``; ``"npz:some/file"`` is ``"npz"`` with the option ``path``.
         **options: its options, checked against what it declares.
 
     Returns:

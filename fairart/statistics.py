@@ -66,7 +66,7 @@ def one_vs_rest_accuracy(counts: IntArray) -> FloatArray:
 
 
 def _errors(counts: IntArray) -> IntArray:
-    errors = counts.copy()
+    errors: IntArray = counts.copy()
     np.fill_diagonal(errors, 0)
     return errors
 
@@ -89,6 +89,13 @@ def class_false_negative_score(counts: IntArray) -> FloatArray:
         counts: (K, K) counts, rows true, columns predicted.
     """
     return _shares(_errors(counts).sum(axis=1))
+
+
+def _whole(values: npt.NDArray[Any]) -> bool:
+    """Whether numbers are whole and finite, whatever their type."""
+    if values.dtype.kind in "biu":
+        return True
+    return values.dtype.kind == "f" and bool(np.isfinite(values).all() and np.array_equal(values, np.floor(values)))
 
 
 def _shares(parts: IntArray) -> FloatArray:
@@ -117,7 +124,7 @@ def worst_class_accuracy(counts: IntArray, fraction: float | None = None) -> flo
         raise ValueError(f"fraction must be in (0, 1], got {fraction!r}")
     if not len(present):
         return math.nan
-    # Rounding up keeps a tenth of 10 classes at one class and of 15 at two; the slack forgives 0.1 * 30 = 3.0000000000000004.
+    # Rounding up keeps a tenth of 10 classes at one class and of 15 at two; the slack forgives 0.1 * 30 > 3 in floats.
     number = 1 if fraction is None else max(1, math.ceil(fraction * len(present) - 1e-9))
     return float(present[:number].mean())
 
@@ -136,7 +143,7 @@ class ConfusionMatrix:
         array = np.asarray(counts)
         if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] < 1:
             raise ValueError(f"a confusion matrix is square (K, K), got shape {array.shape}")
-        if array.dtype.kind not in "biu" and not np.array_equal(array, np.floor(array)):
+        if not _whole(array):
             raise ValueError("a confusion matrix counts samples: expected whole numbers")
         if (array < 0).any():
             raise ValueError("a confusion matrix counts samples: expected no negative number")
@@ -165,16 +172,17 @@ class ConfusionMatrix:
         Raises:
             ValueError: lengths differ, or a class is outside [0, K).
         """
-        true, guess = np.asarray(labels).astype(np.int64), np.asarray(predictions).astype(np.int64)
+        true, guess = np.asarray(labels), np.asarray(predictions)
         if true.ndim != 1 or true.shape != guess.shape:
             raise ValueError(f"expected labels and predictions of one shape (n,), got {true.shape} and {guess.shape}")
         for name, values in (("label", true), ("prediction", guess)):
-            if len(values) and not (0 <= values.min() and values.max() < self.nb_classes):
-                raise ValueError(
-                    f"expected every {name} in [0, {self.nb_classes}), got {values.min()} to {values.max()}"
-                )
+            if len(values) and not _whole(values):
+                raise ValueError(f"expected every {name} to be a whole number, got dtype {values.dtype} with other values")
+            if len(values) and (values.min() < 0 or values.max() >= self.nb_classes):
+                raise ValueError(f"expected every {name} in [0, {self.nb_classes}), got {values.min()} to {values.max()}")
         size = self.nb_classes
-        self.counts += np.bincount(true * size + guess, minlength=size * size).reshape(size, size)
+        pairs = true.astype(np.int64) * size + guess.astype(np.int64)
+        self.counts += np.bincount(pairs, minlength=size * size).reshape(size, size)
         return self
 
     def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:

@@ -63,7 +63,7 @@ def pgd(
 ) -> Tensor:
     """Projected gradient descent on the sign of the input gradient (Madry et al., ICLR 2018; KL form: TRADES, ICML 2019).
 
-    Costs ``max_iter`` forward passes and as many input gradients; the KL form one forward more unless ``reference`` is given.
+    Costs ``max_iter`` forward passes and as many input gradients; the KL form one forward more without a ``reference``.
 
     Args:
         model: logits (n, K) of inputs; the parameters of a module take no gradient meanwhile. Its train or eval mode is used
@@ -137,6 +137,4 @@ def fgsm(
         (n, ...) adversarial inputs within eps and clip values, detached.
     """
     first = x if start is None else start
-    return pgd(
-        model, x, y, eps=eps, eps_step=eps, max_iter=1, targeted=targeted, start=first, clip_values=clip_values
-    )
+    return pgd(model, x, y, eps=eps, eps_step=eps, max_iter=1, targeted=targeted, start=first, clip_values=clip_values)

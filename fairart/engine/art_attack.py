@@ -71,19 +71,23 @@ class ArtInnerAttack:
     def _generate(self, x: Array, y: Array, eps: Array) -> Array:
         one_hot = np.eye(self.attack.estimator.nb_classes, dtype=np.float32)[y]
         if not hasattr(self.attack, "eps"):
-            return np.asarray(self.attack.generate(x=x, y=one_hot))
+            return self._ask(x, one_hot)
         if isinstance(self.attack, EPS_PER_SAMPLE):
             spread = eps.reshape(-1, *[1] * (x.ndim - 1)) * np.ones_like(x)
             # ART wants step and radius in the same form.
             step = np.full_like(spread, np.max(self._own_step))
             self.attack.set_params(eps=spread, eps_step=np.minimum(step, np.maximum(spread, 1e-12)))
-            return np.asarray(self.attack.generate(x=x, y=one_hot))
+            return self._ask(x, one_hot)
         x_adv = x.copy()
         for value in np.unique(eps):
             rows = np.flatnonzero(eps == value)
             self.attack.set_params(eps=float(value))
-            x_adv[rows] = self.attack.generate(x=x[rows], y=one_hot[rows])
+            x_adv[rows] = self._ask(x[rows], one_hot[rows])
         return x_adv
+
+    def _ask(self, x: Array, y: Array) -> Array:
+        made: Array = np.asarray(self.attack.generate(x=x, y=y))
+        return made
 
     @contextlib.contextmanager
     def _restored(self) -> Iterator[None]:

@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from art.estimators.classification import PyTorchClassifier
 
-__all__ = ["check_inputs", "check_labels", "check_pair", "name_class", "stratified_split", "uint8_scale", "warn_absent_classes"]
+__all__ = [
+    "check_inputs",
+    "check_labels",
+    "check_pair",
+    "name_class",
+    "stratified_split",
+    "uint8_scale",
+    "warn_absent_classes",
+]
 
 Array = npt.NDArray[Any]
 
@@ -126,7 +134,8 @@ def _from_one_hot(array: Array, name: str) -> npt.NDArray[np.int64]:
     if not (array.sum(axis=1) == 1).all():
         row = int(np.flatnonzero(array.sum(axis=1) != 1)[0])
         raise ValueError(f"{name} must be one-hot, got {int(array[row].sum())} ones in row {row}")
-    return array.argmax(axis=1).astype(np.int64)
+    labels: npt.NDArray[np.int64] = array.argmax(axis=1).astype(np.int64)
+    return labels
 
 
 def check_pair(

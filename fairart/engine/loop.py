@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import math
@@ -108,9 +109,7 @@ class Engine:
                 )
                 on_epoch_end(record)
 
-    def _epoch(
-        self, source: Source, epoch: int, nb_epochs: int, validator: Validator | None, bar: tqdm[Any]
-    ) -> EpochRecord:
+    def _epoch(self, source: Source, epoch: int, nb_epochs: int, validator: Validator | None, bar: tqdm[Any]) -> EpochRecord:
         begin = time.perf_counter()
         plan = self._plan()
         meter = EpochMeter(self.nb_classes, self.network.device, self.needs)
@@ -149,9 +148,9 @@ class Engine:
         )
         if epsilons.current is None or epsilons.current_step is None or weighting.current is None:
             raise RuntimeError("Engine.run() before the policies were started")
-        like = {"dtype": self.network.dtype, "device": self.network.device}
-        self._eps = torch.as_tensor(epsilons.current, **like)
-        self._eps_step = torch.as_tensor(epsilons.current_step, **like)
+        network = self.network
+        self._eps = torch.as_tensor(epsilons.current, dtype=network.dtype, device=network.device)
+        self._eps_step = torch.as_tensor(epsilons.current_step, dtype=network.dtype, device=network.device)
         fixed = sampler is not None and not sampler.needs_logits and sampler.probabilities is not None
         return {
             "epsilons": epsilons.current.copy(),
@@ -175,13 +174,24 @@ class Engine:
         batch = self._batch(x, y, epoch)
         examples = self._examples(batch, meter)
         self.optimizer.zero_grad(set_to_none=True)
-        terms = self.method.objective.losses(self.network, batch, examples)
-        loss = self.method.class_weighting.combine(terms, y)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with self._perturbed(batch, examples):
+            terms = self.method.objective.losses(self.network, batch, examples)
+            loss = self.method.class_weighting.combine(terms, y)
+            loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if "clean" in self.needs and terms.clean_logits is None:
             terms = dataclasses.replace(terms, clean_logits=self._clean_logits(x))
         meter.add(terms, y, loss)
+
+    def _perturbed(self, batch: Batch, examples: Examples) -> contextlib.AbstractContextManager[None]:
+        perturbation, method = self.method.weight_perturbation, self.method
+        if perturbation is None:
+            return contextlib.nullcontext()
+
+        def loss() -> Tensor:
+            return method.class_weighting.combine(method.objective.losses(self.network, batch, examples), batch.y)
+
+        return perturbation.perturbed(self.network.module, loss, epoch=batch.epoch)
 
     def _clean_logits(self, x: Tensor) -> Tensor:
         with restored_modes(self.network, training=False), torch.no_grad():
@@ -216,9 +226,7 @@ class Engine:
                 made = objective.examples(self.network, batch)
         made = (made,) if isinstance(made, Tensor) else made
         # Whoever made them, nothing outside a sample's budget is trained on.
-        examples = tuple(
-            project(one.detach(), batch.x, eps=batch.eps, clip_values=batch.clip_values) for one in made
-        )
+        examples = tuple(project(one.detach(), batch.x, eps=batch.eps, clip_values=batch.clip_values) for one in made)
         for one in examples:
             meter.add_change((one - batch.x).abs().amax())
         return examples
@@ -261,7 +269,12 @@ class Engine:
 
 def _wants_metric(scheduler: Any) -> bool:
     parameters = list(inspect.signature(scheduler.step).parameters.values())
-    return bool(parameters) and parameters[0].default is inspect.Parameter.empty and parameters[0].kind in (
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    return (
+        bool(parameters)
+        and parameters[0].default is inspect.Parameter.empty
+        and parameters[0].kind
+        in (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        )
     )

@@ -34,9 +34,7 @@ class EpochMeter:
         self.nb_classes = nb_classes
         self._robust = zeros(nb_classes * nb_classes)
         self._clean = zeros(nb_classes * nb_classes) if "clean" in needs else None
-        self._probabilities = (
-            zeros(nb_classes, nb_classes, dtype=torch.float64) if "mean_probabilities" in needs else None
-        )
+        self._probabilities = zeros(nb_classes, nb_classes, dtype=torch.float64) if "mean_probabilities" in needs else None
         self._losses: list[Tensor] = []
         self._change = zeros(dtype=torch.float32)
         self.samples = 0

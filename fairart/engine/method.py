@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fairart.engine.art_attack import ArtInnerAttack
 from fairart.objectives.base import Objective
-from fairart.policies import Averaging, ClassWeighting, EpsilonScheduler, Policy, TargetSampler
+from fairart.policies import Averaging, ClassWeighting, EpsilonScheduler, Policy, TargetSampler, WeightPerturbation
 
 __all__ = ["Budget", "Method"]
 
@@ -36,6 +36,7 @@ class Method:
         target_sampler: which classes to aim at; None for untargeted training.
         epsilon_scheduler: budget of each class.
         class_weighting: weight of each class.
+        weight_perturbation: moves the weights while a gradient is computed, or None.
         averaging: weight averaging, or None.
         attack: an ART attack in place of the objective's own, or None.
     """
@@ -44,12 +45,13 @@ class Method:
     epsilon_scheduler: EpsilonScheduler
     class_weighting: ClassWeighting
     target_sampler: TargetSampler | None = None
+    weight_perturbation: WeightPerturbation | None = None
     averaging: Averaging | None = None
     attack: ArtInnerAttack | None = None
 
     def policies(self) -> Iterator[tuple[str, Policy]]:
         """Every part that has needs or memory, with its kind."""
-        for kind in ("objective", "target_sampler", "epsilon_scheduler", "class_weighting", "averaging"):
+        for kind in ("objective", "target_sampler", "epsilon_scheduler", "class_weighting", "weight_perturbation", "averaging"):
             policy = getattr(self, kind)
             if policy is not None:
                 yield kind, policy

@@ -67,7 +67,8 @@ class Streams:
 
 def global_random_state(device: torch.device) -> dict[str, Any]:
     """The global states that a model's dropout, an ART attack or a data generator may draw from."""
-    state: dict[str, Any] = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
+    legacy = np.random.get_state()  # noqa: NPY002  # kept so that it can be put back
+    state: dict[str, Any] = {"torch": torch.get_rng_state(), "numpy": legacy, "python": random.getstate()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
     return state
@@ -76,7 +77,7 @@ def global_random_state(device: torch.device) -> dict[str, Any]:
 def set_global_random_state(state: dict[str, Any], device: torch.device) -> None:
     """Put the global states back."""
     torch.set_rng_state(state["torch"])
-    np.random.set_state(state["numpy"])
+    np.random.set_state(state["numpy"])  # noqa: NPY002
     random.setstate(state["python"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
@@ -96,7 +97,7 @@ def isolated_random_state(seed: int, device: torch.device) -> Iterator[None]:
     before = global_random_state(device)
     word = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
     try:
-        torch.random.default_generator.manual_seed(word)
+        torch.default_generator.manual_seed(word)
         if device.type == "cuda":
             torch.cuda.manual_seed(word)
         np.random.seed(word)  # noqa: NPY002  # restored below

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -31,9 +30,7 @@ class DeviceData:
         dtype: of the batches.
     """
 
-    def __init__(
-        self, x: Array, y: Array, *, classifier: PyTorchClassifier, device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, x: Array, y: Array, *, classifier: PyTorchClassifier, device: torch.device, dtype: torch.dtype) -> None:
         self.x, self.y = to_device(x, device), to_device(y, device)
         self.scale = uint8_scale(classifier) if x.dtype == np.uint8 else 1.0
         self.dtype = dtype
@@ -134,7 +131,7 @@ class GeneratorSource:
 
     def nb_batches(self) -> int:
         """Batches an epoch."""
-        return math.ceil(self.generator.size / self.batch_size)
+        return -(-int(self.generator.size) // self.batch_size)
 
     def pools(self) -> Iterator[DeviceData]:
         """The epoch's batches, gathered.

@@ -99,6 +99,4 @@ class Validator:
         if not self.losses:
             return ValidationStatistics(clean=clean_matrix, robust=robust_matrix)
         natural, boundary = (sums.cpu() / torch.as_tensor(clean_matrix.support)).numpy()
-        return ValidationStatistics(
-            clean=clean_matrix, robust=robust_matrix, natural_loss=natural, boundary_loss=boundary
-        )
+        return ValidationStatistics(clean=clean_matrix, robust=robust_matrix, natural_loss=natural, boundary_loss=boundary)

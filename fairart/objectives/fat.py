@@ -32,7 +32,11 @@ class FATObjective(Objective):
         *,
         tau: Annotated[
             int | None,
-            Option("steps after the first misclassified iterate; None: 0, from epoch 50 on 1, from 90 on 2", low=0, source="CFA 3, FAT None"),
+            Option(
+                "steps after the first misclassified iterate; None: 0, from epoch 50 on 1, from 90 on 2",
+                low=0,
+                source="CFA 3, FAT None",
+            ),
         ] = 3,
         attack_mode: AttackMode = "eval",
     ) -> None:
@@ -46,9 +50,7 @@ class FATObjective(Objective):
 
     def examples(self, network: nn.Module, batch: Batch) -> Tensor:
         """Early-stopped PGD away from the label, or towards the target."""
-        return early_stopped_pgd(
-            network, batch.x, batch.y, targets=batch.targets, tau=self._tau(batch.epoch), **batch.budget
-        )
+        return early_stopped_pgd(network, batch.x, batch.y, targets=batch.targets, tau=self._tau(batch.epoch), **batch.budget)
 
     def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
         """Cross-entropy of the adversarial inputs."""

@@ -111,7 +111,9 @@ class ClassCalibratedMargin(EpsilonScheduler):
         self,
         *,
         lambda1: Annotated[float, Option("budget at score 0, in units of eps", low=0, source="CFA Eq. 4")] = 0.5,
-        start_epoch: Annotated[int, Option("first epoch, from 0, with class-wise budgets", low=0, source="FAIR-TAT 1, CFA 10")] = 1,
+        start_epoch: Annotated[
+            int, Option("first epoch, from 0, with class-wise budgets", low=0, source="FAIR-TAT 1, CFA 10")
+        ] = 1,
         scale_by: Annotated[
             Literal["accuracy", "cfps", "cfns"], Option("which statistic scales the budget", source="FAIR-TAT program")
         ] = "accuracy",

@@ -84,9 +84,7 @@ class TargetSampler(Policy):
         self.probabilities = weights / weights.sum(axis=1, keepdims=True)
         self._table = None
 
-    def sample(
-        self, labels: Tensor, *, logits: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def sample(self, labels: Tensor, *, logits: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Draw targets for a batch.
 
         Args:
@@ -153,7 +151,8 @@ class SoftmaxCFPSSampler(TargetSampler):
         """softmax(scale * CFPS), (K,)."""
         exponent = self.scale * statistics.robust.cfps
         weights: FloatArray = np.exp(exponent - exponent.max())
-        return weights / weights.sum()
+        weights /= weights.sum()
+        return weights
 
 
 class ConfusionSampler(TargetSampler):
@@ -173,9 +172,7 @@ class RunnerUpSampler(TargetSampler):
 
     needs_logits: ClassVar[bool] = True
 
-    def sample(
-        self, labels: Tensor, *, logits: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def sample(self, labels: Tensor, *, logits: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """The most likely class other than the label, (n,).
 
         Raises:

@@ -33,6 +33,7 @@ from fairart.trainers.parts import (
     AveragingPart,
     EpsilonPart,
     ObjectivePart,
+    PerturbationPart,
     TargetPart,
     WeightingPart,
     resolve,
@@ -59,6 +60,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         target_sampler: registered name or instance; None for untargeted training.
         epsilon_scheduler: registered name or instance; None for the same budget for every class.
         class_weighting: registered name or instance; None to weight every class alike.
+        weight_perturbation: registered name or instance, or None.
         averaging: ``"ema"``, ``"fawa"``, an instance, or None.
         eps: L-inf budget in the classifier's input space, >= 0.
         eps_step: step of the inner attack, >= 0.
@@ -84,6 +86,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         target_sampler: TargetPart = PRESET,
         epsilon_scheduler: EpsilonPart = PRESET,
         class_weighting: WeightingPart = PRESET,
+        weight_perturbation: PerturbationPart = PRESET,
         averaging: AveragingPart = PRESET,
         eps: Annotated[float, Option("L-inf budget, in the classifier's input space", low=0)] = 8 / 255,
         eps_step: Annotated[float, Option("step of the inner attack", low=0)] = 2 / 255,
@@ -91,7 +94,8 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         attack: Annotated[EvasionAttack | None, Option("an ART attack as the inner attack")] = None,
         augmentation: Annotated[Any, Option("crop-flip, none, or a function (images, generator) -> images")] = None,
         hold_out: Annotated[
-            float, Option("share of each class held out where a policy needs validation data", low=0, low_open=True, high=0.5)
+            float,
+            Option("share of each class held out where a policy needs validation data", low=0, low_open=True, high=0.5),
         ] = 0.02,
         clean_statistics: Annotated[bool, Option("also count clean predictions in training")] = False,
         **unknown: Any,
@@ -106,6 +110,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
             "target_sampler": target_sampler,
             "epsilon_scheduler": epsilon_scheduler,
             "class_weighting": class_weighting,
+            "weight_perturbation": weight_perturbation,
             "averaging": averaging,
         }
         parts = {kind: resolve(kind, self._preset(kind) if part is PRESET else part) for kind, part in given.items()}
@@ -134,7 +139,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
             for name, p in signature.parameters.items()
             if name not in ("self", "unknown")
         ]
-        cls.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        cls.__signature__ = inspect.Signature(shown)
 
     @classmethod
     def _preset(cls, kind: str) -> Any:
@@ -217,9 +222,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
         if held is None and self._needs_validation():
             raise ValueError("a policy needs validation data: give fit_generator(validation_data=(x, y))")
-        source = GeneratorSource(
-            generator, classifier=self._classifier, device=self._network.device, dtype=self._network.dtype
-        )
+        source = GeneratorSource(generator, classifier=self._classifier, device=self._network.device, dtype=self._network.dtype)
         self._run(source, held, nb_epochs=nb_epochs, scheduler=scheduler, seed=number, verbose=verbose)
 
     def predict(self, x: npt.ArrayLike, batch_size: int = 128, **kwargs: Any) -> npt.NDArray[np.float32]:
@@ -303,9 +306,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         self._take_average()
         plugins.notify("fairart_fit_end", trainer=self)
 
-    def _validator(
-        self, held: tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None, batch_size: int
-    ) -> Validator | None:
+    def _validator(self, held: tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None, batch_size: int) -> Validator | None:
         if held is None:
             return None
         budget = self.budget

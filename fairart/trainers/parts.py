@@ -8,9 +8,18 @@ from typing import Annotated, Any
 from fairart.objectives.base import Objective
 from fairart.options import Option
 from fairart.plugins import create
-from fairart.policies import Averaging, ClassWeighting, EpsilonScheduler, TargetSampler
+from fairart.policies import Averaging, ClassWeighting, EpsilonScheduler, TargetSampler, WeightPerturbation
 
-__all__ = ["PART_OF_KIND", "AveragingPart", "EpsilonPart", "ObjectivePart", "TargetPart", "WeightingPart", "resolve"]
+__all__ = [
+    "PART_OF_KIND",
+    "AveragingPart",
+    "EpsilonPart",
+    "ObjectivePart",
+    "PerturbationPart",
+    "TargetPart",
+    "WeightingPart",
+    "resolve",
+]
 
 ObjectivePart = Annotated[str | Objective, Option("what one batch minimises: a registered objective or an instance")]
 TargetPart = Annotated[
@@ -18,6 +27,9 @@ TargetPart = Annotated[
 ]
 EpsilonPart = Annotated[str | EpsilonScheduler | None, Option("budget of each class; None for the same")]
 WeightingPart = Annotated[str | ClassWeighting | None, Option("weight of each class in the loss; None for the same")]
+PerturbationPart = Annotated[
+    str | WeightPerturbation | None, Option("moves the weights while a gradient is computed; None for nothing")
+]
 AveragingPart = Annotated[str | Averaging | None, Option("weight averaging: ema, fawa, or None")]
 
 PART_OF_KIND: dict[str, type[Any]] = {
@@ -25,6 +37,7 @@ PART_OF_KIND: dict[str, type[Any]] = {
     "target_sampler": TargetSampler,
     "epsilon_scheduler": EpsilonScheduler,
     "class_weighting": ClassWeighting,
+    "weight_perturbation": WeightPerturbation,
     "averaging": Averaging,
 }
 """The base class of each kind of part."""

@@ -1,0 +1,104 @@
+"""Folders of image files, read into one array."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from fairart.datasets.base import DatasetError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["read_split", "split_folders"]
+
+_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
+_LAYOUT = "expected train/<class>/*.png (or jpg, ...) and test/<class>/*.png, with the same class folders in both"
+
+
+def split_folders(folder: Path) -> tuple[str, ...]:
+    """The class names of a folder of images, sorted.
+
+    Args:
+        folder: holds ``train`` and ``test``.
+
+    Raises:
+        DatasetError: a split is missing or the two have different classes.
+    """
+    found: dict[str, set[str]] = {}
+    for split in ("train", "test"):
+        if not (folder / split).is_dir():
+            raise DatasetError(f"{folder} has no folder {split!r}; {_LAYOUT}")
+        # Hidden folders belong to tools (.ipynb_checkpoints), they are no classes.
+        found[split] = {entry.name for entry in (folder / split).iterdir() if entry.is_dir() and entry.name[0] != "."}
+    odd = sorted(found["train"] ^ found["test"])
+    if odd:
+        where = "train" if odd[0] in found["train"] else "test"
+        raise DatasetError(f"{folder}: class folder {odd[0]!r} is in {where!r} only; {_LAYOUT}")
+    if not found["train"]:
+        raise DatasetError(f"{folder / 'train'} has no class folders; {_LAYOUT}")
+    return tuple(sorted(found["train"]))
+
+
+def read_split(
+    folder: Path, classes: tuple[str, ...], *, size: int | None, grey: bool, shape: tuple[int, int] | None
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Read the images of one split.
+
+    Args:
+        folder: holds one folder per class.
+        classes: their names, in the order of the labels.
+        size: side to resize to, in pixels, or None.
+        grey: one channel instead of three.
+        shape: (H, W) that every image must have, or None for that of the first image.
+
+    Returns:
+        Images (N, C, H, W) uint8 and labels (N,) int64.
+
+    Raises:
+        DatasetError: a class without images, a file that is no image, or one whose size differs; the message names it.
+    """
+    files = [(file, label) for label, name in enumerate(classes) for file in _image_files(folder / name)]
+    images: npt.NDArray[np.uint8] | None = None
+    for index, (file, _) in enumerate(files):
+        pixels = _read_image(file, size=size, grey=grey)
+        shape = shape or (pixels.shape[1], pixels.shape[2])
+        if pixels.shape[1:] != shape:
+            raise DatasetError(
+                f"{file} has {pixels.shape[1]}x{pixels.shape[2]} pixels (height x width), the images before it have "
+                f"{shape[0]}x{shape[1]}; set size to resize all"
+            )
+        if images is None:
+            images = np.empty((len(files), *pixels.shape), dtype=np.uint8)
+        images[index] = pixels
+    if images is None:
+        raise DatasetError(f"{folder} has no images; {_LAYOUT}")
+    return images, np.array([label for _, label in files], dtype=np.int64)
+
+
+def _image_files(folder: Path) -> list[Path]:
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _ENDINGS and file.name[0] != ".")
+    if not files:
+        raise DatasetError(f"class folder {folder} has no images ({', '.join(sorted(_ENDINGS))})")
+    return files
+
+
+def _read_image(file: Path, *, size: int | None, grey: bool) -> npt.NDArray[np.uint8]:
+    """One image as (C, H, W) uint8."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise DatasetError(f"{file} has pixels of more than 8 bits (mode {opened.mode}); save it with 8 bits")
+            image: Image.Image = opened.convert("L" if grey else "RGB")
+    # SyntaxError is what Pillow raises for a damaged PNG.
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"{file} cannot be read as an image: {error}") from error
+    if size is not None and image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[None] if grey else pixels.transpose(2, 0, 1)

@@ -1,0 +1,192 @@
+"""What every data set is: two splits of images with labels, checked once and never changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fairart.options import Option
+
+__all__ = ["AUGMENTATIONS", "DataRoot", "Dataset", "DatasetError", "DownloadError", "data_folder"]
+
+ImageArray = npt.NDArray[Any]
+LabelArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+
+AUGMENTATIONS = ("none", "crop-flip")
+"""What training may do to the images: nothing, or random crops after padding and horizontal flips."""
+
+DataRoot = Annotated[str | None, Option("folder of the data files; by default FAIRART_DATA, else ~/.cache/fairart")]
+"""The option that every loader takes."""
+
+_CHUNK_VALUES = 1 << 22  # 32 MiB in float64, whatever the size of the data set
+_COLOUR_CHANNELS = (1, 3)
+
+
+class DatasetError(ValueError):
+    """Arrays or files are no data set; the message names the data set or the file, and the rule."""
+
+
+class DownloadError(RuntimeError):
+    """A public data set could not be fetched or read; the message says how to put it in place by hand."""
+
+
+def data_folder(data_root: str | Path | None = None) -> Path:
+    """The folder in which data sets are looked for.
+
+    Args:
+        data_root: the user's choice; None takes the environment variable ``FAIRART_DATA``, else ``~/.cache/fairart``.
+    """
+    return Path(data_root or os.environ.get("FAIRART_DATA") or "~/.cache/fairart").expanduser()
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training and a test split of images with labels.
+
+    Args:
+        name: what reports call it.
+        x_train: (N, C, H, W) uint8 in 0..255 or float32 in [0, 1].
+        y_train: (N,) int64 in 0..K-1.
+        x_test: as ``x_train``, of the same type and image shape.
+        y_test: as ``y_train``.
+        classes: names of the K >= 2 classes; a class may have no samples.
+        augmentation: ``"none"`` or ``"crop-flip"``, what suits these images in training.
+        note: provenance that stands beside every number, such as the part of the data that was used.
+
+    Raises:
+        DatasetError: one of these rules is broken.
+    """
+
+    name: str
+    x_train: ImageArray = field(repr=False)
+    y_train: LabelArray = field(repr=False)
+    x_test: ImageArray = field(repr=False)
+    y_test: LabelArray = field(repr=False)
+    classes: tuple[str, ...]
+    augmentation: str = "none"
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        self._check_names()
+        for split, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
+            _check_images(x, f"{self.name}: x_{split}")
+            _check_labels(y, len(x), self.nb_classes, f"{self.name}: y_{split}")
+        if self.x_train.shape[1:] != self.x_test.shape[1:] or self.x_train.dtype != self.x_test.dtype:
+            raise DatasetError(
+                f"{self.name}: both splits must have one image shape and type, got {self.x_train.shape[1:]} "
+                f"{self.x_train.dtype} for training and {self.x_test.shape[1:]} {self.x_test.dtype} for testing"
+            )
+
+    def _check_names(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise DatasetError(f"a data set needs a name, got {self.name!r}")
+        if not isinstance(self.classes, tuple) or not all(isinstance(label, str) for label in self.classes):
+            raise DatasetError(f"{self.name}: classes must be a tuple of names, got {self.classes!r}")
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+            raise DatasetError(f"{self.name}: classes must be two or more different names, got {self.classes!r}")
+        if self.augmentation not in AUGMENTATIONS:
+            raise DatasetError(
+                f"{self.name}: augmentation must be one of {', '.join(AUGMENTATIONS)}, got {self.augmentation!r}"
+            )
+
+    @property
+    def nb_classes(self) -> int:
+        """K, the number of classes."""
+        return len(self.classes)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self.x_train.shape[1:]
+        return int(channels), int(height), int(width)
+
+    def subset(self, *, per_class: int, seed: int = 0) -> Dataset:
+        """Keep the same number of training images of every class; the test split stays whole.
+
+        With one seed, a smaller subset is contained in every larger one, so results of several sizes compare.
+
+        Args:
+            per_class: training images kept of each class, >= 1.
+            seed: of the choice, >= 0.
+
+        Returns:
+            The smaller data set; its note says what was kept.
+
+        Raises:
+            DatasetError: a class has fewer training images than asked for.
+        """
+        if per_class < 1:
+            raise DatasetError(f"{self.name}: per_class must be at least 1, got {per_class}")
+        counts = np.bincount(self.y_train, minlength=self.nb_classes)
+        rarest = int(counts.argmin())
+        if counts[rarest] < per_class:
+            raise DatasetError(
+                f"{self.name}: class {self.classes[rarest]!r} has {counts[rarest]} training images, asked for {per_class}"
+            )
+        generator = np.random.default_rng(seed)
+        # A whole permutation is drawn per class, whatever per_class is: that nests the subsets of one seed.
+        chosen = [generator.permutation(np.flatnonzero(self.y_train == k))[:per_class] for k in range(self.nb_classes)]
+        keep = np.sort(np.concatenate(chosen))
+        note = f"{per_class} training images per class, seed {seed}"
+        return replace(
+            self,
+            x_train=self.x_train[keep],
+            y_train=self.y_train[keep],
+            note=f"{self.note}; {note}" if self.note else note,
+        )
+
+    def mean_std(self) -> tuple[FloatArray, FloatArray]:
+        """Mean and standard deviation of each channel over the training split, for ART's ``preprocessing``.
+
+        Returns:
+            Two float32 arrays (C, 1, 1) in units of [0, 1]. A constant channel gets 1 as its deviation, so that dividing
+            by it leaves zeros and no NaN.
+        """
+        channels = self.input_shape[0]
+        total, squares = np.zeros(channels), np.zeros(channels)
+        for chunk in self._chunks():
+            total += chunk.sum(axis=(0, 2, 3))
+            squares += np.einsum("nchw,nchw->c", chunk, chunk)
+        mean = total / (self.x_train.size // channels)
+        variance = squares / (self.x_train.size // channels) - mean**2
+        std = np.sqrt(np.where(variance > 1e-12, variance, 1.0))
+        shape = (channels, 1, 1)
+        return mean.astype(np.float32).reshape(shape), std.astype(np.float32).reshape(shape)
+
+    def _chunks(self) -> Iterator[npt.NDArray[np.float64]]:
+        scale = 255.0 if self.x_train.dtype == np.uint8 else 1.0
+        step = max(1, _CHUNK_VALUES // int(np.prod(self.input_shape)))
+        for start in range(0, len(self.x_train), step):
+            yield self.x_train[start : start + step].astype(np.float64) / scale
+
+
+def _check_images(x: Any, label: str) -> None:
+    if not isinstance(x, np.ndarray) or x.dtype not in (np.uint8, np.float32):
+        got = str(x.dtype) if isinstance(x, np.ndarray) else type(x).__name__
+        raise DatasetError(f"{label} must be a numpy array of uint8 or float32, got {got}")
+    if x.ndim != 4:
+        raise DatasetError(f"{label} must have the shape (N, C, H, W), got {x.shape}")
+    if x.size == 0:
+        raise DatasetError(f"{label} is empty, its shape is {x.shape}")
+    if x.shape[1] not in _COLOUR_CHANNELS and x.shape[3] in _COLOUR_CHANNELS:
+        raise DatasetError(f"{label} must be (N, C, H, W), got {x.shape}, which looks like (N, H, W, C)")
+    # Written so that NaN, which compares false with everything, is refused as well.
+    if x.dtype == np.float32 and not (x.min() >= 0 and x.max() <= 1):
+        raise DatasetError(f"{label} of float32 must lie in [0, 1], got [{x.min():g}, {x.max():g}]")
+
+
+def _check_labels(y: Any, count: int, nb_classes: int, label: str) -> None:
+    if not isinstance(y, np.ndarray) or y.dtype != np.int64:
+        got = str(y.dtype) if isinstance(y, np.ndarray) else type(y).__name__
+        raise DatasetError(f"{label} must be a numpy array of int64, got {got}")
+    if y.shape != (count,):
+        raise DatasetError(f"{label} must have the shape ({count},), one label per image, got {y.shape}")
+    if y.min() < 0 or y.max() >= nb_classes:
+        raise DatasetError(f"{label} must lie in 0..{nb_classes - 1}, got {y.min()}..{y.max()}")

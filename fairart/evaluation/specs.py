@@ -1,0 +1,142 @@
+"""Which attacks run, under which label and with which options: what the user wrote, resolved and checked before any work."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairart.errors import OptionError
+from fairart.options import declared_options
+from fairart.plugins import create, get_plugin_manager
+
+__all__ = ["AttackSpec", "Attacks", "resolve_attacks"]
+
+Attacks = str | Mapping[str, Mapping[str, Any]] | Sequence[str | tuple[str, Mapping[str, Any]]]
+"""Names, (name, options) pairs, or label -> options. Among options, ``attack`` names the attack and ``label`` its label."""
+
+RUNTIME = frozenset({"generator"})
+"""Keyword parameters of an attack that the evaluation fills in."""
+
+RESERVED_LABELS = frozenset({"clean", "worst-case"})
+
+
+@dataclass(frozen=True)
+class AttackSpec:
+    """One attack to run.
+
+    Args:
+        label: under which the result stands.
+        name: registered name.
+        plugin: who supplies it.
+        run: the function with its options filled in, ``run(target, x, y)``.
+        takes_generator: whether ``run`` has a ``generator`` parameter.
+        options: every option with its value, defaults included.
+    """
+
+    label: str
+    name: str
+    plugin: str
+    run: Callable[..., Any]
+    takes_generator: bool
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def eps(self) -> float:
+        """L-inf budget that the output is held to; infinite for an attack that has none, or measures it in another norm."""
+        if str(self.options.get("norm", "inf")).lower() not in ("inf", "linf"):
+            return math.inf
+        eps = self.options.get("eps")
+        return float(eps) if isinstance(eps, int | float) else math.inf
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What stands beside the numbers: attack, plugin, all options."""
+        return {"attack": self.name, "plugin": self.plugin, "options": dict(self.options)}
+
+
+def resolve_attacks(attacks: Attacks) -> list[AttackSpec]:
+    """Look the attacks up and check their options.
+
+    Args:
+        attacks: see :data:`Attacks`.
+
+    Returns:
+        One spec each, in the order given.
+
+    Raises:
+        TypeError: an item of another form.
+        UnknownNameError: no such attack.
+        OptionError: an unknown option or a bad value.
+        ValueError: two of one label, or a label that is taken.
+    """
+    specs = [_resolve(item, options) for item, options in _pairs(attacks)]
+    seen: set[str] = set()
+    for spec in specs:
+        if spec.label in RESERVED_LABELS:
+            raise ValueError(f"the label {spec.label!r} is taken by the evaluation itself; choose another one")
+        if spec.label in seen:
+            raise ValueError(
+                f"two attacks are labelled {spec.label!r}; give one its own label, as in "
+                f"({spec.name!r}, {{'label': '{spec.name}-2', ...}})"
+            )
+        seen.add(spec.label)
+    return specs
+
+
+def _pairs(attacks: Attacks) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    if isinstance(attacks, str):
+        return [(attacks, {})]
+    if isinstance(attacks, Mapping):
+        return [(label, {"label": label, **(_mapping(options, label))}) for label, options in attacks.items()]
+    if not isinstance(attacks, Iterable):
+        raise TypeError(f"attacks expects names, (name, options) pairs or a mapping, got {attacks!r}")
+    pairs: list[tuple[str, Mapping[str, Any]]] = []
+    for item in attacks:
+        if isinstance(item, str):
+            pairs.append((item, {}))
+        elif isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], str):
+            pairs.append((item[0], _mapping(item[1], item[0])))
+        else:
+            raise TypeError(f"attacks expects names or (name, options) pairs, got {item!r}")
+    return pairs
+
+
+def _mapping(options: Any, name: str) -> Mapping[str, Any]:
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping):
+        raise TypeError(f"the options of attack {name!r} must be a mapping, got {options!r}")
+    return options
+
+
+def _resolve(item: str, given: Mapping[str, Any]) -> AttackSpec:
+    options = dict(given)
+    name = options.pop("attack", item)
+    label = options.pop("label", item)
+    if not isinstance(name, str) or not isinstance(label, str) or not label.strip():
+        raise TypeError(f"'attack' and 'label' of attack {item!r} must be text, got {name!r} and {label!r}")
+    for reserved in sorted(RUNTIME & options.keys()):
+        raise OptionError(
+            f"attack {name!r}: {reserved!r} is filled in by the evaluation; set evaluate(..., seed=...) instead"
+        )
+    registration, _ = get_plugin_manager().find("attack", name)
+    run = create("attack", name, **options)
+    factory = registration.load()
+    declared = declared_options(factory, keyword_only=True)
+    parameters = inspect.signature(factory).parameters.values()
+    missing = [key for key, spec in declared.items() if spec.required and key not in options and key not in RUNTIME]
+    if missing:
+        raise OptionError(f"attack {name!r} needs {', '.join(missing)}")
+    chosen = run.keywords
+    full = {key: chosen.get(key, spec.default) for key, spec in declared.items() if key not in RUNTIME}
+    return AttackSpec(
+        label=label,
+        name=name,
+        plugin=registration.plugin,
+        run=run,
+        takes_generator="generator" in declared or any(p.kind is p.VAR_KEYWORD for p in parameters),
+        options={**full, **{key: value for key, value in chosen.items() if key not in full}},
+    )

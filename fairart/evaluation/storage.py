@@ -1,0 +1,164 @@
+"""Evaluations as JSON files: written whole, read with suspicion."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fairart.evaluation.errors import DamagedFileError
+from fairart.evaluation.result import AttackResult, EvaluationResult, Perturbation
+
+__all__ = ["load", "save", "to_dict"]
+
+FORMAT = "fairart.evaluation"
+FORMAT_VERSION = 1
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say: NaN becomes null, infinities text, arrays lists, and what is foreign its ``repr``."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
+
+
+def _attack_to_dict(result: AttackResult) -> dict[str, Any]:
+    change = result.perturbation
+    return {
+        "label": result.label,
+        "config": result.config,
+        "accuracy": result.accuracy,
+        "accuracy_interval": result.accuracy_interval,
+        "class_accuracy": result.class_accuracy,
+        "confidence_interval": result.confidence_interval,
+        "worst_class": result.worst_class,
+        "cfps": result.cfps,
+        "metrics": result.metrics(),
+        "perturbation": dataclasses.asdict(change) if change is not None else None,
+        "confusion": result.confusion.to_list(),
+        "predictions": result.predictions,
+    }
+
+
+def to_dict(result: EvaluationResult) -> dict[str, Any]:
+    """Plain numbers, lists and text; NaN is None.
+
+    Args:
+        result: the evaluation.
+    """
+    plain: dict[str, Any] = _plain(
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "versions": result.versions,
+            "config": result.config,
+            "nb_classes": result.nb_classes,
+            "class_names": result.class_names,
+            "labels": result.labels,
+            "results": [_attack_to_dict(attack) for attack in result.values()],
+        }
+    )
+    return plain
+
+
+def save(result: EvaluationResult, path: str | Path) -> Path:
+    """Write to a temporary name in the same folder, then rename: no reader ever sees half a file.
+
+    Args:
+        result: the evaluation.
+        path: file; its folder must exist.
+
+    Returns:
+        The path.
+    """
+    final = Path(path)
+    text = json.dumps(to_dict(result), allow_nan=False)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(final)  # atomic, as os.replace
+    finally:
+        temporary.unlink(missing_ok=True)
+    return final
+
+
+def load(path: str | Path) -> EvaluationResult:
+    """Read what :func:`save` wrote; the counts it holds must be those of its predictions.
+
+    Args:
+        path: file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedFileError: no evaluation, a newer format, or not whole.
+    """
+    file = Path(path)
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # no JSON, or no text at all
+        raise DamagedFileError(f"{file} is damaged or no evaluation: it is not JSON ({error})") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise DamagedFileError(f'{file} is no evaluation of fairart: expected a JSON object with "format": "{FORMAT}"')
+    if data.get("format_version") != FORMAT_VERSION:
+        raise DamagedFileError(
+            f"{file} has format version {data.get('format_version')!r} (written by fairart {_written_by(data)}), "
+            f"this fairart reads {FORMAT_VERSION}"
+        )
+    try:
+        return _from_dict(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedFileError(f"{file} is a damaged evaluation: {type(error).__name__}: {error}") from error
+
+
+def _written_by(data: Mapping[str, Any]) -> Any:
+    versions = data.get("versions")
+    return versions.get("fairart", "unknown") if isinstance(versions, Mapping) else "unknown"
+
+
+def _integers(values: Any, what: str) -> Any:
+    array = np.asarray(values)
+    if not isinstance(values, list) or array.ndim != 1 or array.dtype.kind != "i":
+        raise ValueError(f"{what} must be a list of whole numbers")
+    return array.astype(np.int64)
+
+
+def _from_dict(data: Mapping[str, Any]) -> EvaluationResult:
+    labels, nb_classes, names = _integers(data["labels"], "labels"), data["nb_classes"], data["class_names"]
+    if names is not None and len(names) != nb_classes:
+        raise ValueError(f"{len(names)} class names for {nb_classes} classes")
+    results = []
+    for entry in data["results"]:
+        change = entry["perturbation"]
+        result = AttackResult(
+            label=entry["label"],
+            labels=labels,
+            predictions=_integers(entry["predictions"], "predictions"),
+            nb_classes=nb_classes,
+            config=entry["config"],
+            perturbation=None if change is None else _perturbation(change),
+            class_names=None if names is None else tuple(names),
+        )
+        if result.confusion.to_list() != entry["confusion"]:
+            raise ValueError(f"the counts of {result.label!r} are not those of its predictions")
+        results.append(result)
+    return EvaluationResult(results, config=data["config"], versions=data["versions"])
+
+
+def _perturbation(plain: Mapping[str, Any]) -> Perturbation:
+    numbers = {key: math.nan if value is None else float(value) for key, value in plain.items() if key != "nb_attacked"}
+    return Perturbation(nb_attacked=int(plain["nb_attacked"]), **numbers)
