@@ -45,7 +45,9 @@ class ArtInnerAttack:
     def __init__(self, attack: EvasionAttack, module: torch.nn.Module, *, targets: bool) -> None:
         if not isinstance(attack, EvasionAttack):
             raise TypeError(f"attack must be an art.attacks.EvasionAttack, got {type(attack).__qualname__}")
-        if targets and not hasattr(attack, "targeted"):
+        # Every ART attack has the attribute; only those that declare it can aim.
+        self._can_aim = "targeted" in attack.attack_params
+        if targets and not self._can_aim:
             raise ValueError(
                 f"{type(attack).__name__} cannot aim at a class: expected an attack with a 'targeted' parameter, "
                 "or target_sampler=None"
@@ -62,7 +64,7 @@ class ArtInnerAttack:
         x_adv = x.copy()
         with restored_modes(self._module), self._restored():
             for goal in np.unique(aimed):
-                if hasattr(self.attack, "targeted"):
+                if self._can_aim:
                     self.attack.set_params(targeted=bool(goal))
                 rows = np.flatnonzero(aimed == goal)
                 x_adv[rows] = self._generate(x[rows], y[rows], eps[rows])
@@ -70,7 +72,7 @@ class ArtInnerAttack:
 
     def _generate(self, x: Array, y: Array, eps: Array) -> Array:
         one_hot = np.eye(self.attack.estimator.nb_classes, dtype=np.float32)[y]
-        if not hasattr(self.attack, "eps"):
+        if "eps" not in self.attack.attack_params:
             return self._ask(x, one_hot)
         if isinstance(self.attack, EPS_PER_SAMPLE):
             spread = eps.reshape(-1, *[1] * (x.ndim - 1)) * np.ones_like(x)
@@ -78,7 +80,7 @@ class ArtInnerAttack:
             step = np.full_like(spread, np.max(self._own_step))
             self.attack.set_params(eps=spread, eps_step=np.minimum(step, np.maximum(spread, 1e-12)))
             return self._ask(x, one_hot)
-        x_adv = x.copy()
+        x_adv: Array = x.copy()
         for value in np.unique(eps):
             rows = np.flatnonzero(eps == value)
             self.attack.set_params(eps=float(value))
@@ -91,7 +93,7 @@ class ArtInnerAttack:
 
     @contextlib.contextmanager
     def _restored(self) -> Iterator[None]:
-        names = [name for name in ("eps", "eps_step", "targeted") if hasattr(self.attack, name)]
+        names = [name for name in ("eps", "eps_step", "targeted") if name in self.attack.attack_params]
         before = {name: getattr(self.attack, name) for name in names}
         self._own_step = before.get("eps_step", 0.0)
         try:

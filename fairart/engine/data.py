@@ -73,6 +73,7 @@ def uint8_scale(classifier: PyTorchClassifier, *, name: str = "x") -> float:
 
 def _check_values(array: Array, classifier: PyTorchClassifier, name: str) -> None:
     low, high = classifier.clip_values if classifier.clip_values is not None else (-np.inf, np.inf)
+    floor, ceiling = _spread(low, array.shape[1:]), _spread(high, array.shape[1:])
     step = max(1, _CHUNK // max(1, int(np.prod(array.shape[1:]))))
     slack = 1e-6 * max(1.0, float(np.max(np.abs(np.where(np.isfinite(high), high, 1)))))
     for first in range(0, len(array), step):
@@ -80,13 +81,17 @@ def _check_values(array: Array, classifier: PyTorchClassifier, name: str) -> Non
         if not np.isfinite(chunk).all():
             where = first + int(np.argwhere(~np.isfinite(chunk))[0][0])
             raise ValueError(f"{name} must be finite numbers, got NaN or infinity in sample {where}")
-        if (chunk < np.reshape(low, -1 if np.ndim(low) == 0 else array.shape[1:]) - slack).any() or (
-            chunk > np.reshape(high, -1 if np.ndim(high) == 0 else array.shape[1:]) + slack
-        ).any():
+        if (chunk < floor - slack).any() or (chunk > ceiling + slack).any():
             raise ValueError(
                 f"{name} must lie in the classifier's clip_values {_short(low)} to {_short(high)}, "
                 f"got values from {chunk.min():g} to {chunk.max():g}"
             )
+
+
+def _spread(value: Any, shape: tuple[int, ...]) -> Array:
+    """A clip value against one sample: a number, one a feature, or what broadcasts."""
+    values = np.asarray(value)
+    return values.reshape(shape) if values.ndim and values.size == np.prod(shape) else values
 
 
 def _short(value: Any) -> str:

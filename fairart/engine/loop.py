@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 import math
 import time
@@ -23,8 +24,11 @@ from fairart.engine.network import Network, restored_modes
 from fairart.engine.randomness import Streams
 from fairart.engine.sources import Source, batch_slices
 from fairart.engine.validation import Validator
+from fairart.errors import PolicyError
 from fairart.objectives.base import Batch, Examples
 from fairart.plugins import origin
+from fairart.policies import TargetSampler
+from fairart.policies.base import ask
 from fairart.statistics import EpochStatistics
 
 __all__ = ["Engine", "TrainingDivergedError"]
@@ -177,10 +181,11 @@ class Engine:
         with self._perturbed(batch, examples):
             terms = self.method.objective.losses(self.network, batch, examples)
             loss = self.method.class_weighting.combine(terms, y)
-            loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        if "clean" in self.needs and terms.clean_logits is None:
+            if "clean" in self.needs and terms.clean_logits is None:
+            # Before the step: of the same weights as the robust ones.
             terms = dataclasses.replace(terms, clean_logits=self._clean_logits(x))
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
         meter.add(terms, y, loss)
 
     def _perturbed(self, batch: Batch, examples: Examples) -> contextlib.AbstractContextManager[None]:
@@ -202,7 +207,7 @@ class Engine:
         sampler, targets = self.method.target_sampler, None
         if sampler is not None:
             logits = self._clean_logits(x) if sampler.needs_logits else None
-            targets = sampler.sample(y, logits=logits, generator=self.streams.attack)
+            targets = self._targets(sampler, y, logits)
         return Batch(
             x=x,
             y=y,
@@ -214,6 +219,15 @@ class Engine:
             epoch=epoch,
             generator=self.streams.attack,
         )
+
+    def _targets(self, sampler: TargetSampler, y: Tensor, logits: Tensor | None) -> Tensor:
+        draw = functools.partial(sampler.sample, logits=logits, generator=self.streams.attack)
+        targets: Tensor = ask(sampler, "sample", draw, y)
+        # Only what costs no read from the device is checked.
+        if not isinstance(targets, Tensor) or targets.shape != y.shape or targets.dtype != y.dtype:
+            came = f"{tuple(targets.shape)} {targets.dtype}" if isinstance(targets, Tensor) else type(targets).__name__
+            raise PolicyError(f"{origin(sampler)}: sample() must give a tensor {tuple(y.shape)} {y.dtype}, got {came}")
+        return targets
 
     def _examples(self, batch: Batch, meter: EpochMeter) -> Examples:
         objective = self.method.objective
@@ -243,9 +257,11 @@ class Engine:
     def _check_change(self, meter: EpochMeter, epoch: int) -> None:
         meant = self.method.objective.perturbs and self.budget.max_iter > 0 and float(self._eps.max()) > 0
         if meant and not meter.largest_change() > 0:
+            inner = self.method.attack
+            culprit = origin(self.method.objective) if inner is None else f"attack={type(inner.attack).__name__}"
             raise RuntimeError(
                 f"the inner attack changed no input in epoch {epoch} although eps is {self.budget.eps:g}: that is no "
-                f"adversarial training. Look at {origin(self.method.objective)}, at eps_step ({self.budget.eps_step:g}) and at "
+                f"adversarial training. Look at {culprit}, at eps_step ({self.budget.eps_step:g}) and at "
                 "whether gradients reach the input"
             )
 

@@ -97,15 +97,15 @@ class ArraySource:
 class GeneratorSource:
     """An ART ``DataGenerator``, drawn from anew in every epoch, so that its own augmentation is fresh.
 
-    Its batches are gathered into pools of up to ``pool_size`` samples and shuffled there; a generator that does not shuffle and
-    fits one pool trains exactly as arrays do.
+    Its batches are gathered into pools of about ``pool_bytes`` and shuffled there; a generator that does not shuffle and fits one
+    pool trains exactly as arrays do. One that drops its remainder trains on what it gives in one pass.
 
     Args:
         generator: gives batches ``(x, y)`` without end and knows its size.
         classifier: says which batches are right.
         device: where pools go.
         dtype: of the batches.
-        pool_size: samples gathered at most.
+        pool_bytes: images gathered before they are trained on.
 
     Raises:
         TypeError: no ART ``DataGenerator``.
@@ -119,7 +119,7 @@ class GeneratorSource:
         classifier: PyTorchClassifier,
         device: torch.device,
         dtype: torch.dtype,
-        pool_size: int = 65536,
+        pool_bytes: int = 1 << 30,
     ) -> None:
         if not isinstance(generator, DataGenerator):
             raise TypeError(f"expected an art.data_generators.DataGenerator, got {type(generator).__qualname__}")
@@ -127,7 +127,8 @@ class GeneratorSource:
             raise ValueError("the data generator must know its size, got size None")
         self.generator, self.batch_size = generator, int(generator.batch_size)
         self._classifier, self._device, self._dtype = classifier, device, dtype
-        self._pool_size = max(pool_size, self.batch_size)
+        self._pool_bytes = pool_bytes
+        self._held: tuple[Array, Array] | None = None
 
     def nb_batches(self) -> int:
         """Batches an epoch."""
@@ -140,21 +141,27 @@ class GeneratorSource:
             ValueError: a batch is wrong; see ``check_pair``.
         """
         waiting: list[tuple[Array, Array]] = []
-        number, left = 0, int(self.generator.size)
-        # A generator that drops its remainder gives fewer samples than its size before it begins again.
-        for _ in range(self.nb_batches()):
-            if left <= 0:
+        size = left = int(self.generator.size)
+        while left > 0:
+            x, y = self._draw()
+            if len(x) > left and left < size:
+                # It dropped its remainder: this batch begins the next pass.
+                self._held = x, y
                 break
-            x, y = self.generator.get_batch()[:2]
-            if len(x) > left and number:
-                break
-            waiting.append(check_pair(x, y, self._classifier, name="generator "))
-            number, left = number + len(x), left - len(x)
-            if number >= self._pool_size:
+            waiting.append((x, y))
+            left -= len(x)
+            # A single sample left over would make a pool, and so a batch, of its own.
+            if sum(images.nbytes for images, _ in waiting) >= self._pool_bytes and left > 1:
                 yield self._pool(waiting)
-                waiting, number = [], 0
+                waiting = []
         if waiting:
             yield self._pool(waiting)
+
+    def _draw(self) -> tuple[Array, Array]:
+        if self._held is not None:
+            (x, y), self._held = self._held, None
+            return x, y
+        return check_pair(*self.generator.get_batch()[:2], self._classifier, name="generator ")
 
     def _pool(self, batches: list[tuple[Array, Array]]) -> DeviceData:
         x, y = (np.concatenate(parts) for parts in zip(*batches, strict=True))

@@ -100,7 +100,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         clean_statistics: Annotated[bool, Option("also count clean predictions in training")] = False,
         **unknown: Any,
     ) -> None:
-        self._check_options({**unknown, "eps": eps, "eps_step": eps_step, "max_iter": max_iter, "hold_out": hold_out})
+        checked = self._check_options({**unknown, "eps": eps, "eps_step": eps_step, "max_iter": max_iter, "hold_out": hold_out})
         self._network = Network(classifier, fit=True)
         self._predicting = Network(classifier)
         _check_optimizer(classifier)
@@ -116,11 +116,15 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         parts = {kind: resolve(kind, self._preset(kind) if part is PRESET else part) for kind, part in given.items()}
         inner = None
         if attack is not None:
+            if not parts["objective"].perturbs:
+                raise ValueError(f"attack={type(attack).__name__} would go unused: the objective trains on clean inputs")
             inner = ArtInnerAttack(attack, self._network.module, targets=parts["target_sampler"] is not None)
         self.method = Method(**parts, attack=inner)
-        self.budget = Budget(eps=float(eps), eps_step=float(eps_step), max_iter=max_iter)
+        self.budget = Budget(
+            eps=float(checked["eps"]), eps_step=float(checked["eps_step"]), max_iter=int(checked["max_iter"])
+        )
         self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))
-        self.hold_out, self.clean_statistics = hold_out, clean_statistics
+        self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
         self.history: list[EpochRecord] = []
         self.seed: int | None = None
         self.raw_weights: dict[str, torch.Tensor] | None = None
@@ -145,12 +149,12 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
     def _preset(cls, kind: str) -> Any:
         return cls.defaults.get(kind, "at" if kind == "objective" else None)
 
-    def _check_options(self, options: dict[str, Any]) -> None:
+    def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
         declared = declared_options(FairnessTrainer)
-        for name, value in options.items():
+        for name in options:
             if name not in declared:
                 raise OptionError(f"{type(self).__name__} has no option {name!r}; {nearest(name, declared)}")
-            check_value(value, declared[name], where=type(self).__name__)
+        return {name: check_value(value, declared[name], where=type(self).__name__) for name, value in options.items()}
 
     def fit(
         self,
