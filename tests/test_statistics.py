@@ -122,7 +122,15 @@ def test_an_empty_matrix_has_no_accuracy_and_no_worst_class():
 
 @pytest.mark.parametrize(
     ("nb_classes", "fraction", "expected"),
-    [(10, 0.1, 0.0), (100, 0.1, 0.045), (20, 0.1, 0.025), (15, 0.1, 1 / 30), (30, 0.1, 1 / 30), (10, 1.0, 0.45), (3, 0.1, 0.0)],
+    [
+        (10, 0.1, 0.0),
+        (100, 0.1, 0.045),
+        (20, 0.1, 0.025),
+        (15, 0.1, 1 / 30),
+        (30, 0.1, 1 / 30),
+        (10, 1.0, 0.45),
+        (3, 0.1, 0.0),
+    ],
 )
 def test_worst_share_of_the_classes_is_rounded_up_to_whole_classes(nb_classes, fraction, expected):
     right = np.arange(nb_classes)

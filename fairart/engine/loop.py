@@ -181,10 +181,10 @@ class Engine:
         with self._perturbed(batch, examples):
             terms = self.method.objective.losses(self.network, batch, examples)
             loss = self.method.class_weighting.combine(terms, y)
-            if "clean" in self.needs and terms.clean_logits is None:
+            loss.backward()  # type: ignore[no-untyped-call]
+        if "clean" in self.needs and terms.clean_logits is None:
             # Before the step: of the same weights as the robust ones.
             terms = dataclasses.replace(terms, clean_logits=self._clean_logits(x))
-        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         meter.add(terms, y, loss)
 

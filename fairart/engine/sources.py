@@ -161,7 +161,8 @@ class GeneratorSource:
         if self._held is not None:
             (x, y), self._held = self._held, None
             return x, y
-        return check_pair(*self.generator.get_batch()[:2], self._classifier, name="generator ")
+        x, y = self.generator.get_batch()[:2]
+        return check_pair(x, y, self._classifier, name="generator ")
 
     def _pool(self, batches: list[tuple[Array, Array]]) -> DeviceData:
         x, y = (np.concatenate(parts) for parts in zip(*batches, strict=True))

@@ -166,7 +166,7 @@ class EvaluationResult(Mapping[str, AttackResult]):
         versions: of the programs that computed it.
 
     Raises:
-        ValueError: no result, or results of different samples.
+        ValueError: no result, two of one label, or results of different samples.
     """
 
     def __init__(
@@ -178,8 +178,11 @@ class EvaluationResult(Mapping[str, AttackResult]):
     ) -> None:
         if not results:
             raise ValueError("an evaluation holds at least one result, got none")
-        first = results[0]
+        first, seen = results[0], {results[0].label}
         for result in results[1:]:
+            if result.label in seen:
+                raise ValueError(f"two results are labelled {result.label!r}")
+            seen.add(result.label)
             if result.nb_classes != first.nb_classes or not np.array_equal(result.labels, first.labels):
                 raise ValueError(f"results of one evaluation are of the same samples: {result.label!r} has other labels")
         self._results = {result.label: result for result in results}

@@ -120,9 +120,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
                 raise ValueError(f"attack={type(attack).__name__} would go unused: the objective trains on clean inputs")
             inner = ArtInnerAttack(attack, self._network.module, targets=parts["target_sampler"] is not None)
         self.method = Method(**parts, attack=inner)
-        self.budget = Budget(
-            eps=float(checked["eps"]), eps_step=float(checked["eps_step"]), max_iter=int(checked["max_iter"])
-        )
+        self.budget = Budget(eps=float(checked["eps"]), eps_step=float(checked["eps_step"]), max_iter=int(checked["max_iter"]))
         self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
         self.history: list[EpochRecord] = []

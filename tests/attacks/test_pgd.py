@@ -111,7 +111,15 @@ def test_class_budgets_and_steps_are_those_of_each_sample_alone():
     eps, step = torch.linspace(0.0, 0.2, 6), torch.linspace(0.01, 0.05, 6)
     together = pgd(Counting(), x, y, eps=eps, eps_step=step, max_iter=5, start=x)
     alone = [
-        pgd(Counting(), x[i : i + 1], y[i : i + 1], eps=float(eps[i]), eps_step=float(step[i]), max_iter=5, start=x[i : i + 1])
+        pgd(
+            Counting(),
+            x[i : i + 1],
+            y[i : i + 1],
+            eps=float(eps[i]),
+            eps_step=float(step[i]),
+            max_iter=5,
+            start=x[i : i + 1],
+        )
         for i in range(6)
     ]
     torch.testing.assert_close(together, torch.cat(alone))

@@ -14,6 +14,15 @@ from fairart import hookimpl
 from fairart.plugins import PluginManager
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """These batches are too small to share: threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def digits():
     x, y = load_digits(return_X_y=True)
@@ -46,9 +55,7 @@ def trained_weights(digits):
 
 
 def new_model():
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 10)
-    )
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 10))
 
 
 @pytest.fixture
