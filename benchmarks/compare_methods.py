@@ -1,6 +1,7 @@
 """Train methods side by side and compare them per class on the whole test split, mean and spread over seeds.
 
-python benchmarks/compare_methods.py --dataset fashion-mnist --per-class 2000 --eps 0.1 --eps-step 0.025 --epochs 10 --output out.json
+    python benchmarks/compare_methods.py --dataset fashion-mnist --per-class 2000 --eps 0.1 --eps-step 0.025 \\
+        --epochs 10 --seeds 3 --workers 2 --output comparison.json
 
 Every method gets the same model, seeds, schedule and budget; nothing is chosen on the test split, the last checkpoint counts.
 """
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +56,13 @@ def one_run(args, data, method: str, seed: int) -> dict:
     )
     begin = time.perf_counter()
     trainer.fit(
-        data.x_train, data.y_train, batch_size=args.batch_size, nb_epochs=args.epochs, scheduler=scheduler, seed=seed, verbose=False
+        data.x_train,
+        data.y_train,
+        batch_size=args.batch_size,
+        nb_epochs=args.epochs,
+        scheduler=scheduler,
+        seed=seed,
+        verbose=False,
     )
     trained = time.perf_counter() - begin
     options = {"eps": args.eps, "eps_step": args.eps_step, "max_iter": 20}
@@ -103,13 +111,21 @@ def main() -> None:
     parser.add_argument("--eps", type=parse_number, default=8 / 255)
     parser.add_argument("--eps-step", type=parse_number, default=2 / 255)
     parser.add_argument("--max-iter", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=1, help="runs at once, one thread each")
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
     data = create("dataset", args.dataset, data_root=args.data_root)
     if args.per_class:
         data = data.subset(per_class=args.per_class)
     print(f"{data.name}: {len(data.y_train)} training and {len(data.y_test)} test images", flush=True)
-    runs = [one_run(args, data, method, seed) for seed in range(args.seeds) for method in args.methods]
+    cells = [(args, data, method, seed) for seed in range(args.seeds) for method in args.methods]
+    if args.workers == 1:
+        runs = [one_run(*cell) for cell in cells]
+    else:
+        # One thread each: several runs at once would otherwise fight for the cores.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(args.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            runs = list(pool.map(one_run, *zip(*cells, strict=True)))
     text = table(runs, data.classes)
     print(f"\nPercent, mean ± sample standard deviation over {args.seeds} seeds; pgd is PGD-20\n\n{text}")
     if args.output:
@@ -118,7 +134,7 @@ def main() -> None:
         settings.pop("output")
         partial = args.output.with_name(args.output.name + ".part")
         partial.write_text(json.dumps({"settings": settings, "torch": torch.__version__, "runs": runs}, indent=1) + "\n")
-        os.replace(partial, args.output)
+        partial.replace(args.output)
 
 
 if __name__ == "__main__":

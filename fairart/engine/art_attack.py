@@ -74,16 +74,16 @@ class ArtInnerAttack:
         one_hot = np.eye(self.attack.estimator.nb_classes, dtype=np.float32)[y]
         if "eps" not in self.attack.attack_params:
             return self._ask(x, one_hot)
-        if isinstance(self.attack, EPS_PER_SAMPLE):
+        # ART's random start fails on an array of eps.
+        if isinstance(self.attack, EPS_PER_SAMPLE) and not self.attack.num_random_init:
             spread = eps.reshape(-1, *[1] * (x.ndim - 1)) * np.ones_like(x)
             # ART wants step and radius in the same form.
-            step = np.full_like(spread, np.max(self._own_step))
-            self.attack.set_params(eps=spread, eps_step=np.minimum(step, np.maximum(spread, 1e-12)))
+            self.attack.set_params(eps=spread, eps_step=np.full_like(spread, self._step))
             return self._ask(x, one_hot)
         x_adv: Array = x.copy()
-        for value in np.unique(eps):
+        for value in np.unique(eps[eps > 0]):
             rows = np.flatnonzero(eps == value)
-            self.attack.set_params(eps=float(value))
+            self.attack.set_params(eps=float(value), **({} if self._step is None else {"eps_step": self._step}))
             x_adv[rows] = self._ask(x[rows], one_hot[rows])
         return x_adv
 
@@ -95,7 +95,8 @@ class ArtInnerAttack:
     def _restored(self) -> Iterator[None]:
         names = [name for name in ("eps", "eps_step", "targeted") if name in self.attack.attack_params]
         before = {name: getattr(self.attack, name) for name in names}
-        self._own_step = before.get("eps_step", 0.0)
+        step = before.get("eps_step")
+        self._step = None if step is None else float(np.max(step))
         try:
             yield
         finally:

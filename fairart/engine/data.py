@@ -16,6 +16,7 @@ __all__ = [
     "check_pair",
     "name_class",
     "stratified_split",
+    "uint8_divisor",
     "uint8_scale",
     "warn_absent_classes",
 ]
@@ -34,7 +35,7 @@ def check_inputs(x: npt.ArrayLike, classifier: PyTorchClassifier, *, name: str =
         name: what an error calls the array.
 
     Returns:
-        The array itself where nothing had to change, else a copy. uint8 stays uint8 (see :func:`uint8_scale`).
+        The array itself where nothing had to change, else a copy. uint8 stays uint8 (see :func:`uint8_divisor`).
 
     Raises:
         ValueError: empty, of another shape, no numbers, NaN or infinite, or outside the clip values.
@@ -48,15 +49,15 @@ def check_inputs(x: npt.ArrayLike, classifier: PyTorchClassifier, *, name: str =
     if not len(array):
         raise ValueError(f"{name} is empty: expected at least one sample, got shape {array.shape}")
     if array.dtype == np.uint8:
-        uint8_scale(classifier, name=name)
+        uint8_divisor(classifier, name=name)
         return np.ascontiguousarray(array)
     array = np.ascontiguousarray(array, dtype=np.float32)
     _check_values(array, classifier, name)
     return array
 
 
-def uint8_scale(classifier: PyTorchClassifier, *, name: str = "x") -> float:
-    """What uint8 images are multiplied with: 1 for clip values (0, 255), 1 / 255 for (0, 1).
+def uint8_divisor(classifier: PyTorchClassifier, *, name: str = "x") -> float:
+    """What uint8 images are divided by: 1 for clip values (0, 255), 255 for (0, 1).
 
     Raises:
         ValueError: the classifier has other clip values.
@@ -67,8 +68,13 @@ def uint8_scale(classifier: PyTorchClassifier, *, name: str = "x") -> float:
         if (low == 0).all() and (high == 255).all():
             return 1.0
         if (low == 0).all() and (high == 1).all():
-            return 1.0 / 255.0
+            return 255.0
     raise ValueError(f"{name} is uint8: expected a classifier with clip_values (0, 1) or (0, 255), got {clip}")
+
+
+def uint8_scale(classifier: PyTorchClassifier, *, name: str = "x") -> float:
+    """What uint8 images are multiplied with; see :func:`uint8_divisor`, which rounds as ``x / 255`` does."""
+    return 1.0 / uint8_divisor(classifier, name=name)
 
 
 def _check_values(array: Array, classifier: PyTorchClassifier, name: str) -> None:

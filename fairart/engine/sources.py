@@ -12,7 +12,7 @@ from art.data_generators import DataGenerator
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
-from fairart.engine.data import check_pair, uint8_scale
+from fairart.engine.data import check_pair, uint8_divisor
 
 __all__ = ["ArraySource", "DeviceData", "GeneratorSource", "Source", "batch_slices", "to_device"]
 
@@ -25,14 +25,14 @@ class DeviceData:
     Args:
         x: (n, ...) checked images, uint8 or float32.
         y: (n,) checked labels.
-        classifier: says what uint8 is multiplied with.
+        classifier: says what uint8 is divided by.
         device: where to keep them.
         dtype: of the batches.
     """
 
     def __init__(self, x: Array, y: Array, *, classifier: PyTorchClassifier, device: torch.device, dtype: torch.dtype) -> None:
         self.x, self.y = to_device(x, device), to_device(y, device)
-        self.scale = uint8_scale(classifier) if x.dtype == np.uint8 else 1.0
+        self.divisor = uint8_divisor(classifier) if x.dtype == np.uint8 else 1.0
         self.dtype = dtype
 
     def __len__(self) -> int:
@@ -43,7 +43,7 @@ class DeviceData:
         x = self.x[index]
         if not x.is_floating_point():
             x = x.to(self.dtype)
-            return (x.mul_(self.scale) if self.scale != 1.0 else x), self.y[index]
+            return (x.div_(self.divisor) if self.divisor != 1.0 else x), self.y[index]
         return x.to(self.dtype), self.y[index]
 
 
@@ -142,6 +142,7 @@ class GeneratorSource:
         """
         waiting: list[tuple[Array, Array]] = []
         size = left = int(self.generator.size)
+        gathered = 0
         while left > 0:
             x, y = self._draw()
             if len(x) > left and left < size:
@@ -149,11 +150,11 @@ class GeneratorSource:
                 self._held = x, y
                 break
             waiting.append((x, y))
-            left -= len(x)
+            gathered, left = gathered + x.nbytes, left - len(x)
             # A single sample left over would make a pool, and so a batch, of its own.
-            if sum(images.nbytes for images, _ in waiting) >= self._pool_bytes and left > 1:
+            if gathered >= self._pool_bytes and left > 1:
                 yield self._pool(waiting)
-                waiting = []
+                waiting, gathered = [], 0
         if waiting:
             yield self._pool(waiting)
 

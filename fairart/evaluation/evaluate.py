@@ -90,13 +90,9 @@ def evaluate(
             bar.set_description(spec.label)
             predictions, perturbation = runner.attack(spec, clean)
             results.append(
-                AttackResult(
-                    label=spec.label, predictions=predictions, config=spec.config, perturbation=perturbation, **common
-                )
+                AttackResult(label=spec.label, predictions=predictions, config=spec.config, perturbation=perturbation, **common)
             )
-    return EvaluationResult(
-        results, config=_config(classifier, network, len(labels), batch_size, seed), versions=_versions()
-    )
+    return EvaluationResult(results, config=_config(classifier, network, len(labels), batch_size, seed), versions=_versions())
 
 
 def _config(classifier: PyTorchClassifier, network: Network, number: int, batch_size: int, seed: int) -> dict[str, Any]:

@@ -128,9 +128,7 @@ def rho(
         ValueError: the baseline has another number of classes.
     """
     if confusion.nb_classes != baseline.nb_classes:
-        raise ValueError(
-            f"rho compares results of one data set: got {confusion.nb_classes} and {baseline.nb_classes} classes"
-        )
+        raise ValueError(f"rho compares results of one data set: got {confusion.nb_classes} and {baseline.nb_classes} classes")
     worst, average = baseline.worst_class_accuracy(), baseline.accuracy
     if not (worst > 0 and average > 0):
         return math.nan

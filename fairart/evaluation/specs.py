@@ -119,9 +119,7 @@ def _resolve(item: str, given: Mapping[str, Any]) -> AttackSpec:
     if not isinstance(name, str) or not isinstance(label, str) or not label.strip():
         raise TypeError(f"'attack' and 'label' of attack {item!r} must be text, got {name!r} and {label!r}")
     for reserved in sorted(RUNTIME & options.keys()):
-        raise OptionError(
-            f"attack {name!r}: {reserved!r} is filled in by the evaluation; set evaluate(..., seed=...) instead"
-        )
+        raise OptionError(f"attack {name!r}: {reserved!r} is filled in by the evaluation; set evaluate(..., seed=...) instead")
     registration, _ = get_plugin_manager().find("attack", name)
     run = create("attack", name, **options)
     factory = registration.load()

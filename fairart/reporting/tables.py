@@ -78,7 +78,7 @@ class Column:
         sign = "+" if self.signed else ""
         # Rounded first: a difference of -0.01 points reads +0.0, not -0.0.
         mean = f"{'*' if row == self.worst else ''}{round(100 * cell.mean, 1) + 0.0:{sign}.1f}"
-        return mean if math.isnan(cell.std) else f"{mean} ±{100 * cell.std:.1f}"
+        return mean if math.isnan(cell.std) else f"{mean}±{100 * cell.std:.1f}"
 
 
 @dataclass(frozen=True)
@@ -197,28 +197,27 @@ def _numbers(runs: Sequence[AttackResult], decile: bool) -> npt.NDArray[np.float
         [*run.class_accuracy, run.accuracy, run.worst_class_accuracy(), *([run.worst_class_accuracy(0.1)] if decile else [])]
         for run in runs
     ]
-    return np.array(rows, dtype=np.float64).T
+    numbers: npt.NDArray[np.float64] = np.array(rows, dtype=np.float64).T
+    return numbers
 
 
 def _cells(values: npt.NDArray[np.float64]) -> tuple[Spread, ...]:
     return tuple(Spread.of(row) for row in values)
 
 
-def _notes(
-    results: Mapping[str, Sequence[Evaluation]], difference: tuple[str, str] | None, decile: bool
-) -> tuple[str, ...]:
+def _notes(results: Mapping[str, Sequence[Evaluation]], difference: tuple[str, str] | None, decile: bool) -> tuple[str, ...]:
     counts = {method: len(runs) for method, runs in results.items()}
-    several = max(counts.values()) > 1
-    if len(set(counts.values())) == 1:
-        number = next(iter(counts.values()))
-        seeds = f"{number} seed{'s' if number > 1 else ''} a method"
-    else:
-        seeds = "seeds: " + ", ".join(f"{method} {number}" for method, number in counts.items())
-    spread = "mean ± sample standard deviation over seeds" if several else "one seed, so no spread is known"
-    notes = [f"accuracy in per cent, {spread}; {seeds}; n: test samples; *: the method's lowest class"]
-    notes.append("worst: each seed's own worst class" + (", worst 10 %: its worst tenth of the classes" if decile else ""))
+    number = max(counts.values())
+    seeds = f"{number} seeds" if len(set(counts.values())) == 1 else ", ".join(f"{m} {n} seeds" for m, n in counts.items())
+    spread = f"mean±sample standard deviation over {seeds}" if number > 1 else "one seed: the spread is not known"
+    notes = [
+        f"accuracy in per cent, {spread}",
+        "n: test samples; *: the method's lowest class; worst: each seed's own worst class",
+    ]
+    if decile:
+        notes.append("worst 10 %: mean over each seed's worst tenth of the classes")
     if difference is not None:
-        notes.append(f"difference: {difference[0]} - {difference[1]} in points, seed by seed; above 0 {difference[0]} is better")
+        notes.append(f"difference: {difference[0]} - {difference[1]} in points, seed by seed")
     return tuple(notes)
 
 
@@ -250,7 +249,9 @@ def render_text(table: ClassTable) -> str:
     lines += [list(parts) for parts in zip(*blocks, strict=True)]
     text = ["  ".join(parts).rstrip() for parts in lines]
     rule = "-" * max(map(len, text))
-    return "\n".join([*text[:2], rule, *text[2 : 2 + len(table.classes)], rule, *text[2 + len(table.classes) :], "", *table.notes])
+    return "\n".join(
+        [*text[:2], rule, *text[2 : 2 + len(table.classes)], rule, *text[2 + len(table.classes) :], "", *table.notes]
+    )
 
 
 def _block(columns: list[list[str]], *, left: bool = False) -> list[str]:
@@ -276,11 +277,24 @@ def render_rich(table: ClassTable, *, title: str = "") -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=title or None, caption="\n".join(table.notes), caption_justify="left", box=box.SIMPLE_HEAD)
-    shown.add_column("class", no_wrap=True)
-    shown.add_column("n", justify="right", no_wrap=True)
+    shown = Table(
+        title=title or None,
+        caption="\n".join(table.notes),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=0,  # two methods under two attacks fit 80 characters
+    )
+    shown.add_column("class", no_wrap=True, min_width=max(map(len, ("class", *table.rows))))
+    shown.add_column("n", justify="right", no_wrap=True, min_width=max(map(len, map(_count, table.support))))
+    before = ""
     for column in table.columns:
-        shown.add_column(f"{column.attack}\n{column.name}", justify="right", no_wrap=True)
+        # The attack stands over the first of its columns, which is set off by a wider gap.
+        head = Text(f"{column.attack if column.attack != before else ''}\n{column.name}")
+        gap = 1 if column.attack != before else 0
+        width = gap + max(len(column.attack), len(column.name), *(len(column.text(row)) for row in range(len(table.rows))))
+        shown.add_column(head, justify="right", no_wrap=True, min_width=width)
+        before = column.attack
     last = len(table.classes) - 1
     for row, (name, count) in enumerate(zip(table.rows, table.support, strict=True)):
         style = "bold" if row > last else ""

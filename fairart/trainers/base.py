@@ -17,7 +17,7 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart.engine.art_attack import ArtInnerAttack
 from fairart.engine.augmentation import Augmentation, get_augmentation
-from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_scale, warn_absent_classes
+from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
 from fairart.engine.history import EpochRecord
 from fairart.engine.loop import Engine
 from fairart.engine.method import Budget, Method
@@ -237,7 +237,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         """
         images = check_inputs(x, self._classifier)
         if images.dtype == np.uint8:
-            images = images.astype(np.float32) * np.float32(uint8_scale(self._classifier))
+            images = images.astype(np.float32) / np.float32(uint8_divisor(self._classifier))
         with restored_modes(self._network):
             predictions: npt.NDArray[np.float32] = self._classifier.predict(images, batch_size=batch_size, **kwargs)
         return predictions
@@ -349,7 +349,7 @@ def _warn_no_average(nb_epochs: int) -> None:
         f"weight averaging took in none of the {nb_epochs} epochs (start_epoch or threshold too high for this run): the "
         "classifier keeps its last weights",
         UserWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
 
 

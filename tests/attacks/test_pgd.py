@@ -83,9 +83,7 @@ def test_output_stays_within_each_samples_eps_and_the_clip_values(eps, step, ste
     x, y = batch(4, seed=seed)
     budget = torch.tensor(eps)
     generator = torch.Generator().manual_seed(seed)
-    found = pgd(
-        Counting(), x, y, eps=budget, eps_step=step, max_iter=steps, loss=loss, targeted=targeted, generator=generator
-    )
+    found = pgd(Counting(), x, y, eps=budget, eps_step=step, max_iter=steps, loss=loss, targeted=targeted, generator=generator)
     assert found.min() >= 0
     assert found.max() <= 1
     assert ((found - x).abs().amax(dim=1) <= budget + 1e-6).all()

@@ -112,6 +112,18 @@ def test_modes_and_random_states_come_back_after_an_error(classifier, digits, re
     assert all(parameter.requires_grad for parameter in classifier.model.parameters())
 
 
+def test_an_attack_that_calls_backward_leaves_no_gradient_on_the_parameters(classifier, digits, register):
+    def backward(target, x, y, *, eps: float = 0.1):
+        x = x.requires_grad_(True)
+        nn.functional.cross_entropy(target.network(x), y).backward()
+        return x + eps * x.grad.sign()
+
+    register(attacks={"backward": backward})
+    result = run(classifier, digits, attacks=["backward", ("fgsm", {"eps": 0.1})])
+    np.testing.assert_array_equal(result["backward"].predictions, result["fgsm"].predictions)
+    assert all(parameter.grad is None for parameter in classifier.model.parameters())
+
+
 def test_an_attack_that_leaves_train_mode_behind_is_scored_in_eval_mode(classifier, digits, register):
     def careless(target, x, y, *, eps: float = 0.1):
         target.network.train()

@@ -78,9 +78,7 @@ def test_a_strangers_metric_joins_in_and_is_named_when_it_fails(result, register
 def test_worst_case_is_right_only_where_all_are(result):
     worst = result.worst_case()
     np.testing.assert_array_equal(worst.predictions, [3, 1, 1, 1, 0, 3, 0, 0])
-    np.testing.assert_array_equal(
-        worst.correct, result["clean"].correct & result["first"].correct & result["second"].correct
-    )
+    np.testing.assert_array_equal(worst.correct, result["clean"].correct & result["first"].correct & result["second"].correct)
     assert worst.config == {"attack": "worst-case", "over": ["clean", "first", "second"]}
     np.testing.assert_array_equal(result.worst_case(["first"]).predictions, FIRST)
     with pytest.raises(KeyError, match="no result 'third'; known: clean, first, second"):

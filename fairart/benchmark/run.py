@@ -1,0 +1,237 @@
+"""One run: train by a config into a folder, read the folder back, evaluate it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from art.estimators.classification import PyTorchClassifier
+
+from fairart.benchmark import build
+from fairart.benchmark.folders import CONFIG, EVALUATION, HISTORY, WEIGHTS, RunError, check_output, clear, read_config
+from fairart.benchmark.recorder import recorded
+from fairart.benchmark.weights import load_weights, read_scaling, save_weights
+from fairart.config import RunConfig, check_names
+from fairart.datasets import Dataset
+from fairart.engine import EpochRecord
+from fairart.errors import OptionError, nearest
+from fairart.evaluation import EvaluationResult, evaluate
+from fairart.options import declared_options
+from fairart.plugins import get_plugin_manager
+from fairart.trainers.base import FairnessTrainer
+
+__all__ = ["LoadedRun", "TrainedRun", "evaluate_run", "load_run", "train_run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """A run that has just been trained.
+
+    Args:
+        folder: where its files are.
+        config: the run, said in full.
+        dataset: what it was trained on.
+        trainer: the trainer after ``fit``.
+    """
+
+    folder: Path
+    config: RunConfig
+    dataset: Dataset
+    trainer: FairnessTrainer
+
+    @property
+    def classifier(self) -> PyTorchClassifier:
+        """The trained classifier; with averaging it carries the averaged weights."""
+        return self.trainer.get_classifier()
+
+    @property
+    def history(self) -> list[EpochRecord]:
+        """One record an epoch."""
+        return self.trainer.history
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedRun:
+    """A run read back from its folder.
+
+    Args:
+        folder: where its files are.
+        config: the run.
+        classifier: the trained classifier.
+        dataset: the data set, both splits.
+        history: the lines of ``history.jsonl``.
+    """
+
+    folder: Path
+    config: RunConfig
+    classifier: PyTorchClassifier
+    dataset: Dataset
+    history: list[dict[str, Any]]
+
+
+def train_run(config: RunConfig, output: str | Path, *, overwrite: bool = False, verbose: bool = True) -> TrainedRun:
+    """Train by a config, and leave a folder: ``config.yaml``, ``history.jsonl``, ``model.safetensors``.
+
+    Names, options and data are checked before anything is written. The history grows with every epoch, so that an
+    interrupted run keeps what it had. Training again by the ``config.yaml`` repeats the run bit for bit on one machine.
+
+    Args:
+        config: the run.
+        output: its folder.
+        overwrite: replace the run that is in the folder.
+        verbose: show a progress bar on a terminal.
+
+    Raises:
+        FileExistsError: the folder has a run already.
+        UnknownNameError: a name that is registered nowhere.
+        OptionError: a bad option of a part, the data set or the model.
+        ValueError: data that cannot be trained on.
+        TrainingDivergedError: the loss became NaN or infinite.
+    """
+    folder = check_output(output, overwrite=overwrite)
+    build.load_plugins(config)
+    check_names(config)
+    build.trainer_class(config)
+    device = build.resolved_device(config.device)
+    data = build.build_dataset(config)
+    classifier = build.build_classifier(config, data, device=device)
+    trainer = build.build_trainer(config, classifier, data)
+    full = build.resolved_config(config, data)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def start() -> None:
+        # Only now has the trainer checked the data: an earlier run is not lost to one that cannot start.
+        clear(folder)
+        full.save(folder / CONFIG)
+
+    # cuDNN may otherwise choose another algorithm in the next run, and sum in another order.
+    with recorded(trainer, folder / HISTORY, start=start), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+        trainer.fit(
+            data.x_train,
+            data.y_train,
+            batch_size=min(config.batch_size, len(data.x_train)),
+            nb_epochs=config.epochs,
+            scheduler=build.build_scheduler(config, classifier.optimizer),
+            seed=config.seed,
+            verbose=verbose,
+        )
+    save_weights(trainer.get_classifier().model, data, folder / WEIGHTS)
+    return TrainedRun(folder=folder, config=full, dataset=data, trainer=trainer)
+
+
+def load_run(folder: str | Path, *, device: str | None = None) -> LoadedRun:
+    """Read a run that :func:`train_run` left.
+
+    Args:
+        folder: its folder.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; by default the run's own.
+
+    Raises:
+        RunError: the folder is no run, training was not finished, or a file is damaged or foreign.
+        ValueError: the data set of the run can no longer be loaded.
+    """
+    path = Path(folder).expanduser()
+    config = read_config(path)
+    history = _read_history(path / HISTORY)
+    build.load_plugins(config, missing_ok=True)
+    data = build.build_dataset(config)
+    scaling = read_scaling(path / WEIGHTS, data)
+    where = build.resolved_device(device or config.device)
+    classifier = build.build_classifier(config, data, device=where, scaling=scaling)
+    load_weights(classifier.model, path / WEIGHTS)
+    return LoadedRun(folder=path, config=config, classifier=classifier, dataset=data, history=history)
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise RunError(f"{path} is missing")
+    records: list[dict[str, Any]] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged: it is no text") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise RunError(f"{path} is damaged in line {number}: {error}") from error
+        if not isinstance(record, dict) or "epoch" not in record:
+            raise RunError(f"{path} is no history of fairart: line {number} is no epoch")
+        records.append(record)
+    return records
+
+
+def evaluate_run(
+    folder: str | Path,
+    attacks: Sequence[str] = ("pgd",),
+    *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    batch_size: int = 512,
+    seed: int = 0,
+    limit: int | None = None,
+    device: str | None = None,
+    verbose: bool = True,
+) -> EvaluationResult:
+    """Evaluate a run on its test images, class by class, and write ``evaluation.json`` into its folder.
+
+    Args:
+        folder: of the run.
+        attacks: registered names. Where an attack has ``eps`` and ``eps_step``, they are the run's own by default.
+        options: attack -> its options.
+        batch_size: images at a time.
+        seed: of the attacks' random starts and of the choice under ``limit``.
+        limit: evaluate that many test images, drawn at random.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; by default the run's own.
+        verbose: show a progress bar on a terminal.
+
+    Raises:
+        RunError: the folder is no whole run.
+        UnknownNameError: no such attack.
+        OptionError: options of an attack that is not run, or that it does not have.
+        EvaluationError: an attack did nothing.
+    """
+    config = read_config(Path(folder).expanduser())
+    build.load_plugins(config, missing_ok=True)
+    chosen = _attacks(config, attacks, options or {})
+    run = load_run(folder, device=device)
+    x, y = run.dataset.x_test, run.dataset.y_test
+    if limit is not None and limit < len(y):
+        # Files may be sorted by class: the first ones would be no sample of the data.
+        keep = np.sort(np.random.default_rng(seed).permutation(len(y))[:limit])
+        x, y = x[keep], y[keep]
+    result = evaluate(
+        run.classifier,
+        x,
+        y,
+        attacks=chosen,
+        batch_size=batch_size,
+        seed=seed,
+        class_names=run.dataset.classes,
+        verbose=verbose,
+    )
+    result.config.update(dataset=run.config.dataset, trainer=run.config.trainer, note=run.dataset.note)
+    result.save(run.folder / EVALUATION)
+    return result
+
+
+def _attacks(
+    config: RunConfig, names: Sequence[str], options: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, dict[str, Any]]]:
+    for name in options:
+        if name not in names:
+            raise OptionError(f"options are set for {name!r}, which is not among the attacks; {nearest(name, names)}")
+    chosen = []
+    for name in names:
+        entry, _ = get_plugin_manager().find("attack", name)
+        declared = declared_options(entry.load(), keyword_only=True)
+        # Robustness is asked for at the budget that was trained for: 8/255 says nothing about digits trained at 0.2.
+        own: dict[str, Any] = {
+            key: getattr(config, key) for key in ("eps", "eps_step") if key in declared and getattr(config, key) > 0
+        }
+        chosen.append((name, {**own, **options.get(name, {})}))
+    return chosen

@@ -1,0 +1,109 @@
+"""The command ``fairart``: picks the subcommand, and turns errors into one line and an exit code.
+
+Exit codes: 0 done; 2 something given is wrong (a flag, a name, a file); 1 it went wrong while running; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+
+from fairart import __version__
+from fairart.cli.output import print_warning
+from fairart.cli.parser import Parser, UsageError
+from fairart.errors import PluginError, nearest
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "demo": "train and compare two methods on real images that come along, in about a minute",
+    "train": "train a classifier by a method, into a folder",
+    "evaluate": "attack a trained run and show its accuracy class by class",
+    "plugins": "list every extension point and who supplies what",
+}
+"""Every subcommand and what it does; the module ``fairart.cli.NAME`` has ``parser()`` and ``run(arguments)``."""
+
+INTERRUPTED = 130
+
+
+def _overview() -> Parser:
+    lines = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    parser = Parser(
+        prog="fairart",
+        usage="fairart [--version] [--help] COMMAND ...",
+        description="Class-fair adversarial training on top of the Adversarial Robustness Toolbox.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"commands:\n{lines}\n\n'fairart COMMAND --help' shows the flags of a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"fairart {__version__}")
+    return parser
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if not arguments:
+        _overview().print_help()
+        return 2
+    command, *rest = arguments
+    if command.startswith("-"):
+        _overview().read([command])
+    if command not in COMMANDS:
+        raise UsageError(f"there is no command {command!r}; {nearest(command, COMMANDS)}")
+    module = importlib.import_module(f"fairart.cli.{command}")
+    code: int = module.run(module.parser().read(rest))
+    return code
+
+
+def _run_to_the_end(arguments: Sequence[str]) -> int:
+    try:
+        code = _run(arguments)
+    except SystemExit as error:  # --help and --version
+        code = error.code if isinstance(error.code, int) else 0
+    # Here, not when Python shuts down: a reader who has gone is noticed where it can be handled.
+    sys.stdout.flush()
+    return code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: the arguments after ``fairart``; by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    with warnings.catch_warnings():
+        # Warnings of ours are for the user: one line, without the line of code that gave it.
+        warnings.showwarning = print_warning
+        if not sys.warnoptions:
+            warnings.simplefilter("default", UserWarning)
+        try:
+            return _run_to_the_end(arguments)
+        except KeyboardInterrupt as error:
+            print(f"fairart: interrupted{f'; {error}' if str(error) else ''}", file=sys.stderr)
+            return INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read our output has seen enough, as in `fairart plugins | head`.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except Exception as error:
+            return _report(error)
+
+
+def _report(error: Exception) -> int:
+    if os.environ.get("FAIRART_DEBUG", "") not in ("", "0"):
+        traceback.print_exception(error)
+    told = str(error)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        told = f"{error.filename}: {error.strerror}"
+    given = isinstance(error, ValueError | TypeError | OSError | PluginError)
+    if not told or not (given or isinstance(error, RuntimeError)):
+        told = f"{type(error).__name__}: {told} (FAIRART_DEBUG=1 shows where)"
+    print(f"fairart: error: {' '.join(told.split())}", file=sys.stderr)
+    return 2 if given else 1

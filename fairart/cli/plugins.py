@@ -1,0 +1,145 @@
+"""``fairart plugins``: what is registered, who supplies it, and which options it has."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from fairart.cli.docstrings import describe
+from fairart.cli.output import print_json, print_table
+from fairart.cli.parser import Parser, UsageError, add_common_flags
+from fairart.hookspecs import FUNCTION_KINDS, HOOK_OF_KIND
+from fairart.options import Declared, declared_options
+from fairart.plugins import PluginManager, Registration, get_plugin_manager
+
+__all__ = ["parser", "run"]
+
+FILLED_IN = {
+    "model": {"input_shape", "nb_classes"},
+    "trainer": {"classifier"},
+    "attack": {"generator"},
+    "corruption": {"generator"},
+}
+"""Parameters that fairart hands over itself; they are no options of the user."""
+
+
+def parser() -> Parser:
+    """The flags of ``fairart plugins``."""
+    made = Parser(
+        prog="fairart plugins",
+        usage="fairart plugins [KIND [NAME]] [flags]",
+        description="List every extension point: kind, name, the plugin that supplies it, what it is. With KIND and NAME, "
+        "show its options.",
+        epilog=f"kinds: {', '.join(HOOK_OF_KIND)}",
+    )
+    made.add_argument("positional_kind", metavar="KIND", nargs="?", help="only this kind")
+    made.add_argument("name", metavar="NAME", nargs="?", help="show the options of this one")
+    made.add_argument("--kind", help="only this kind")
+    made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load")
+    add_common_flags(made, quiet=False)
+    return made
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List what is registered, or the options of one thing.
+
+    Args:
+        arguments: what :func:`parser` read.
+
+    Raises:
+        UnknownNameError: no such kind or name.
+    """
+    if arguments.kind is not None and arguments.positional_kind is not None:
+        raise UsageError(f"KIND is given twice: {arguments.positional_kind!r} and --kind {arguments.kind!r}")
+    manager = get_plugin_manager()
+    if arguments.plugins_dir is not None:
+        manager.load_folder(arguments.plugins_dir)
+    kind = arguments.kind or arguments.positional_kind
+    if kind is not None:
+        kind = kind.replace("-", "_")
+        manager.registered(kind)
+    if arguments.name is not None:
+        return _show_one(manager.find(kind, arguments.name)[0], as_json=arguments.json)
+    return _list(manager, [kind] if kind else list(HOOK_OF_KIND), as_json=arguments.json)
+
+
+def _list(manager: PluginManager, kinds: list[str], *, as_json: bool) -> int:
+    entries = [entry for kind in kinds for entry in manager.registered(kind).values()]
+    if as_json:
+        print_json(
+            {
+                "plugins": [
+                    {"kind": entry.kind, "name": entry.name, "plugin": entry.plugin, "description": describe(entry)}
+                    for entry in entries
+                ],
+                "kinds": {kind: HOOK_OF_KIND[kind] for kind in kinds},
+                "broken": [{"plugin": broken.name, "reason": broken.reason} for broken in manager.broken],
+            }
+        )
+        return 0
+    rows = [[entry.kind, entry.name, entry.plugin, describe(entry)] for entry in entries]
+    filled = {entry.kind for entry in entries}
+    rows += [[kind, "-", "-", f"nothing yet; register with {HOOK_OF_KIND[kind]}"] for kind in kinds if kind not in filled]
+    print_table(["kind", "name", "plugin", "description"], rows)
+    if manager.broken:
+        print()
+        print_table(["broken plugin", "reason"], [[broken.name, " ".join(broken.reason.split())] for broken in manager.broken])
+    return 0
+
+
+def _options_of(entry: Registration) -> list[Declared]:
+    declared = declared_options(entry.load(), keyword_only=entry.kind in FUNCTION_KINDS)
+    return [spec for spec in declared.values() if spec.name not in FILLED_IN.get(entry.kind, ())]
+
+
+def _show_one(entry: Registration, *, as_json: bool) -> int:
+    options = [_option(spec) for spec in _options_of(entry)]
+    summary = entry.summary()
+    if as_json:
+        print_json({"kind": entry.kind, "name": entry.name, "plugin": entry.plugin, "description": summary, "options": options})
+        return 0
+    print(f"{entry.kind} {entry.name}, supplied by {entry.plugin}")
+    print(f"{summary}\n")
+    if not options:
+        print("It has no options.")
+        return 0
+    columns = ["name", "type", "default", "range", "description", "source"]
+    shown = [name for name in columns if name == "name" or any(option[name] for option in options)]
+    print_table(["option", *shown[1:]], [[_text(option[name]) for name in shown] for option in options])
+    return 0
+
+
+def _option(spec: Declared) -> dict[str, Any]:
+    default = spec.default
+    plain = default is None or isinstance(default, bool | int | float | str)
+    return {
+        "name": spec.name,
+        "type": _type(spec.type),
+        "default": "required" if spec.required else default if plain and default is not None else _text(default),
+        "required": spec.required,
+        "range": _range(spec),
+        "description": spec.option.description,
+        "source": spec.option.source,
+    }
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _type(kind: Any) -> str:
+    from fairart.options import _type_name
+
+    return "any" if kind is Any else _type_name(kind)
+
+
+def _range(spec: Declared) -> str:
+    option = spec.option
+    if option.choices is not None:
+        return ", ".join(map(str, option.choices))
+    parts = []
+    if option.low is not None:
+        parts.append(f"{'>' if option.low_open else '>='} {option.low:.4g}")
+    if option.high is not None:
+        parts.append(f"{'<' if option.high_open else '<='} {option.high:.4g}")
+    return ", ".join(parts)

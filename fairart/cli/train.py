@@ -1,0 +1,162 @@
+"""``fairart train METHOD``: flags derived from :class:`fairart.config.RunConfig`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from fairart.benchmark.folders import check_output, describe
+from fairart.cli.output import print_json, print_table, share, stdout_kept_clean
+from fairart.cli.parser import Parser, UsageError, add_common_flags
+from fairart.config import RunConfig, check_names, check_values, parse_setting, read_yaml
+from fairart.errors import nearest
+from fairart.options import Declared
+
+__all__ = ["parser", "run"]
+
+APART = ("trainer", "options")
+"""Fields that are no flag of their own name: METHOD and --set."""
+
+
+def _help(declared: Declared) -> str:
+    text = declared.option.description
+    if declared.default is None or declared.required:
+        return text
+    default = declared.default
+    if isinstance(default, tuple):
+        default = ",".join(map(str, default))
+    elif isinstance(default, float):
+        default = f"{default:.4g}"
+    return f"{text} (default: {default})"
+
+
+def parser() -> Parser:
+    """The flags of ``fairart train``."""
+    made = Parser(
+        prog="fairart train",
+        usage="fairart train METHOD --output FOLDER [flags]",
+        description="Train a classifier by a method. The folder gets config.yaml, history.jsonl and model.safetensors.",
+        epilog="Names are listed by 'fairart plugins', the options of one by 'fairart plugins KIND NAME'.",
+    )
+    declared = RunConfig.declared()
+    made.add_argument("trainer", metavar="METHOD", nargs="?", default=argparse.SUPPRESS, help=_help(declared["trainer"]))
+    made.add_argument("--output", metavar="FOLDER", help="where the run is written to")
+    made.add_argument("--config", metavar="FILE", help="YAML file with any of the values below; flags override it")
+    made.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
+    add_common_flags(made)
+    for name, spec in declared.items():
+        if name in APART:
+            continue
+        # Left as text: the declaration reads and checks it, as it does for a config file.
+        flag = f"--{name.replace('_', '-')}"
+        made.add_argument(flag, dest=name, metavar="VALUE", default=argparse.SUPPRESS, help=_help(spec).replace("%", "%%"))
+    made.add_argument(
+        "--set",
+        dest="settings",
+        metavar="KIND.OPTION=VALUE",
+        action="append",
+        default=[],
+        help=f"{declared['options'].option.description}, such as epsilon_scheduler.lambda1=0.3; may be given again",
+    )
+    return made
+
+
+def _config(arguments: argparse.Namespace) -> RunConfig:
+    given = vars(arguments)
+    flags = {name: given[name] for name in RunConfig.declared() if name in given}
+    values: dict[str, Any] = {}
+    if arguments.config is not None:
+        values = check_values(read_yaml(arguments.config), where=arguments.config)
+    values.update(check_values(flags, where="train", flags=True))
+    options = {kind: dict(chosen) for kind, chosen in values.get("options", {}).items()}
+    for text in arguments.settings:
+        kind, option, value = parse_setting(text)
+        checked = check_values({"options": {f"{kind}.{option}": value}}, where="--set")["options"]
+        for name, chosen in checked.items():
+            options.setdefault(name, {}).update(chosen)
+    values["options"] = options
+    if "trainer" not in values:
+        raise UsageError(f"which method? Write 'fairart train METHOD ...'; {_known_methods()}")
+    return RunConfig(**values)
+
+
+def _known_methods() -> str:
+    from fairart.plugins import registered
+
+    return nearest("", registered("trainer"))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, and print the last epoch class by class.
+
+    Args:
+        arguments: what :func:`parser` read.
+
+    Raises:
+        UsageError: no method or no output.
+    """
+    config = _config(arguments)
+    if arguments.output is None:
+        raise UsageError("where to? Give --output FOLDER")
+    folder = check_output(arguments.output, overwrite=arguments.overwrite)
+    _check_before_imports(config)
+
+    from fairart.benchmark.run import train_run
+
+    try:
+        with stdout_kept_clean(arguments.json):
+            trained = train_run(config, folder, overwrite=arguments.overwrite, verbose=not arguments.quiet)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(describe(folder)) from None
+    if arguments.json:
+        print_json(_document(trained))
+    elif not arguments.quiet:
+        _show(trained)
+    return 0
+
+
+def _check_before_imports(config: RunConfig) -> None:
+    from fairart.plugins import get_plugin_manager
+
+    if config.plugins_dir is not None:
+        get_plugin_manager().load_folder(config.plugins_dir)
+    check_names(config)
+
+
+def _document(trained: Any) -> dict[str, Any]:
+    last = trained.history[-1]
+    return {
+        "output": str(trained.folder),
+        "config": trained.config.to_dict(),
+        "classes": list(trained.dataset.classes),
+        "note": trained.dataset.note,
+        "epochs": len(trained.history),
+        "seconds": sum(record.seconds for record in trained.history),
+        "class_accuracy": {name: list(map(float, matrix.class_accuracy)) for name, matrix in _columns(last).items()},
+        "last_epoch": last.to_dict(),
+    }
+
+
+def _columns(record: Any) -> dict[str, Any]:
+    """The confusion matrices of an epoch, by what a table calls them."""
+    columns = {"robust (training)": record.robust}
+    if record.clean is not None:
+        columns["clean (training)"] = record.clean
+    if record.validation is not None:
+        columns["robust (validation)"] = record.validation.robust
+        columns["clean (validation)"] = record.validation.clean
+    return columns
+
+
+def _show(trained: Any) -> None:
+    columns = _columns(trained.history[-1])
+    matrices = list(columns.values())
+    rows = [
+        [name, *(share(float(matrix.class_accuracy[index])) for matrix in matrices)]
+        for index, name in enumerate(trained.dataset.classes)
+    ]
+    rows.append(["overall", *(share(matrix.accuracy) for matrix in matrices)])
+    rows.append(["worst class", *(share(matrix.worst_class_accuracy()) for matrix in matrices)])
+    title = f"{trained.config.trainer} on {trained.dataset.name}: accuracy in per cent, epoch {len(trained.history)}"
+    print_table(["class", *columns], rows, title=title)
+    print(f"\nThe run is in {trained.folder}; 'fairart evaluate {trained.folder}' attacks it on the test images.")

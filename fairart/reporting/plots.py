@@ -1,0 +1,215 @@
+"""Plots of evaluations and histories, drawn with matplotlib's objects alone.
+
+Nothing here touches pyplot or the user's settings: figures belong to the caller, who may change them before
+:func:`save_png`. The same numbers give the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from fairart.reporting.heatmaps import History, epsilon_table, heat_map, target_table
+from fairart.reporting.style import DPI, INK, PALETTE, finish, new_figure
+from fairart.reporting.tables import Column, Evaluation, class_table
+
+__all__ = ["accuracy_per_class", "epsilon_per_class_over_epochs", "save_png", "target_distribution_over_epochs"]
+
+WORST_HATCH = "////"
+
+
+def save_png(figure: Figure, path: str | Path) -> Path:
+    """Write a figure at 150 dots an inch, all of it or nothing.
+
+    Args:
+        figure: what a function of this module gave, or any figure of matplotlib.
+        path: file; its folder must exist. A file that stood there is whole until the new one is.
+
+    Returns:
+        The path.
+    """
+    final = Path(path)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    figure.set_dpi(DPI)
+    try:
+        with temporary.open("wb") as file:
+            # Straight from the canvas: savefig would ask the user's settings. The program's version stays out of the file.
+            FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+        temporary.replace(final)  # atomic, as os.replace
+    finally:
+        temporary.unlink(missing_ok=True)
+    return final
+
+
+def accuracy_per_class(
+    results: Mapping[str, Sequence[Evaluation]],
+    *,
+    attacks: Sequence[str] | None = None,
+    titles: Mapping[str, str] | None = None,
+    title: str = "Test accuracy per class",
+) -> Figure:
+    """Grouped bars: a panel for each attack, a group for each class, a bar for each method.
+
+    Bars are means over seeds, whiskers the sample standard deviation. Each method's lowest class is hatched and its value
+    written above it; the legend holds the accuracy over all samples.
+
+    Args:
+        results: method -> one evaluation a seed, all on the same test samples.
+        attacks: labels of the panels, in order; all that the first evaluation holds by default.
+        titles: attack -> title of its panel; the label where there is none.
+        title: of the figure.
+
+    Returns:
+        The figure, an axes for each panel.
+
+    Raises:
+        ValueError: as for :func:`~fairart.reporting.tables.class_table`.
+    """
+    table = class_table(results, attacks=attacks)
+    labels = list(dict.fromkeys(column.attack for column in table.columns))
+    nb_bars = len(table.classes) * len(results)
+    # A bar needs room for its whisker, a hundred classes a wide page; beyond that the reader zooms.
+    figure = new_figure(float(np.clip(2.5 + 0.32 * nb_bars, 8.0, 26.0)), 0.7 + 3.3 * len(labels))
+    panels = figure.subplots(len(labels), 1, squeeze=False)[:, 0]
+    for axes, label in zip(panels, labels, strict=True):
+        columns = [column for column in table.columns if column.attack == label]
+        _panel(axes, columns, table.classes)
+        # The padding keeps a line free between title and panel for the legend.
+        axes.set_title((titles or {}).get(label, label), loc="left", fontsize=11, pad=22)
+    panels[-1].set_xlabel("class")
+    counts = sorted({len(runs) for runs in results.values()})
+    seeds = "one seed: no spread" if counts[-1] == 1 else f"{' to '.join(map(str, counts))} seeds: mean ± sample std"
+    figure.suptitle(f"{title} ({seeds})", fontsize=13)
+    finish(figure)
+    return figure
+
+
+def _panel(axes: Axes, columns: Sequence[Column], classes: Sequence[str]) -> None:
+    nb_classes, width = len(classes), 0.84 / len(columns)
+    handles: list[Patch] = []
+    for index, (column, colour) in enumerate(zip(columns, islice(cycle(PALETTE), len(columns)), strict=True)):
+        cells = column.cells[:nb_classes]
+        means = 100 * np.array([cell.mean for cell in cells])
+        spread = 100 * np.array([cell.std for cell in cells])
+        places = np.arange(nb_classes) + (index - (len(columns) - 1) / 2) * width
+        bars = axes.bar(places, means, width, color=colour, edgecolor="white", linewidth=0.4, zorder=2, label=column.name)
+        seen = ~np.isnan(spread)
+        axes.errorbar(places[seen], means[seen], yerr=spread[seen], fmt="none", ecolor=INK, elinewidth=1.0, capsize=2.0, zorder=3)
+        if column.worst is not None:
+            _mark_worst(axes, bars.patches[column.worst], float(np.nan_to_num(spread[column.worst])))
+        overall = column.text(nb_classes)
+        handles.append(Patch(facecolor=colour, label=f"{column.name}: {overall} % overall"))
+    handles.append(Patch(facecolor="white", edgecolor=INK, hatch=WORST_HATCH, linewidth=0.8, label="lowest class of a method"))
+    axes.set_ylabel("accuracy in %")
+    axes.set_ylim(0, 112)
+    axes.set_yticks(range(0, 101, 20), labels=[str(tick) for tick in range(0, 101, 20)])
+    axes.set_xlim(-0.6, nb_classes - 0.4)
+    crowded = max(map(len, classes)) * nb_classes > 90
+    axes.set_xticks(range(nb_classes), labels=list(classes), rotation=90 if crowded else 0)
+    axes.grid(False)
+    axes.grid(True, axis="y", color="#d9d9d9", linewidth=0.6, linestyle="-", alpha=1.0, zorder=0)
+    axes.set_axisbelow(True)
+    axes.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(handles), fontsize=9, frameon=False,
+        borderaxespad=0.2, handlelength=1.4, columnspacing=1.4, fancybox=False, shadow=False,
+    )  # fmt: skip
+
+
+def _mark_worst(axes: Axes, bar: Any, spread: float) -> None:
+    bar.set(hatch=WORST_HATCH, edgecolor=INK, linewidth=0.8)
+    height = float(bar.get_height())
+    axes.annotate(
+        f"{height:.0f}",
+        (bar.get_x() + bar.get_width() / 2, height + spread),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=9,
+        fontweight="bold",
+        zorder=4,
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
+    )
+
+
+def epsilon_per_class_over_epochs(
+    *histories: History,
+    base: float | None = None,
+    class_names: Sequence[str] | None = None,
+    title: str = "Budget of each class over training",
+) -> Figure:
+    """Heat map of the budget that each class was trained with: classes down, epochs across; mean over runs.
+
+    A heat map rather than lines, since ten lines of this kind cross and a hundred cannot be told apart. Up to 30 classes, the
+    last epoch's budget stands at the right.
+
+    Args:
+        *histories: one a seed, each a list of :class:`~fairart.engine.history.EpochRecord` or of the dictionaries in
+            ``history.jsonl``.
+        base: the eps that class-wise budgets start from, marked in the colour bar; None marks nothing.
+        class_names: K names; numbers by default.
+        title: of the figure.
+
+    Returns:
+        The figure, with the data as the image of its first axes.
+
+    Raises:
+        ValueError: no epoch, or histories of other epochs or classes.
+    """
+    table, epochs = epsilon_table(histories)
+    return heat_map(
+        table, epochs, names=_names(class_names, len(table)), title=_over_seeds(title, histories),
+        label="eps (L-inf, in units of the input)", digits=3, low=None,
+        mark=None if base is None else ("base", base),
+    )  # fmt: skip
+
+
+def target_distribution_over_epochs(
+    *histories: History,
+    class_names: Sequence[str] | None = None,
+    title: str = "How often each class is aimed at",
+) -> Figure:
+    """Heat map of the probability that a training sample's attack aims at a class: classes down, epochs across.
+
+    The mean over the training samples, each true class's row of probabilities counted as often as it has samples, and over
+    runs. A line in the colour bar marks 1 / K, aiming at all classes alike. Epochs without planned targets stay white.
+
+    Args:
+        *histories: one a seed, each a list of :class:`~fairart.engine.history.EpochRecord` or of the dictionaries in
+            ``history.jsonl``.
+        class_names: K names; numbers by default.
+        title: of the figure.
+
+    Returns:
+        The figure, with the data as the image of its first axes.
+
+    Raises:
+        ValueError: no epoch has planned targets, or histories of other epochs or classes.
+    """
+    table, epochs = target_table(histories)
+    return heat_map(
+        table, epochs, names=_names(class_names, len(table)), title=_over_seeds(title, histories),
+        label="probability of being aimed at", digits=2, low=0.0,
+        mark=("1/K", 1 / len(table)),
+    )  # fmt: skip
+
+
+def _names(names: Sequence[str] | None, nb_classes: int) -> list[str]:
+    chosen = [str(index) for index in range(nb_classes)] if names is None else [str(name) for name in names]
+    if len(chosen) != nb_classes:
+        raise ValueError(f"class_names must be {nb_classes} names, got {len(chosen)}")
+    return chosen
+
+
+def _over_seeds(title: str, histories: Sequence[npt.ArrayLike | Any]) -> str:
+    return title if len(histories) == 1 else f"{title} (mean of {len(histories)} seeds)"

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fairart.engine.meter import EpochMeter, count
+from fairart.objectives import ATObjective, Batch
+from fairart.policies import ClassWeighting, LossTerms
+from fairart.trainers import FairnessTrainer, FairTATTrainer
+
+Make = Callable[..., Any]
+
+
+class Spy(ATObjective):
+    """Adversarial training that keeps what it was asked, for a second count by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[tuple[Batch, Tensor, Tensor]] = []
+
+    def losses(self, network: nn.Module, batch: Batch, examples: tuple[Tensor, ...]) -> LossTerms:
+        terms = super().losses(network, batch, examples)
+        self.batches.append((batch, examples[0].clone(), terms.adversarial_logits.detach().clone()))
+        return terms
+
+
+class Weighing(ClassWeighting):
+    """Asks for everything that can be measured."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"clean", "validation_losses", "mean_probabilities"})
+
+
+def by_hand(labels: Any, predictions: Any, nb_classes: int) -> list[list[int]]:
+    counts = [[0] * nb_classes for _ in range(nb_classes)]
+    for label, prediction in zip(labels, predictions, strict=True):
+        counts[int(label)][int(prediction)] += 1
+    return counts
+
+
+def test_the_confusion_matrix_is_that_of_the_training_step_s_own_logits(make_classifier: Make, make_data: Make):
+    spy = Spy()
+    trainer = FairnessTrainer(make_classifier(4), objective=spy, eps=0.2, eps_step=0.1, max_iter=2)
+    x, y = make_data(30, 4)
+    trainer.fit(x, y, batch_size=8, nb_epochs=2, seed=0, verbose=False)
+    assert len(spy.batches) == 8
+    for epoch, record in enumerate(trainer.history):
+        batches = [entry for entry in spy.batches if entry[0].epoch == epoch]
+        labels = torch.cat([batch.y for batch, _, _ in batches])
+        guesses = torch.cat([logits.argmax(dim=1) for _, _, logits in batches])
+        assert record.robust.to_list() == by_hand(labels, guesses, 4)
+        assert sorted(labels.tolist()) == sorted(y.tolist()), "every sample once an epoch"
+        assert record.loss == pytest.approx(
+            np.mean([float(nn.functional.cross_entropy(logits, batch.y)) for batch, _, logits in batches]), abs=1e-6
+        )
+
+
+def test_epochs_are_shuffled_anew(make_classifier: Make, make_data: Make):
+    spy = Spy()
+    trainer = FairnessTrainer(make_classifier(), objective=spy, max_iter=1)
+    trainer.fit(*make_data(24), batch_size=24, nb_epochs=2, seed=0, verbose=False)
+    (first, *_), (second, *_) = spy.batches
+    assert not torch.equal(first.x, second.x)
+    assert torch.equal(first.x.flatten().sort().values, second.x.flatten().sort().values)
+
+
+def test_a_last_batch_of_one_is_merged_into_the_one_before(make_classifier: Make, make_data: Make):
+    spy = Spy()
+    trainer = FairnessTrainer(make_classifier(), objective=spy, max_iter=1)
+    trainer.fit(*make_data(17), batch_size=8, nb_epochs=1, seed=0, verbose=False)
+    assert [len(batch.y) for batch, _, _ in spy.batches] == [8, 9]
+    assert trainer.history[0].robust.total == 17
+
+
+def test_clean_statistics_are_of_the_weights_that_the_robust_ones_are_of(make_classifier: Make, make_data: Make):
+    torch.manual_seed(0)
+    classifier = make_classifier(model=nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), lr=2.0)
+    x, y = make_data(24)
+    before = classifier.predict(x).argmax(axis=1)
+    trainer = FairnessTrainer(classifier, objective="at", max_iter=2, eps=0.3, eps_step=0.1, clean_statistics=True)
+    trainer.fit(x, y, batch_size=24, nb_epochs=1, seed=0, verbose=False)
+    assert trainer.history[0].clean.to_list() == by_hand(y, before, 3)
+    assert classifier.predict(x).argmax(axis=1).tolist() != before.tolist()
+    assert trainer.history[0].clean != trainer.history[0].robust
+
+
+def test_clean_statistics_are_absent_unless_asked_for(make_classifier: Make, make_data: Make):
+    trainer = FairnessTrainer(make_classifier(), max_iter=1)
+    trainer.fit(*make_data(12), batch_size=6, nb_epochs=1, seed=0, verbose=False)
+    assert (trainer.history[0].clean, trainer.history[0].validation) == (None, None)
+
+
+class TwoLines(nn.Module):
+    """Two classes and no hidden layer: the gradient's sign is the same everywhere, so one step finds the worst corner."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.flatten(1))
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def test_validation_statistics_equal_an_independent_computation(make_classifier: Make, make_data: Make):
+    torch.manual_seed(1)
+    model = TwoLines()
+    classifier = make_classifier(2, model=model, lr=0.0)
+    x, y = make_data(40, 2, seed=5)
+    eps = 0.03
+    trainer = FairTATTrainer(
+        classifier, eps=eps, eps_step=2.5 * eps, max_iter=3, class_weighting=Weighing(), epsilon_scheduler="ccm"
+    )
+    trainer.fit(*make_data(12, 2), validation_data=(x, y), batch_size=6, nb_epochs=2, seed=0, verbose=False)
+    weight, bias = (p.detach().double().numpy() for p in (model.linear.weight, model.linear.bias))
+    towards_the_other = np.sign(weight[1 - y] - weight[y]).reshape(x.shape)
+    attacked = np.clip(x + eps * towards_the_other, 0, 1)
+    clean, robust = (images.reshape(40, -1).astype(np.float64) @ weight.T + bias for images in (x, attacked))
+    for record in trainer.history:
+        held = record.validation
+        assert held.clean.to_list() == by_hand(y, clean.argmax(axis=1), 2)
+        assert held.robust.to_list() == by_hand(y, robust.argmax(axis=1), 2), "base budget for every class"
+        assert held.robust.accuracy < held.clean.accuracy
+        natural = -log_softmax(clean)[np.arange(40), y]
+        kl = (np.exp(log_softmax(clean)) * (log_softmax(clean) - log_softmax(robust))).sum(axis=1)
+        np.testing.assert_allclose(held.natural_loss, [natural[y == k].mean() for k in (0, 1)], rtol=1e-5)
+        np.testing.assert_allclose(held.boundary_loss, [kl[y == k].mean() for k in (0, 1)], rtol=1e-4)
+
+
+def test_validation_neither_trains_nor_moves_batch_norm(
+    make_classifier: Make, make_data: Make, weights_of: Make, same_weights: Make
+):
+    results = []
+    for validation in (None, make_data(20, seed=9)):
+        classifier = make_classifier()
+        trainer = FairnessTrainer(classifier, max_iter=2, eps=0.1, eps_step=0.05)
+        trainer.fit(*make_data(24), validation_data=validation, batch_size=8, nb_epochs=2, seed=0, verbose=False)
+        results.append(weights_of(classifier))
+    assert same_weights(*results)
+
+
+def test_mean_probabilities_of_each_class(make_classifier: Make, make_data: Make):
+    spy, seen = Spy(), []
+
+    class Watching(Weighing):
+        def weights(self, statistics: Any) -> np.ndarray:
+            seen.append(statistics.mean_probabilities)
+            return np.ones(4)
+
+    trainer = FairnessTrainer(make_classifier(4), objective=spy, class_weighting=Watching(), max_iter=1, hold_out=0.2)
+    x, y = make_data(30, 3)
+    with pytest.warns(UserWarning, match="no training sample of class 3"):
+        trainer.fit(x, y, validation_data=(x, y), batch_size=10, nb_epochs=1, seed=0, verbose=False)
+    labels = torch.cat([batch.y for batch, _, _ in spy.batches])
+    shares = torch.softmax(torch.cat([logits for _, _, logits in spy.batches]).double(), dim=1)
+    for label in range(3):
+        np.testing.assert_allclose(seen[0][label], shares[labels == label].mean(dim=0), atol=1e-6)
+    assert not seen[0][3].any()
+
+
+def test_meter_counts_without_reading_back():
+    counts = torch.zeros(9, dtype=torch.int64)
+    count(counts, torch.tensor([0, 2, 2]), torch.tensor([[0.0, 1.0, 0.5], [9.0, 1.0, 2.0], [9.0, 1.0, 2.0]]))
+    assert counts.view(3, 3).tolist() == [[0, 1, 0], [0, 0, 0], [2, 0, 0]]
+
+
+def test_meter_finds_the_first_bad_batch():
+    meter = EpochMeter(2, torch.device("cpu"), frozenset())
+    terms = LossTerms(natural=torch.zeros(1), adversarial_logits=torch.zeros(1, 2))
+    for loss in (1.0, 2.0, float("inf"), float("nan")):
+        meter.add(terms, torch.tensor([0]), torch.tensor(loss))
+    assert (meter.first_bad_batch(), meter.batches, meter.samples) == (2, 4, 4)
