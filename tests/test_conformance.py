@@ -96,5 +96,5 @@ def test_a_metric_that_looks_at_the_order_of_classes_is_caught():
 
 
 def test_a_policy_of_the_wrong_kind_is_caught():
-    with pytest.raises(AssertionError, match="expected an instance of .*TargetSampler"):
+    with pytest.raises(AssertionError, match=r"expected an instance of .*TargetSampler"):
         check_target_sampler(create("epsilon_scheduler", "ccm"))

@@ -21,10 +21,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="u
 HOOKS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("fairart_")}
 NOTIFICATIONS = sorted(set(HOOKS) - set(HOOK_OF_KIND.values()))
 BUILT_INS = [
-    (kind, name)
-    for manager in [PluginManager(entry_points=False)]
-    for kind in HOOK_OF_KIND
-    for name in manager.registered(kind)
+    (kind, name) for manager in [PluginManager(entry_points=False)] for kind in HOOK_OF_KIND for name in manager.registered(kind)
 ]
 # What the caller hands in, whatever the thing: no choice of the user's.
 HANDED_IN = {"trainer": {"classifier"}, "attack": {"generator"}, "corruption": {"generator"}}

@@ -307,9 +307,7 @@ class TestEntryPoints:
         assert manager.plugins == ["fairart", "a", "c"]
         assert manager.broken == [BrokenPlugin("broken", reason)]
         assert manager.create("model", "three").size == 2
-        with pytest.raises(
-            UnknownNameError, match=r"no model 'thre'; did you mean 'three'.*'broken' was left out \(importing"
-        ):
+        with pytest.raises(UnknownNameError, match=r"no model 'thre'; did you mean 'three'.*'broken' was left out \(importing"):
             manager.create("model", "thre")
 
     def test_a_hook_that_raises_leaves_the_others_working(self, install: Callable[..., None]) -> None:
@@ -320,9 +318,7 @@ class TestEntryPoints:
 
     def test_strict_raises(self, install: Callable[..., None]) -> None:
         install(broken=ImportError("no numpi"))
-        with pytest.raises(
-            PluginError, match=r"plugin 'broken' is broken: importing broken\.hooks raised ImportError: no numpi"
-        ):
+        with pytest.raises(PluginError, match=r"plugin 'broken' is broken: importing broken\.hooks raised ImportError: no numpi"):
             PluginManager(strict=True)
 
     def test_one_that_calls_itself_fairart_stops_nobody(self, install: Callable[..., None]) -> None:
@@ -494,14 +490,10 @@ class TestCreate:
             raise OptionError("low must be below high")
 
         strict.register(supplier("mine", target=build), "stranger")
-        with pytest.raises(
-            OptionError, match=r"^plugin 'stranger': making model 'mine' raised OptionError: low must be below"
-        ):
+        with pytest.raises(OptionError, match=r"^plugin 'stranger': making model 'mine' raised OptionError: low must be below"):
             strict.create("model", "mine", low=2)
 
-    def test_the_process_wide_functions_ask_one_manager(
-        self, manager: PluginManager, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_process_wide_functions_ask_one_manager(self, manager: PluginManager, monkeypatch: pytest.MonkeyPatch) -> None:
         manager.register(supplier("mine"), "stranger")
         monkeypatch.setattr(plugins, "_manager", manager)
         made = fairart.create("model", "mine", size=7)
@@ -510,9 +502,7 @@ class TestCreate:
         assert plugins.origin(made) == "model 'mine' of plugin 'stranger'"
         assert plugins.get_plugin_manager() is manager
 
-    def test_the_process_wide_manager_is_made_once(
-        self, monkeypatch: pytest.MonkeyPatch, install: Callable[..., None]
-    ) -> None:
+    def test_the_process_wide_manager_is_made_once(self, monkeypatch: pytest.MonkeyPatch, install: Callable[..., None]) -> None:
         install()
         monkeypatch.setattr(plugins, "_manager", None)
         assert plugins.get_plugin_manager() is plugins.get_plugin_manager()

@@ -92,9 +92,7 @@ class Dataset:
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise DatasetError(f"{self.name}: classes must be two or more different names, got {self.classes!r}")
         if self.augmentation not in AUGMENTATIONS:
-            raise DatasetError(
-                f"{self.name}: augmentation must be one of {', '.join(AUGMENTATIONS)}, got {self.augmentation!r}"
-            )
+            raise DatasetError(f"{self.name}: augmentation must be one of {', '.join(AUGMENTATIONS)}, got {self.augmentation!r}")
 
     @property
     def nb_classes(self) -> int:

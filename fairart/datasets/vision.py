@@ -40,9 +40,7 @@ _FASHION_MNIST = _Source(
     name="fashion-mnist",
     torchvision_class="FashionMNIST",
     augmentation="none",
-    urls=tuple(
-        f"{_FASHION}{split}-{part}-ubyte.gz" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")
-    ),
+    urls=tuple(f"{_FASHION}{split}-{part}-ubyte.gz" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")),
     unpack="gunzip the four files into",
     folder="FashionMNIST/raw",
 )

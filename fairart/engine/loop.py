@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from fairart.attacks import project
+from fairart.attacks.common import ClipValues
 from fairart.engine.augmentation import Augmentation
 from fairart.engine.history import EpochRecord
 from fairart.engine.meter import EpochMeter
@@ -75,6 +76,11 @@ class Engine:
         self.augmentation, self.scheduler = augmentation, scheduler
         self.needs = method.needs | ({"clean"} if clean_statistics else set())
         self._eps = self._eps_step = torch.empty(0)
+        # Tensors, once: a number would be copied to the device in every batch, and the host would wait for that.
+        self._clip_values: ClipValues = None
+        if network.clip_values is not None:
+            low, high = (torch.as_tensor(v, dtype=network.dtype, device=network.device) for v in network.clip_values)
+            self._clip_values = low, high
 
     def run(
         self,
@@ -215,7 +221,7 @@ class Engine:
             eps_step=self._eps_step[y],
             max_iter=self.budget.max_iter,
             targets=targets,
-            clip_values=self.network.clip_values,
+            clip_values=self._clip_values,
             epoch=epoch,
             generator=self.streams.attack,
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.errors import DamagedFileError, EvaluationError
 from fairart.evaluation.evaluate import evaluate
-from fairart.evaluation.result import AttackResult, EvaluationResult, Perturbation
+from fairart.evaluation.outcome import AttackResult, Perturbation
+from fairart.evaluation.result import EvaluationResult
 
 __all__ = [
     "AttackResult",

@@ -17,7 +17,8 @@ import fairart
 from fairart.engine.data import check_inputs, check_labels
 from fairart.engine.network import Network
 from fairart.evaluation.attacks import AttackTarget
-from fairart.evaluation.result import AttackResult, EvaluationResult
+from fairart.evaluation.outcome import AttackResult
+from fairart.evaluation.result import EvaluationResult
 from fairart.evaluation.runner import Runner
 from fairart.evaluation.specs import Attacks, AttackSpec, resolve_attacks
 

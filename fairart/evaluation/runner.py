@@ -19,8 +19,8 @@ from fairart.engine.randomness import isolated_random_state
 from fairart.errors import PluginError
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.errors import EvaluationError
+from fairart.evaluation.outcome import Perturbation
 from fairart.evaluation.random_state import sample_seeds
-from fairart.evaluation.result import Perturbation
 from fairart.evaluation.specs import AttackSpec
 from fairart.plugins import BUILTIN
 

@@ -8,12 +8,15 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fairart.evaluation.errors import DamagedFileError
-from fairart.evaluation.result import AttackResult, EvaluationResult, Perturbation
+from fairart.evaluation.outcome import AttackResult, Perturbation
+
+if TYPE_CHECKING:
+    from fairart.evaluation.result import EvaluationResult
 
 __all__ = ["load", "save", "to_dict"]
 
@@ -97,11 +100,18 @@ def save(result: EvaluationResult, path: str | Path) -> Path:
     return final
 
 
-def load(path: str | Path) -> EvaluationResult:
+Contents = tuple[list[AttackResult], dict[str, Any], dict[str, str]]
+"""Results, configuration and versions."""
+
+
+def load(path: str | Path) -> Contents:
     """Read what :func:`save` wrote; the counts it holds must be those of its predictions.
 
     Args:
         path: file.
+
+    Returns:
+        What an ``EvaluationResult`` is made of.
 
     Raises:
         FileNotFoundError: there is none.
@@ -137,7 +147,7 @@ def _integers(values: Any, what: str) -> Any:
     return array.astype(np.int64)
 
 
-def _from_dict(data: Mapping[str, Any]) -> EvaluationResult:
+def _from_dict(data: Mapping[str, Any]) -> Contents:
     labels, nb_classes, names = _integers(data["labels"], "labels"), data["nb_classes"], data["class_names"]
     if names is not None and len(names) != nb_classes:
         raise ValueError(f"{len(names)} class names for {nb_classes} classes")
@@ -156,7 +166,7 @@ def _from_dict(data: Mapping[str, Any]) -> EvaluationResult:
         if result.confusion.to_list() != entry["confusion"]:
             raise ValueError(f"the counts of {result.label!r} are not those of its predictions")
         results.append(result)
-    return EvaluationResult(results, config=data["config"], versions=data["versions"])
+    return results, dict(data["config"]), dict(data["versions"])
 
 
 def _perturbation(plain: Mapping[str, Any]) -> Perturbation:

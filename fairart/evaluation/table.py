@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fairart.evaluation.result import AttackResult, EvaluationResult
+from fairart.evaluation.outcome import AttackResult
+
+if TYPE_CHECKING:
+    from fairart.evaluation.result import EvaluationResult
 
 __all__ = ["render_table"]
 

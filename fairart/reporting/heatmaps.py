@@ -131,7 +131,8 @@ def heat_map(
         norm=norm,
         resample=True,
     )
-    axes.set_title(title, loc="left", fontsize=12, pad=8)
+    # Over the whole figure: an axes' title would run into the column of last values.
+    figure.suptitle(title, fontsize=12)
     axes.grid(False)
     _epoch_ticks(axes, epochs)
     _class_ticks(axes, names)

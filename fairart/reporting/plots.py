@@ -83,7 +83,7 @@ def accuracy_per_class(
     panels = figure.subplots(len(labels), 1, squeeze=False)[:, 0]
     for axes, label in zip(panels, labels, strict=True):
         columns = [column for column in table.columns if column.attack == label]
-        _panel(axes, columns, table.classes)
+        _panel(axes, columns, table.classes, figure.get_figwidth() / len(table.classes))
         # The padding keeps a line free between title and panel for the legend.
         axes.set_title((titles or {}).get(label, label), loc="left", fontsize=11, pad=22)
     panels[-1].set_xlabel("class")
@@ -94,9 +94,11 @@ def accuracy_per_class(
     return figure
 
 
-def _panel(axes: Axes, columns: Sequence[Column], classes: Sequence[str]) -> None:
+def _panel(axes: Axes, columns: Sequence[Column], classes: Sequence[str], inches: float) -> None:
+    """Draw one attack; ``inches`` is how wide a class is."""
     nb_classes, width = len(classes), 0.84 / len(columns)
     handles: list[Patch] = []
+    marked: list[tuple[float, float]] = []
     for index, (column, colour) in enumerate(zip(columns, islice(cycle(PALETTE), len(columns)), strict=True)):
         cells = column.cells[:nb_classes]
         means = 100 * np.array([cell.mean for cell in cells])
@@ -106,7 +108,8 @@ def _panel(axes: Axes, columns: Sequence[Column], classes: Sequence[str]) -> Non
         seen = ~np.isnan(spread)
         axes.errorbar(places[seen], means[seen], yerr=spread[seen], fmt="none", ecolor=INK, elinewidth=1.0, capsize=2.0, zorder=3)
         if column.worst is not None:
-            _mark_worst(axes, bars.patches[column.worst], float(np.nan_to_num(spread[column.worst])))
+            top = means[column.worst] + float(np.nan_to_num(spread[column.worst]))
+            _mark_worst(axes, bars.patches[column.worst], top, marked, inches)
         overall = column.text(nb_classes)
         handles.append(Patch(facecolor=colour, label=f"{column.name}: {overall} % overall"))
     handles.append(Patch(facecolor="white", edgecolor=INK, hatch=WORST_HATCH, linewidth=0.8, label="lowest class of a method"))
@@ -125,13 +128,16 @@ def _panel(axes: Axes, columns: Sequence[Column], classes: Sequence[str]) -> Non
     )  # fmt: skip
 
 
-def _mark_worst(axes: Axes, bar: Any, spread: float) -> None:
+def _mark_worst(axes: Axes, bar: Any, top: float, marked: list[tuple[float, float]], inches: float) -> None:
     bar.set(hatch=WORST_HATCH, edgecolor=INK, linewidth=0.8)
-    height = float(bar.get_height())
+    place = bar.get_x() + bar.get_width() / 2
+    # Another method's mark right beside this one, as in a narrow group: this one moves above it.
+    crowd = sum(abs(place - x) * inches < 0.35 and abs(top - y) < 10 for x, y in marked)
+    marked.append((place, top))
     axes.annotate(
-        f"{height:.0f}",
-        (bar.get_x() + bar.get_width() / 2, height + spread),
-        xytext=(0, 2),
+        f"{bar.get_height():.0f}",
+        (place, top),
+        xytext=(0, 2 + 15 * crowd),
         textcoords="offset points",
         ha="center",
         va="bottom",

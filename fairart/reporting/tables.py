@@ -212,7 +212,7 @@ def _notes(results: Mapping[str, Sequence[Evaluation]], difference: tuple[str, s
     spread = f"mean±sample standard deviation over {seeds}" if number > 1 else "one seed: the spread is not known"
     notes = [
         f"accuracy in per cent, {spread}",
-        "n: test samples; *: the method's lowest class; worst: each seed's own worst class",
+        "n: test samples; *: the lowest class of a method; worst: of each seed by itself",
     ]
     if decile:
         notes.append("worst 10 %: mean over each seed's worst tenth of the classes")

@@ -10,12 +10,12 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
-from fairart.errors import OptionError
 
 from fairart import create
 from fairart.datasets import Dataset, DownloadError
 from fairart.datasets.digits import load_digits
 from fairart.datasets.vision import load_cifar10, load_cifar100, load_fashion_mnist
+from fairart.errors import OptionError
 
 
 def no_network(*args: Any, **kwargs: Any) -> None:
@@ -119,9 +119,7 @@ def test_cifar10_reads_the_files_that_are_there(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.usefixtures("offline", "any_checksum")
 def test_cifar100_takes_the_fine_labels(tmp_path: Path):
     names = [f"kind {k}" for k in range(100)]
-    written = write_cifar(
-        tmp_path / "cifar-100-python", {"train": 200, "test": 100}, "fine_labels", {"fine_label_names": names}
-    )
+    written = write_cifar(tmp_path / "cifar-100-python", {"train": 200, "test": 100}, "fine_labels", {"fine_label_names": names})
     data = load_cifar100(data_root=str(tmp_path))
     assert (data.nb_classes, data.augmentation) == (100, "crop-flip")
     assert np.array_equal(data.x_test.reshape(100, -1), written["test"])

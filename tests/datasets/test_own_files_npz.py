@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fairart.errors import OptionError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairart import create
 from fairart.datasets import DatasetError
 from fairart.datasets.files import load_npz
+from fairart.errors import OptionError
 
 
 def arrays(**changes: Any) -> dict[str, Any]:

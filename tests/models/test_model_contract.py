@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from fairart.errors import OptionError
-from fairart.options import declared_options
 from torch import nn
 
 from fairart import create, registered
+from fairart.errors import OptionError
+from fairart.options import declared_options
 
 # Narrow where an option allows it, as the contract does not depend on the number of channels.
 SMALL: dict[str, dict[str, Any]] = {

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fairart.errors import OptionError
 from torch import nn
 
+from fairart.errors import OptionError
 from fairart.models._blocks import PreActivationBlock
 from fairart.models.preact_resnet import preact_resnet_18
 from fairart.models.wide_resnet import WideResNet, wide_resnet_34_10

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fairart.errors import OptionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from fairart.datasets.digits import load_digits
+from fairart.errors import OptionError
 from fairart.models.small_cnn import small_cnn
 
 

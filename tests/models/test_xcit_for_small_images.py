@@ -4,9 +4,9 @@ import sys
 
 import pytest
 import torch
-from fairart.errors import OptionError
 from torch import nn
 
+from fairart.errors import OptionError
 from fairart.models.xcit import xcit_s12
 
 

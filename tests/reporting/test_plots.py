@@ -106,7 +106,7 @@ def test_budgets_are_shown_as_the_mean_over_seeds(made):
     shown = figure.axes[0].images[0].get_array()
     expected = np.mean([[epoch["epsilons"] for epoch in history] for history in histories], axis=0).T
     np.testing.assert_allclose(shown, expected)
-    assert figure.axes[0].get_title(loc="left").endswith("(mean of 3 seeds)")
+    assert figure.get_suptitle().endswith("(mean of 3 seeds)")
     written = [text.get_text() for text in figure.axes[0].texts]
     assert written[:10] == [f"{value:.3f}" for value in expected[:, -1]]
 
@@ -172,7 +172,7 @@ def all_figures(made, nb_classes=10, nb_epochs=6):
     return {
         "accuracy": accuracy_per_class(runs),
         "epsilon": epsilon_per_class_over_epochs(*histories, base=0.1),
-        "target": target_distribution_over_epochs(*histories),
+        "target": target_distribution_over_epochs(*histories, title="a title that is nearly as wide as the whole of the figure"),
     }
 
 

@@ -55,11 +55,11 @@ def test_fair_tat_over_every_objective_and_averaging(
 
 @pytest.mark.parametrize("name", ["at", "trades", "fat", "fair-tat"])
 def test_training_makes_the_model_more_robust(name: str, make_classifier: Make, make_data: Make):
-    trainer = registered("trainer")[name].load()(make_classifier(lr=0.03), eps=0.1, eps_step=0.05, max_iter=3)
+    trainer = registered("trainer")[name].load()(make_classifier(lr=0.02), eps=0.05, eps_step=0.025, max_iter=3)
     held = make_data(60, seed=8)
     trainer.fit(*make_data(90), validation_data=held, batch_size=15, nb_epochs=8, seed=0, verbose=False)
     accuracies = [record.validation.robust.accuracy for record in trainer.history]
-    assert accuracies[-1] > 0.8
+    assert accuracies[-1] > 0.9 > accuracies[0]
     assert trainer.history[-1].loss < trainer.history[0].loss
 
 
