@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fairart.objectives.at import ATObjective
-from fairart.objectives.bat import BATObjective
 from fairart.objectives.base import Batch, Objective
+from fairart.objectives.bat import BATObjective
 from fairart.objectives.fat import FATObjective
 from fairart.objectives.standard import StandardObjective
 from fairart.objectives.trades import TRADESObjective

@@ -74,7 +74,7 @@ class Policy:
 
     needs: ClassVar[frozenset[str]] = frozenset()
     validation_iter: int | None = None
-    """Steps of the attack on validation data that the policy asks for; the most that any asks for are taken, None asks for none."""
+    """Steps of the attack on validation data that the policy asks for, or None; the most that any asks for are taken."""
     nb_classes: int = 0
 
     def state_dict(self) -> dict[str, Any]:

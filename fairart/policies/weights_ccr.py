@@ -15,6 +15,7 @@ from fairart.statistics import EpochStatistics
 
 __all__ = ["ClassCalibratedRegularisation", "class_wise_beta"]
 
+
 def class_wise_beta(scale: FloatArray, beta: float) -> FloatArray:
     """(K,) share of the regulariser in each class's loss: c beta / (1 + c beta) (CFA, CCR).
 
@@ -48,7 +49,9 @@ class ClassCalibratedRegularisation(ClassWeighting):
         lambda2: Annotated[float, Option("regularisation at accuracy 0, in units of beta", low=0, source="CFA")] = 0.5,
         start_epoch: Annotated[
             int | None,
-            Option("first epoch, from 0, with class-wise shares; None: after a twentieth of the run", low=0, source="CFA 10 of 200"),
+            Option(
+                "first epoch, from 0, with class-wise shares; None: after a twentieth of the run", low=0, source="CFA 10 of 200"
+            ),
         ] = 1,
     ) -> None:
         super().__init__()
