@@ -22,7 +22,7 @@ class BATObjective(Objective):
     x_b is the last iterate of KL-PGD that is still classified right, x_a the first misclassified one plus ``tau`` steps. The
     boundary examples balance how hard the source classes are, the uniform terms how readily targets are hit.
 
-    Paper and program attack twice a batch; here both come from one pass of the attack (:func:`fairart.attacks.boundary_pgd`):
+    The program attacks twice a batch; here both come from one pass of the attack (:func:`fairart.attacks.boundary_pgd`):
     10 forwards of the attack and 3 of training at max_iter 10, besides the clean reference.
 
     Args:

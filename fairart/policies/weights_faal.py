@@ -49,6 +49,8 @@ def worst_case_weights(margins: Tensor, present: Tensor, radius: float) -> Tenso
         radius: >= 0; 0 gives equal weights.
     """
     number = present.sum().to(margins.dtype)
+    if radius == 0:
+        return present.to(margins.dtype) / number
     top = torch.where(present, margins, float("-inf")).amax()
     gap = torch.where(present, top - margins, 0.0)
     spread = gap.amax()
@@ -76,7 +78,7 @@ class WorstCaseWeighting(ClassWeighting):
     p maximises the mean C&W margin among distributions with KL(uniform || p) <= radius. Classes absent from the batch get none.
     The paper fine-tunes a robust model for two epochs.
 
-    Paper: solved by a convex solver on the CPU in every batch. Here: one root by bisection on the device, the same solution.
+    A convex problem in every batch; its solution needs one root, found by bisection on the device.
 
     Args:
         radius: of the KL ball.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import os
-import typing
 import warnings
 from typing import Annotated, Any, ClassVar
 
@@ -43,11 +41,9 @@ from fairart.trainers.parts import (
     WeightingPart,
     resolve,
 )
+from fairart.trainers.signature import PRESET, preset_signature
 
 __all__ = ["FairnessTrainer"]
-
-PRESET: Any = type("Preset", (), {"__repr__": lambda self: "<preset>"})()
-"""Default of a part that a preset fills in."""
 
 Pair = tuple[npt.ArrayLike, npt.ArrayLike]
 
@@ -143,18 +139,9 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         wrong = set(cls.defaults) - set(PART_OF_KIND)
         if wrong:
             raise TypeError(f"{cls.__name__}.defaults: {nearest(min(wrong), PART_OF_KIND)}, got {min(wrong)!r}")
-        own = _own_options(cls)
-        if own is None:
-            return
-        # Resolved here: a subclass's module need not know the names that these annotations use.
-        types = typing.get_type_hints(FairnessTrainer.__init__, include_extras=True)
-        shown = {
-            name: p.replace(default=cls._preset(name) if p.default is PRESET else p.default, annotation=types[name])
-            for name, p in inspect.signature(FairnessTrainer.__init__).parameters.items()
-            if name not in ("self", "unknown")
-        }
-        first = shown.pop("classifier")
-        cls.__signature__ = inspect.Signature([first, *own.values(), *(p for name, p in shown.items() if name not in own)])
+        signature = preset_signature(cls, FairnessTrainer, cls._preset)
+        if signature is not None:
+            cls.__signature__ = signature
 
     @classmethod
     def _preset(cls, kind: str) -> Any:
@@ -385,23 +372,6 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
             return
         self.raw_weights = copy.deepcopy(self._network.module.state_dict())
         self._network.module.load_state_dict(averaging.average)
-
-
-def _own_options(cls: type) -> dict[str, inspect.Parameter] | None:
-    """Keyword-only parameters of the subclasses' own constructors; None where one does not hand the others on."""
-    own: dict[str, inspect.Parameter] = {}
-    for base in cls.__mro__[: cls.__mro__.index(FairnessTrainer)]:
-        constructor = vars(base).get("__init__")
-        if constructor is None:
-            continue
-        parameters = inspect.signature(constructor).parameters
-        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-            return None
-        types = typing.get_type_hints(constructor, include_extras=True)
-        for name, p in parameters.items():
-            if p.kind is inspect.Parameter.KEYWORD_ONLY and name not in own:
-                own[name] = p.replace(annotation=types.get(name, p.annotation))
-    return own
 
 
 def _warn_no_average(nb_epochs: int) -> None:
