@@ -23,11 +23,23 @@ def fairart_register_target_samplers(register: Register) -> None:
 def fairart_register_epsilon_schedulers(register: Register) -> None:
     register("constant", "fairart.policies.epsilons:ConstantEpsilon")
     register("ccm", "fairart.policies.epsilons:ClassCalibratedMargin")
+    register("frl", "fairart.policies.epsilons_frl:FRLMargin")
+    register("dafa", "fairart.policies.epsilons_dafa:DAFAMargin")
 
 
 @hookimpl
 def fairart_register_class_weightings(register: Register) -> None:
     register("uniform", "fairart.policies.weights:UniformWeighting")
+    register("ccr", "fairart.policies.weights_ccr:ClassCalibratedRegularisation")
+    register("frl", "fairart.policies.weights_frl:FRLWeighting")
+    register("wat", "fairart.policies.weights_wat:WorstClassWeighting")
+    register("dafa", "fairart.policies.weights_dafa:DAFAWeighting")
+    register("faal", "fairart.policies.weights_faal:WorstCaseWeighting")
+
+
+@hookimpl
+def fairart_register_weight_perturbations(register: Register) -> None:
+    register("awp", "fairart.policies.awp:AdversarialWeightPerturbation")
 
 
 @hookimpl
@@ -42,6 +54,7 @@ def fairart_register_objectives(register: Register) -> None:
     register("at", "fairart.objectives.at:ATObjective")
     register("trades", "fairart.objectives.trades:TRADESObjective")
     register("fat", "fairart.objectives.fat:FATObjective")
+    register("bat", "fairart.objectives.bat:BATObjective")
 
 
 @hookimpl
@@ -87,3 +100,11 @@ def fairart_register_trainers(register: Register) -> None:
     register("trades", "fairart.trainers:TRADESTrainer")
     register("fat", "fairart.trainers:FATTrainer")
     register("fair-tat", "fairart.trainers:FairTATTrainer")
+    register("fair-tat-uniform", "fairart.trainers:FairTATUniformTrainer")
+    register("fair-tat-fixed-eps", "fairart.trainers:FairTATFixedEpsTrainer")
+    register("cfa", "fairart.trainers:CFATrainer")
+    register("frl", "fairart.trainers:FRLTrainer")
+    register("bat", "fairart.trainers:BATTrainer")
+    register("wat", "fairart.trainers:WATTrainer")
+    register("dafa", "fairart.trainers:DAFATrainer")
+    register("faal", "fairart.trainers:FAALTrainer")

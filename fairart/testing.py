@@ -13,6 +13,7 @@ The policy handed in is copied, never changed. The built-ins pass the same check
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterator
@@ -23,7 +24,15 @@ import torch
 from torch import Tensor, nn
 
 from fairart.objectives import Batch, Objective
-from fairart.policies import Averaging, ClassWeighting, EpsilonScheduler, LossTerms, Policy, TargetSampler
+from fairart.policies import (
+    Averaging,
+    ClassWeighting,
+    EpsilonScheduler,
+    LossTerms,
+    Policy,
+    TargetSampler,
+    WeightPerturbation,
+)
 from fairart.statistics import ConfusionMatrix, EpochStatistics, ValidationStatistics
 
 __all__ = [
@@ -33,6 +42,7 @@ __all__ = [
     "check_fairness_metric",
     "check_objective",
     "check_target_sampler",
+    "check_weight_perturbation",
     "statistics_examples",
 ]
 
@@ -183,6 +193,8 @@ def _check_loss(weighting: ClassWeighting, nb_classes: int) -> None:
     logits = torch.randn(32, nb_classes, generator=random).requires_grad_(True)
     natural = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
     for boundary in (None, logits.square().mean(dim=1)):
+        if boundary is None and weighting.needs_boundary:
+            continue
         terms = LossTerms(natural=natural, boundary=boundary, beta=6.0, adversarial_logits=logits)
         loss = weighting.combine(terms, labels)
         name = type(weighting).__name__
@@ -219,6 +231,46 @@ def check_averaging(averaging: Averaging) -> None:
     _check_state(mine, copy.deepcopy(averaging))
 
 
+def check_weight_perturbation(perturbation: WeightPerturbation) -> None:
+    """Check that a weight perturbation keeps the rules.
+
+    Args:
+        perturbation: the perturbation; a copy of it is used.
+
+    Raises:
+        AssertionError: weights not put back bit for bit, also after an error; buffers or gradients touched; a loss that is not
+            finite; lost state.
+    """
+    _expect(perturbation, WeightPerturbation)
+    mine, name = copy.deepcopy(perturbation), type(perturbation).__name__
+    random = torch.Generator().manual_seed(6)
+    x, y = torch.rand(12, 5, generator=random), torch.arange(12) % 3
+    module = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+    def loss() -> Tensor:
+        return nn.functional.cross_entropy(module(x), y)
+
+    for epoch in (0, 1, 100):
+        before = copy.deepcopy(module.state_dict())
+        with mine.perturbed(module, loss, epoch=epoch):
+            same = all(torch.equal(before[key], value) for key, value in module.named_buffers())
+            _require(same, f"{name}: perturbed() must leave buffers, such as batch-norm statistics, where they were")
+            _require(all(p.grad is None for p in module.parameters()), f"{name}: perturbed() must leave no gradient behind")
+            _require(all(p.requires_grad for p in module.parameters()), f"{name}: perturbed() must leave requires_grad alone")
+            buffers = {key: value.clone() for key, value in module.named_buffers()}
+            _require(math.isfinite(loss().item()), f"{name}: the loss must stay finite at the moved weights")
+            module.load_state_dict(buffers, strict=False)
+        _require(_same_state(before, dict(module.state_dict())), f"{name}: perturbed() must put every weight back exactly")
+        with contextlib.suppress(_DeliberateError), mine.perturbed(module, loss, epoch=epoch):
+            raise _DeliberateError
+        _require(_same_state(before, dict(module.state_dict())), f"{name}: perturbed() must put weights back after an error")
+    _check_state(mine, copy.deepcopy(perturbation))
+
+
+class _DeliberateError(Exception):
+    """Raised by a check, to see what is put back."""
+
+
 def check_objective(objective: Objective) -> None:
     """Check that an objective keeps the rules on a small network.
 
@@ -231,7 +283,7 @@ def check_objective(objective: Objective) -> None:
     """
     _expect(objective, Objective)
     name = type(objective).__name__
-    for targets in (None, "others"):
+    for targets in (None, "others") if objective.takes_targets else (None,):
         mine, random = copy.deepcopy(objective), torch.Generator().manual_seed(4)
         network = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
         x, y = torch.rand(12, 1, 4, 4, generator=random), torch.arange(12) % 3

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fairart.attacks.boundary import boundary_pgd
 from fairart.attacks.common import frozen, project
 from fairart.attacks.early_stopped import early_stopped_pgd
 from fairart.attacks.pgd import fgsm, pgd
 
-__all__ = ["early_stopped_pgd", "fgsm", "frozen", "pgd", "project"]
+__all__ = ["boundary_pgd", "early_stopped_pgd", "fgsm", "frozen", "pgd", "project"]

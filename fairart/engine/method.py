@@ -60,3 +60,8 @@ class Method:
     def needs(self) -> frozenset[str]:
         """What the engine has to measure for these parts."""
         return frozenset().union(*(policy.needs for _, policy in self.policies()))
+
+    @property
+    def validation_iter(self) -> int | None:
+        """Steps of the attack on validation data: the most that a part asks for; None where none asks."""
+        return max((policy.validation_iter for _, policy in self.policies() if policy.validation_iter is not None), default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,17 +21,19 @@ __all__ = ["ValidationAttack", "Validator"]
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationAttack:
-    """The attack on validation data: PGD on the cross-entropy, eval mode, the base budget for every class.
+    """The attack on validation data: PGD, eval mode, the base budget for every class.
 
     Args:
         eps: radius.
         eps_step: step.
         max_iter: steps.
+        loss: ``"ce"``, or ``"kl"`` where the losses that are measured are those of TRADES.
     """
 
     eps: float
     eps_step: float
     max_iter: int
+    loss: Literal["ce", "kl"] = "ce"
 
 
 class Validator:
@@ -79,6 +82,8 @@ class Validator:
         return self._statistics(clean, robust, sums)
 
     def _logits(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            clean_logits = self.network(x)
         x_adv = pgd(
             self.network,
             x,
@@ -86,11 +91,13 @@ class Validator:
             eps=self.attack.eps,
             eps_step=self.attack.eps_step,
             max_iter=self.attack.max_iter,
+            loss=self.attack.loss,
+            reference=clean_logits,
             clip_values=self.network.clip_values,
             generator=generator,
         )
         with torch.no_grad():
-            return self.network(x), self.network(x_adv)
+            return clean_logits, self.network(x_adv)
 
     def _statistics(self, clean: Tensor, robust: Tensor, sums: Tensor) -> ValidationStatistics:
         clean_matrix, robust_matrix = (

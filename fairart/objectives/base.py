@@ -80,6 +80,12 @@ class Objective(Policy):
     attack_mode: str = "train"
     perturbs: ClassVar[bool] = True
     """Whether :meth:`examples` is meant to change the inputs; the engine takes no change for an error then."""
+    has_boundary: ClassVar[bool] = False
+    """Whether :meth:`losses` gives a ``boundary`` term, which some class weightings are about."""
+    takes_targets: ClassVar[bool] = True
+    """Whether :meth:`examples` heeds the batch's targets; with a target sampler the objective is refused where not."""
+    nb_examples: ClassVar[int] = 1
+    """Number of tensors that :meth:`examples` gives."""
 
     def examples(self, network: nn.Module, batch: Batch) -> Tensor | Examples:
         """The inner maximisation.

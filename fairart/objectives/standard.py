@@ -16,6 +16,7 @@ class StandardObjective(Objective):
     """CE(f(x), y), without an attack; the "robust" statistics of training are then those of the clean inputs."""
 
     perturbs: ClassVar[bool] = False
+    takes_targets: ClassVar[bool] = False
 
     def examples(self, network: nn.Module, batch: Batch) -> Examples:
         """The clean inputs themselves."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ class TRADESObjective(Objective):
         targeted_inner: whether targets, where a sampler draws them, steer the inner attack.
         attack_mode: batch-norm and dropout mode during the attack.
     """
+
+    has_boundary: ClassVar[bool] = True
 
     def __init__(
         self,

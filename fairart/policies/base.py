@@ -73,6 +73,8 @@ class Policy:
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    validation_iter: int | None = None
+    """Steps of the attack on validation data that the policy asks for, or None; the most that any asks for are taken."""
     nb_classes: int = 0
 
     def state_dict(self) -> dict[str, Any]:

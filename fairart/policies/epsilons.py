@@ -9,6 +9,7 @@ import numpy as np
 
 from fairart.options import Option
 from fairart.policies.base import FloatArray, Policy, ask, checked
+from fairart.policies.warm_up import CFA_SHARE, past_warm_up
 from fairart.statistics import EpochStatistics
 
 __all__ = ["ClassCalibratedMargin", "ConstantEpsilon", "EpsilonScheduler"]
@@ -102,7 +103,7 @@ class ClassCalibratedMargin(EpsilonScheduler):
 
     Args:
         lambda1: budget at accuracy 0, in units of eps (CFA: 0.5 for AT, 0.3 for TRADES).
-        start_epoch: first epoch, counted from 0, with class-wise budgets (FAIR-TAT 1, CFA 10).
+        start_epoch: first epoch, counted from 0, with class-wise budgets (FAIR-TAT 1, CFA 10); None for a twentieth of the run.
         scale_by: the score A_k.
         factor: what the score is multiplied with (the program takes 2 for CFPS).
     """
@@ -112,7 +113,12 @@ class ClassCalibratedMargin(EpsilonScheduler):
         *,
         lambda1: Annotated[float, Option("budget at score 0, in units of eps", low=0, source="CFA Eq. 4")] = 0.5,
         start_epoch: Annotated[
-            int, Option("first epoch, from 0, with class-wise budgets", low=0, source="FAIR-TAT 1, CFA 10")
+            int | None,
+            Option(
+                "first epoch, from 0, with class-wise budgets; None: after a twentieth of the run",
+                low=0,
+                source="FAIR-TAT 1, CFA 10 of 200",
+            ),
         ] = 1,
         scale_by: Annotated[
             Literal["accuracy", "cfps", "cfns"], Option("which statistic scales the budget", source="FAIR-TAT program")
@@ -129,7 +135,7 @@ class ClassCalibratedMargin(EpsilonScheduler):
         """(lambda1 + factor * A_k) * base, (K,); ``base`` before ``start_epoch`` and for absent classes."""
         robust = statistics.robust
         score = {"accuracy": robust.class_accuracy, "cfps": robust.cfps, "cfns": robust.cfns}[self.scale_by]
-        if statistics.epoch + 1 < self.start_epoch:
+        if not past_warm_up(self.start_epoch, statistics, share=CFA_SHARE):
             return np.full(robust.nb_classes, base)
         scaled: FloatArray = (self.lambda1 + self.factor * score) * base
         return np.where(robust.support > 0, scaled, base)

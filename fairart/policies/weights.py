@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from fairart.plugins import origin
 from fairart.policies.base import FloatArray, Policy, ask, checked
 from fairart.statistics import EpochStatistics
 
-__all__ = ["ClassWeighting", "LossTerms", "UniformWeighting"]
+__all__ = ["ClassTable", "ClassWeighting", "LossTerms", "UniformWeighting"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +46,36 @@ class LossTerms:
         return total if self.extra is None else total + self.extra
 
 
+class ClassTable:
+    """A number for each class, looked up by label on the labels' device.
+
+    Args:
+        values: (K,) the numbers.
+    """
+
+    def __init__(self, values: FloatArray) -> None:
+        self._values = values
+        self._table: Tensor | None = None
+
+    def __call__(self, labels: Tensor, like: Tensor) -> Tensor:
+        """The numbers of a batch's samples, (n,), in the precision of ``like``."""
+        if self._table is None or self._table.device != labels.device or self._table.dtype != like.dtype:
+            self._table = torch.as_tensor(self._values, dtype=like.dtype, device=labels.device)
+        return self._table[labels]
+
+
 class ClassWeighting(Policy):
     """Plans a weight for each class; subclasses write :meth:`weights`, or :meth:`combine` for losses of another form.
 
     The first epoch weights every class with 1.
     """
 
+    needs_boundary: ClassVar[bool] = False
+    """Whether :meth:`combine` works only on objectives that have a boundary term; others are then refused."""
+
     def __init__(self) -> None:
         self.current: FloatArray | None = None
-        self._table: Tensor | None = None
+        self._table: ClassTable | None = None
 
     def start(self, nb_classes: int) -> None:
         """Begin a run with weights of 1, unless weights for that many classes are there already."""
@@ -88,9 +109,19 @@ class ClassWeighting(Policy):
         """The weights of a batch's samples, (n,), in the precision of ``like``."""
         if self.current is None:
             raise PolicyError(f"{origin(self)}: weights are asked for before start()")
-        if self._table is None or self._table.device != labels.device:
-            self._table = torch.as_tensor(self.current, dtype=torch.float32, device=labels.device)
-        return self._table[labels].to(like.dtype)
+        if self._table is None:
+            self._table = ClassTable(self.current)
+        return self._table(labels, like)
+
+    def boundary_of(self, terms: LossTerms) -> Tensor:
+        """The boundary term of a batch, (n,), for weightings that cannot do without.
+
+        Raises:
+            PolicyError: the objective has none.
+        """
+        if terms.boundary is None:
+            raise PolicyError(f"{origin(self)} needs an objective with a boundary term, such as trades or bat")
+        return terms.boundary
 
     def combine(self, terms: LossTerms, labels: Tensor) -> Tensor:
         """The loss of a batch: mean of w_y * (natural + beta * boundary + extra), a scalar.

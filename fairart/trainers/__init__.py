@@ -3,6 +3,30 @@
 from __future__ import annotations
 
 from fairart.trainers.base import FairnessTrainer
-from fairart.trainers.presets import ATTrainer, FairTATTrainer, FATTrainer, StandardTrainer, TRADESTrainer
+from fairart.trainers.methods import BATTrainer, CFATrainer, DAFATrainer, FAALTrainer, FRLTrainer, WATTrainer
+from fairart.trainers.presets import (
+    ATTrainer,
+    FairTATFixedEpsTrainer,
+    FairTATTrainer,
+    FairTATUniformTrainer,
+    FATTrainer,
+    StandardTrainer,
+    TRADESTrainer,
+)
 
-__all__ = ["ATTrainer", "FATTrainer", "FairTATTrainer", "FairnessTrainer", "StandardTrainer", "TRADESTrainer"]
+__all__ = [
+    "ATTrainer",
+    "BATTrainer",
+    "CFATrainer",
+    "DAFATrainer",
+    "FAALTrainer",
+    "FATTrainer",
+    "FRLTrainer",
+    "FairTATFixedEpsTrainer",
+    "FairTATTrainer",
+    "FairTATUniformTrainer",
+    "FairnessTrainer",
+    "StandardTrainer",
+    "TRADESTrainer",
+    "WATTrainer",
+]

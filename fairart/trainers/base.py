@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import inspect
+import os
 import warnings
 from typing import Annotated, Any, ClassVar
 
@@ -25,9 +25,12 @@ from fairart.engine.network import Network, restored_modes
 from fairart.engine.randomness import Streams, isolated_random_state, resolve_seed
 from fairart.engine.sources import ArraySource, DeviceData, GeneratorSource, Source
 from fairart.engine.validation import ValidationAttack, Validator
+from fairart.engine.warm_start import read_weights
 from fairart.errors import OptionError, nearest
+from fairart.objectives.base import Objective
 from fairart.options import Option, check_value, declared_options
 from fairart.plugins import get_plugin_manager
+from fairart.trainers.combinations import check_combination
 from fairart.trainers.parts import (
     PART_OF_KIND,
     AveragingPart,
@@ -38,13 +41,13 @@ from fairart.trainers.parts import (
     WeightingPart,
     resolve,
 )
+from fairart.trainers.signature import PRESET, preset_signature
 
 __all__ = ["FairnessTrainer"]
 
-PRESET: Any = type("Preset", (), {"__repr__": lambda self: "<preset>"})()
-"""Default of a part that a preset fills in."""
-
 Pair = tuple[npt.ArrayLike, npt.ArrayLike]
+
+WarmStart = Annotated[str | os.PathLike[str] | None, Option("safetensors file with the weights to start from")]
 
 
 class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
@@ -69,10 +72,12 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         augmentation: ``"crop-flip"``, ``"none"``, or a function (images, generator) -> images.
         hold_out: share of each class kept back for validation where a policy needs it and no ``validation_data`` is given.
         clean_statistics: also count clean predictions on the training batches (one forward pass more a batch).
+        warm_start: safetensors file with the weights that the first ``fit`` starts from.
 
     Raises:
         TypeError: no ``PyTorchClassifier``, or a part of the wrong type.
-        ValueError: no optimizer, preprocessing that cannot be differentiated, or a number out of range.
+        ValueError: no optimizer, preprocessing that cannot be differentiated, a number out of range, parts that do not go
+            together, or ``warm_start`` weights of another model.
         UnknownNameError: a part that is registered nowhere.
     """
 
@@ -98,6 +103,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
             Option("share of each class held out where a policy needs validation data", low=0, low_open=True, high=0.5),
         ] = 0.02,
         clean_statistics: Annotated[bool, Option("also count clean predictions in training")] = False,
+        warm_start: WarmStart = None,
         **unknown: Any,
     ) -> None:
         checked = self._check_options({**unknown, "eps": eps, "eps_step": eps_step, "max_iter": max_iter, "hold_out": hold_out})
@@ -106,20 +112,22 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         _check_optimizer(classifier)
         super().__init__(classifier)
         given = {
-            "objective": objective,
             "target_sampler": target_sampler,
             "epsilon_scheduler": epsilon_scheduler,
             "class_weighting": class_weighting,
             "weight_perturbation": weight_perturbation,
             "averaging": averaging,
         }
-        parts = {kind: resolve(kind, self._preset(kind) if part is PRESET else part) for kind, part in given.items()}
+        chosen = resolve("objective", self._preset("objective") if objective is PRESET else objective)
+        parts = {kind: resolve(kind, self.default_part(kind, chosen) if part is PRESET else part) for kind, part in given.items()}
         inner = None
         if attack is not None:
-            if not parts["objective"].perturbs:
+            if not chosen.perturbs:
                 raise ValueError(f"attack={type(attack).__name__} would go unused: the objective trains on clean inputs")
             inner = ArtInnerAttack(attack, self._network.module, targets=parts["target_sampler"] is not None)
-        self.method = Method(**parts, attack=inner)
+        self.method = Method(objective=chosen, **parts, attack=inner)
+        check_combination(self.method)
+        self._start_weights = None if warm_start is None else read_weights(warm_start, self._network.module)
         self.budget = Budget(eps=float(checked["eps"]), eps_step=float(checked["eps_step"]), max_iter=int(checked["max_iter"]))
         self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
@@ -128,27 +136,38 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         self.raw_weights: dict[str, torch.Tensor] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Show the preset's own defaults in ``help()`` and to everything that reads the signature."""
+        """Show the preset's own options and defaults in ``help()`` and to everything that reads the signature."""
         super().__init_subclass__(**kwargs)
         wrong = set(cls.defaults) - set(PART_OF_KIND)
         if wrong:
             raise TypeError(f"{cls.__name__}.defaults: {nearest(min(wrong), PART_OF_KIND)}, got {min(wrong)!r}")
-        signature = inspect.signature(FairnessTrainer.__init__)
-        if "__init__" in vars(cls):
-            return
-        shown = [
-            p.replace(default=cls._preset(name)) if p.default is PRESET else p
-            for name, p in signature.parameters.items()
-            if name not in ("self", "unknown")
-        ]
-        cls.__signature__ = inspect.Signature(shown)
+        signature = preset_signature(cls, FairnessTrainer, cls._preset)
+        if signature is not None:
+            cls.__signature__ = signature
 
     @classmethod
     def _preset(cls, kind: str) -> Any:
         return cls.defaults.get(kind, "at" if kind == "objective" else None)
 
+    def default_part(self, kind: str, objective: Objective) -> Any:
+        """The part that stands in where the user names none: ``defaults``, unless a method's parts depend on its options.
+
+        Args:
+            kind: of the part; never "objective".
+            objective: the objective chosen.
+
+        Returns:
+            A registered name, an instance or None.
+        """
+        return self._preset(kind)
+
+    def _checked(self, **own: Any) -> dict[str, Any]:
+        """A subclass's own options, checked against their declaration before anything is built from them."""
+        declared = declared_options(type(self))
+        return {name: check_value(value, declared[name], where=type(self).__name__) for name, value in own.items()}
+
     def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
-        declared = declared_options(FairnessTrainer)
+        declared = declared_options(type(self))
         for name in options:
             if name not in declared:
                 raise OptionError(f"{type(self).__name__} has no option {name!r}; {nearest(name, declared)}")
@@ -274,6 +293,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         self.seed, first = seed, len(self.history)
         streams = self._streams(seed)
         self._start_policies()
+        self._load_start_weights()
         self._restore_raw_weights()
         plugins = get_plugin_manager()
         plugins.notify("fairart_fit_start", trainer=self)
@@ -311,14 +331,21 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
     def _validator(self, held: tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None, batch_size: int) -> Validator | None:
         if held is None:
             return None
-        budget = self.budget
+        budget, needs = self.budget, self.method.needs
+        # Losses are those of TRADES, which their own attack must maximise; its predictions then serve everybody.
+        attack = ValidationAttack(
+            eps=budget.eps,
+            eps_step=budget.eps_step,
+            max_iter=self.method.validation_iter or budget.max_iter,
+            loss="kl" if "validation_losses" in needs else "ce",
+        )
         return Validator(
             self._predicting,
             self._on_device(*held),
-            ValidationAttack(eps=budget.eps, eps_step=budget.eps_step, max_iter=budget.max_iter),
+            attack,
             nb_classes=self._classifier.nb_classes,
             batch_size=max(batch_size, 256),
-            losses="validation_losses" in self.method.needs,
+            losses="validation_losses" in needs,
         )
 
     def _start_policies(self) -> None:
@@ -327,6 +354,11 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         method.class_weighting.start(classes)
         if method.target_sampler is not None:
             method.target_sampler.start(classes)
+
+    def _load_start_weights(self) -> None:
+        if self._start_weights is not None:
+            self._network.module.load_state_dict(self._start_weights)
+            self._start_weights = None
 
     def _restore_raw_weights(self) -> None:
         if self.raw_weights is not None:

@@ -6,7 +6,15 @@ from typing import Any, ClassVar
 
 from fairart.trainers.base import FairnessTrainer
 
-__all__ = ["ATTrainer", "FATTrainer", "FairTATTrainer", "StandardTrainer", "TRADESTrainer"]
+__all__ = [
+    "ATTrainer",
+    "FATTrainer",
+    "FairTATFixedEpsTrainer",
+    "FairTATTrainer",
+    "FairTATUniformTrainer",
+    "StandardTrainer",
+    "TRADESTrainer",
+]
 
 
 class StandardTrainer(FairnessTrainer):
@@ -42,3 +50,15 @@ class FairTATTrainer(FairnessTrainer):
     """
 
     defaults: ClassVar[dict[str, Any]] = {"objective": "at", "target_sampler": "cfps", "epsilon_scheduler": "ccm"}
+
+
+class FairTATUniformTrainer(FairTATTrainer):
+    """FAIR-TAT's variant A.2: targets drawn uniformly; takes the arguments of :class:`FairnessTrainer`."""
+
+    defaults: ClassVar[dict[str, Any]] = {**FairTATTrainer.defaults, "target_sampler": "uniform"}
+
+
+class FairTATFixedEpsTrainer(FairTATTrainer):
+    """FAIR-TAT's variant A.3: the same budget for every class; takes the arguments of :class:`FairnessTrainer`."""
+
+    defaults: ClassVar[dict[str, Any]] = {**FairTATTrainer.defaults, "epsilon_scheduler": None}

@@ -1,0 +1,68 @@
+"""Which parts make a method together: what makes none is refused before any training, with the reason."""
+
+from __future__ import annotations
+
+from fairart.engine.method import Method
+from fairart.plugins import origin
+from fairart.policies.epsilons import ConstantEpsilon
+
+__all__ = ["check_combination"]
+
+
+def check_combination(method: Method) -> None:
+    """Refuse parts that do not fit.
+
+    Args:
+        method: the parts.
+
+    Raises:
+        ValueError: what does not fit, why, and what would.
+    """
+    for reason in (_sampler(method), _scheduler(method), _weighting(method), _attack(method)):
+        if reason:
+            raise ValueError(reason)
+
+
+def _sampler(method: Method) -> str:
+    if method.target_sampler is None or method.objective.takes_targets:
+        return ""
+    why = (
+        "has two examples on both sides of its own boundary and aims at no class"
+        if method.objective.perturbs
+        else "attacks nothing"
+    )
+    return (
+        f"target_sampler: {origin(method.target_sampler)} would go unused, {origin(method.objective)} {why}. "
+        "Take target_sampler=None, or an objective that aims: at, trades or fat"
+    )
+
+
+def _scheduler(method: Method) -> str:
+    if method.objective.perturbs or isinstance(method.epsilon_scheduler, ConstantEpsilon):
+        return ""
+    return (
+        f"epsilon_scheduler: {origin(method.epsilon_scheduler)} plans budgets and {origin(method.objective)} attacks nothing. "
+        "Take epsilon_scheduler=None, or an adversarial objective"
+    )
+
+
+def _weighting(method: Method) -> str:
+    if method.objective.has_boundary or not method.class_weighting.needs_boundary:
+        return ""
+    return (
+        f"class_weighting: {origin(method.class_weighting)} weighs the boundary term against the cross-entropy and "
+        f"{origin(method.objective)} has no boundary term. Take objective='trades' or 'bat', or another class weighting"
+    )
+
+
+def _attack(method: Method) -> str:
+    if method.attack is None:
+        return ""
+    if not method.objective.perturbs:
+        return f"attack: {type(method.attack.attack).__name__} would go unused, {origin(method.objective)} attacks nothing"
+    if method.objective.nb_examples > 1:
+        return (
+            f"attack: {type(method.attack.attack).__name__} makes one example a sample, {origin(method.objective)} needs "
+            f"{method.objective.nb_examples} from its own attack"
+        )
+    return ""
