@@ -37,7 +37,7 @@ Array = np.ndarray[Any, Any]
 
 def imagecorruptions() -> Any:
     """The package, which asks for names that numpy, scipy and setuptools have dropped."""
-    np.float_ = np.float64  # type: ignore[attr-defined]
+    vars(np)["float_"] = np.float64
     if "pkg_resources" not in sys.modules:
         stand_in = types.ModuleType("pkg_resources")
         stand_in.resource_filename = lambda name, path: str(Path(sys.modules[name].__file__).parent / path)  # type: ignore

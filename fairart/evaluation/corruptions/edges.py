@@ -34,7 +34,8 @@ def canny(grey: Tensor, low: float, high: float) -> Tensor:
     """
     sobel = grey.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     padded = functional.pad(grey, (1, 1, 1, 1), mode="replicate")
-    across, down = functional.conv2d(padded, torch.stack([sobel, sobel.mT])[:, None]).split(1, dim=1)
+    gradients = functional.conv2d(padded, torch.stack([sobel, sobel.mT])[:, None])
+    across, down = gradients[:, :1], gradients[:, 1:]
     strength = across.abs() + down.abs()
     weak = _largest_across(across, down, strength) & (strength > low)
     return _connected(weak & (strength > high), weak)

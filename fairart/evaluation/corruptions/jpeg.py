@@ -58,7 +58,8 @@ def jpeg_round_trip(x: Tensor, quality: int) -> Tensor:
     ycc = ycc.round().clamp_(0, 255)
     brightness = _through_blocks(ycc[:, :1], _LUMA_STEPS, quality)
     chroma = _through_blocks(_halve(ycc[:, 1:]), _CHROMA_STEPS, quality)
-    blue, red = (_double(chroma)[:, :, :height, :width] - 128).split(1, dim=1)
+    wide = _double(chroma)[:, :, :height, :width] - 128
+    blue, red = wide[:, :1], wide[:, 1:]
     red_shift, blue_shift = (_RED_CR * red).round(), (_BLUE_CB * blue).round()
     green_shift = (_GREEN_CB * blue + _GREEN_CR * red).round()
     return torch.cat([brightness + red_shift, brightness + green_shift, brightness + blue_shift], dim=1).clamp_(0, 255)
@@ -85,7 +86,9 @@ def _through_blocks(planes: Tensor, table: tuple[tuple[int, ...], ...], quality:
     rows, columns = padded.shape[2] // _BLOCK, padded.shape[3] // _BLOCK
     blocks = padded.reshape(number, channels, rows, _BLOCK, columns, _BLOCK).transpose(3, 4)
     transform, steps = _cosines().to(planes), _steps(table, quality, planes)
-    kept = (transform @ blocks @ transform.mT / steps).round_() * steps
+    # Coders hold coefficients in eighths and round half a step away from zero: ties are common, and each is a whole step.
+    eighths = (transform @ blocks @ transform.mT * 8).round_()
+    kept = ((eighths.abs() + 4 * steps) / (8 * steps)).floor_() * eighths.sign() * steps
     restored = (transform.mT @ kept @ transform).transpose(3, 4).reshape(padded.shape)
     return (restored[:, :, :height, :width].round() + 128).clamp_(0, 255)
 

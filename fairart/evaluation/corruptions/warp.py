@@ -13,7 +13,7 @@ def pixel_places(height: int, width: int, like: Tensor) -> Tensor:
     """The pixels themselves: (H, W, 2) with x (column) first, as :func:`read_at` takes them."""
     rows = torch.arange(height, dtype=like.dtype, device=like.device)
     columns = torch.arange(width, dtype=like.dtype, device=like.device)
-    return torch.stack(torch.broadcast_tensors(columns[None, :], rows[:, None]), dim=-1)
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
 
 
 def affine_places(matrix: Tensor, height: int, width: int) -> Tensor:
@@ -42,7 +42,12 @@ def read_at(x: Tensor, places: Tensor, *, border: str) -> Tensor:
         border: what lies outside: ``"zeros"``; ``"clamp"``, the border repeated; ``"mirror"``, mirrored at the outermost
             pixels' centres; ``"reflect"``, mirrored at their outer edges.
     """
-    modes = {"zeros": ("zeros", True), "clamp": ("border", True), "mirror": ("reflection", True), "reflect": ("reflection", False)}
+    modes = {
+        "zeros": ("zeros", True),
+        "clamp": ("border", True),
+        "mirror": ("reflection", True),
+        "reflect": ("reflection", False),
+    }
     padding, aligned = modes[border]
     size = places.new_tensor([x.shape[3], x.shape[2]])
     # grid_sample counts from -1 to 1, either over the centres or over the edges of the pixels.
