@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fairart.evaluation.corruptions.common import finish, level, start
-from fairart.evaluation.corruptions.linear import clipped_zoom, gaussian_filter
+from fairart.evaluation.corruptions.common import CIFAR_SIDE, finish, level, start
+from fairart.evaluation.corruptions.linear import clipped_zoom, gaussian_filter, smooth_zoom
 
 __all__ = ["defocus_blur", "gaussian_blur", "glass_blur", "zoom_blur"]
 
@@ -105,7 +105,8 @@ def zoom_blur(x: Tensor, severity: int, *, generator: torch.Generator) -> Tensor
     """Move towards the camera: the mean of the image and its enlargements by 0 to 25 % in steps of 1 %.
 
     Args:
-        x: (n, C, H, W) in [0, 1].
+        x: (n, C, H, W) in [0, 1]; below 32 pixels enlarged about the centre by exactly these factors, where the authors'
+            rounding to whole pixels would leave the image as it is.
         severity: 1 to 5; enlarged by up to 5, 10, 15, 20 and 25 %.
         generator: not used, nothing is drawn.
 
@@ -114,7 +115,9 @@ def zoom_blur(x: Tensor, severity: int, *, generator: torch.Generator) -> Tensor
     """
     images = start(x, severity)
     percents = range(level(_ZOOM_PERCENT, severity) + 1)
+    # The authors enlarge whole pixels to whole pixels. That leaves small images as they are at many of the factors.
+    zoom = clipped_zoom if min(images.shape[2:]) >= CIFAR_SIDE else smooth_zoom
     total = images.clone()
     for percent in percents:
-        total += clipped_zoom(images, 1 + percent / 100)
+        total += zoom(images, 1 + percent / 100)
     return finish(total / (len(percents) + 1), x)

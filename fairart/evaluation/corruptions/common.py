@@ -8,11 +8,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["MIN_SIDE", "SEVERITIES", "CorruptionWarning", "finish", "level", "luma", "normal", "start", "uniform"]
+__all__ = ["CIFAR_SIDE", "MIN_SIDE", "SEVERITIES", "CorruptionWarning", "finish", "level", "luma", "normal", "start", "uniform"]
 
 SEVERITIES = (1, 2, 3, 4, 5)
 MIN_SIDE = 8
 """Smallest height and width in pixels: below it a blur of CIFAR size is wider than the image."""
+
+CIFAR_SIDE = 32
+"""Height and width in pixels of the images that the parameters were chosen for."""
 
 _LUMA = (0.299, 0.587, 0.114)
 T = TypeVar("T")

@@ -92,7 +92,7 @@ def distance_to_edges(edges: Tensor, limit: float) -> Tensor:
         edges: (n, 1, H, W) bool.
         limit: distances beyond it, and all those of an image without edges, are ``limit``.
     """
-    start = torch.full(edges.shape, limit, device=edges.device).masked_fill(edges, 0.0)
+    start = torch.full(edges.shape, float(limit), device=edges.device).masked_fill(edges, 0.0)
 
     def nearest(distance: Tensor, moves: tuple[tuple[int, int], ...]) -> Tensor:
         return functools.reduce(torch.minimum, (_shifted(distance, *move, fill=limit) for move in moves))

@@ -57,9 +57,11 @@ def jpeg_round_trip(x: Tensor, quality: int) -> Tensor:
     ycc[:, 1:] += 128
     ycc = ycc.round().clamp_(0, 255)
     brightness = _through_blocks(ycc[:, :1], _LUMA_STEPS, quality)
-    chroma = _through_blocks(_halve(ycc[:, 1:]), _CHROMA_STEPS, quality)
-    wide = _double(chroma)[:, :, :height, :width] - 128
-    blue, red = wide[:, :1], wide[:, 1:]
+    # Coders widen the image to whole chroma blocks before they halve it, and lengthen it only after.
+    wide = functional.pad(ycc[:, 1:], (0, -width % (2 * _BLOCK), 0, 0), mode="replicate")
+    chroma = _through_blocks(_halve(wide), _CHROMA_STEPS, quality)[..., : (width + 1) // 2]
+    shifts = _double(chroma)[:, :, :height, :width] - 128
+    blue, red = shifts[:, :1], shifts[:, 1:]
     red_shift, blue_shift = (_RED_CR * red).round(), (_BLUE_CB * blue).round()
     green_shift = (_GREEN_CB * blue + _GREEN_CR * red).round()
     return torch.cat([brightness + red_shift, brightness + green_shift, brightness + blue_shift], dim=1).clamp_(0, 255)

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["box_resize", "clipped_zoom", "gaussian_filter"]
+__all__ = ["box_resize", "clipped_zoom", "gaussian_filter", "smooth_zoom"]
 
 
 def apply(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -44,6 +44,12 @@ def clipped_zoom(x: Tensor, factor: float) -> Tensor:
     return apply(x, height, width)
 
 
+def smooth_zoom(x: Tensor, factor: float) -> Tensor:
+    """Enlarge about the centre by exactly a factor >= 1, to the images' own size: bilinear."""
+    height, width = (_centred_zoom_matrix(size, factor) for size in x.shape[-2:])
+    return apply(x, height, width)
+
+
 def box_resize(x: Tensor, height: int, width: int) -> Tensor:
     """Resize by averaging whole pixels: each belongs to the output whose box holds its centre."""
     return apply(x, _box_matrix(x.shape[-2], height), _box_matrix(x.shape[-1], width))
@@ -72,11 +78,22 @@ def _zoom_matrix(size: int, factor: float) -> Tensor:
     enlarged = round(crop * factor)
     trim = (enlarged - size) // 2
     positions = torch.arange(trim, trim + size, dtype=torch.float64) * (crop - 1) / (enlarged - 1)
-    below = positions.floor().clamp(max=crop - 1)
-    share = positions - below
-    matrix = torch.zeros(size, size, dtype=torch.float64)
-    matrix.scatter_add_(1, first + below.long()[:, None], (1 - share)[:, None])
-    return matrix.scatter_add_(1, first + (below + 1).clamp(max=crop - 1).long()[:, None], share[:, None])
+    return _between(first + positions, size)
+
+
+@functools.lru_cache(maxsize=256)
+def _centred_zoom_matrix(size: int, factor: float) -> Tensor:
+    centre = (size - 1) / 2
+    return _between(centre + (torch.arange(size, dtype=torch.float64) - centre) / factor, size)
+
+
+def _between(positions: Tensor, size: int) -> Tensor:
+    """Matrix that reads at positions within [0, size - 1], linearly between the two next to each."""
+    below = positions.floor().clamp(0, size - 1)
+    share = (positions - below)[:, None]
+    matrix = torch.zeros(len(positions), size, dtype=torch.float64)
+    matrix.scatter_add_(1, below.long()[:, None], 1 - share)
+    return matrix.scatter_add_(1, (below + 1).clamp(max=size - 1).long()[:, None], share)
 
 
 @functools.lru_cache(maxsize=256)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fairart.evaluation.corruptions.common import MIN_SIDE, SEVERITIES, CorruptionWarning
+from fairart.evaluation.corruptions.common import CIFAR_SIDE, MIN_SIDE, SEVERITIES, CorruptionWarning
 from fairart.evaluation.corruptions.sets import corruption_names
 from fairart.plugins import create, registered
 
@@ -24,8 +24,6 @@ CORRUPTION_VERSION = 1
 
 _BLOCK = 256
 """Images that are drawn for together. Part of the version: another number gives other images."""
-
-_CIFAR_SIDE = 32
 
 
 class MadeCorruptions:
@@ -92,11 +90,13 @@ class MadeCorruptions:
         """What differs from CIFAR-10-C because of the images at hand, one sentence each; for reports."""
         channels, height, width = self._images.shape[1:]
         notes = []
-        if (height, width) != (_CIFAR_SIDE, _CIFAR_SIDE):
+        if (height, width) != (CIFAR_SIDE, CIFAR_SIDE):
             notes.append(
                 f"images have {height} x {width} pixels; blurs, drops and flakes keep their size in pixels, which is that of "
-                f"{_CIFAR_SIDE} x {_CIFAR_SIDE} images, elastic_transform and pixelate follow the size of the image"
+                f"{CIFAR_SIDE} x {CIFAR_SIDE} images, elastic_transform and pixelate follow the size of the image"
             )
+        if min(height, width) < CIFAR_SIDE and "zoom_blur" in self.names:
+            notes.append("zoom_blur enlarges about the centre, without the rounding to whole pixels that CIFAR-10-C has")
         if channels == 1 and "saturate" in self.names:
             notes.append("saturate leaves grey images as they are")
         if min(height, width) <= 10 and "pixelate" in self.names:
