@@ -64,7 +64,7 @@ def measure(images: np.ndarray[Any, Any], reference_images: int) -> dict[str, di
         generator = torch.Generator().manual_seed(0)
         # Pictures of frost are read once by us and every time by the package; that is part of both.
         corrupt(batch[:8], 1, generator=generator)
-        package_input = _pillow if name in ("jpeg_compression", "pixelate") else np.asarray
+        package_input = _pillow if name in ("jpeg_compression", "pixelate", "spatter") else np.asarray
         package(package_input(singles[0]), 1)
         ours = theirs = 0.0
         for severity in SEVERITIES:
