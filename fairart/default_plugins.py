@@ -76,6 +76,29 @@ def fairart_register_attacks(register: Register) -> None:
 
 
 @hookimpl
+def fairart_register_corruptions(register: Register) -> None:
+    register("gaussian_noise", "fairart.evaluation.corruptions.noise:gaussian_noise")
+    register("shot_noise", "fairart.evaluation.corruptions.noise:shot_noise")
+    register("impulse_noise", "fairart.evaluation.corruptions.noise:impulse_noise")
+    register("defocus_blur", "fairart.evaluation.corruptions.blur:defocus_blur")
+    register("glass_blur", "fairart.evaluation.corruptions.blur:glass_blur")
+    register("motion_blur", "fairart.evaluation.corruptions.motion:motion_blur")
+    register("zoom_blur", "fairart.evaluation.corruptions.blur:zoom_blur")
+    register("snow", "fairart.evaluation.corruptions.weather:snow")
+    register("frost", "fairart.evaluation.corruptions.weather:frost")
+    register("fog", "fairart.evaluation.corruptions.weather:fog")
+    register("brightness", "fairart.evaluation.corruptions.colour:brightness")
+    register("contrast", "fairart.evaluation.corruptions.colour:contrast")
+    register("elastic_transform", "fairart.evaluation.corruptions.elastic:elastic_transform")
+    register("pixelate", "fairart.evaluation.corruptions.digital:pixelate")
+    register("jpeg_compression", "fairart.evaluation.corruptions.digital:jpeg_compression")
+    register("speckle_noise", "fairart.evaluation.corruptions.noise:speckle_noise")
+    register("gaussian_blur", "fairart.evaluation.corruptions.blur:gaussian_blur")
+    register("spatter", "fairart.evaluation.corruptions.spatter:spatter")
+    register("saturate", "fairart.evaluation.corruptions.colour:saturate")
+
+
+@hookimpl
 def fairart_register_datasets(register: Register) -> None:
     register("digits", "fairart.datasets.digits:load_digits")
     register("fashion-mnist", "fairart.datasets.vision:load_fashion_mnist")
