@@ -1,7 +1,7 @@
 """Train methods side by side and compare them per class on the whole test split, mean and spread over seeds.
 
     python benchmarks/compare_methods.py --dataset fashion-mnist --per-class 2000 --eps 0.1 --eps-step 0.025 \\
-        --epochs 10 --seeds 3 --workers 2 --output comparison.json
+        --epochs 10 --lr 0.03 --seeds 3 --workers 2 --output comparison.json
 
 Every method gets the same model, seeds, schedule and budget; nothing is chosen on the test split, the last checkpoint counts.
 """

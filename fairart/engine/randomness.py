@@ -84,7 +84,7 @@ def set_global_random_state(state: dict[str, Any], device: torch.device) -> None
 
 
 @contextlib.contextmanager
-def isolated_random_state(seed: int, device: torch.device) -> Iterator[None]:
+def isolated_random_state(seed: int, device: torch.device, *, first_epoch: int = 0) -> Iterator[None]:
     """Seed the global random states of torch, numpy and Python for a while, and put them back.
 
     The engine itself draws from :class:`Streams`; a model's dropout, an ART attack or a user's data generator draw from the
@@ -93,9 +93,10 @@ def isolated_random_state(seed: int, device: torch.device) -> Iterator[None]:
     Args:
         seed: of the run.
         device: whose CUDA state is included.
+        first_epoch: where the run goes on; a later one draws other numbers, as with :class:`Streams`.
     """
     before = global_random_state(device)
-    word = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
+    word = int(np.random.SeedSequence([seed, first_epoch, 1]).generate_state(1)[0])
     try:
         torch.default_generator.manual_seed(word)
         if device.type == "cuda":

@@ -122,8 +122,6 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         parts = {kind: resolve(kind, self.default_part(kind, chosen) if part is PRESET else part) for kind, part in given.items()}
         inner = None
         if attack is not None:
-            if not chosen.perturbs:
-                raise ValueError(f"attack={type(attack).__name__} would go unused: the objective trains on clean inputs")
             inner = ArtInnerAttack(attack, self._network.module, targets=parts["target_sampler"] is not None)
         self.method = Method(objective=chosen, **parts, attack=inner)
         check_combination(self.method)
@@ -314,7 +312,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
             plugins.notify("fairart_epoch_end", trainer=self, record=record)
 
         try:
-            with isolated_random_state(seed, self._network.device), restored_modes(self._network):
+            with isolated_random_state(seed, self._network.device, first_epoch=first), restored_modes(self._network):
                 engine.run(
                     source,
                     first_epoch=first,

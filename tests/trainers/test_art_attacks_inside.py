@@ -240,7 +240,7 @@ def test_what_is_no_attack_is_refused(make_classifier: Make):
 
 def test_clean_training_refuses_an_attack_that_it_would_not_use(make_classifier: Make):
     classifier = make_classifier()
-    with pytest.raises(ValueError, match="attack=ProjectedGradientDescent would go unused"):
+    with pytest.raises(ValueError, match="attack: ProjectedGradientDescent would go unused"):
         StandardTrainer(classifier, attack=pgd(classifier))
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -46,6 +48,28 @@ def test_dropout_follows_the_seed(run: Make, same_weights: Make):
     first, second, other = (run(seed, model=model())[0] for seed in (3, 3, 4))
     assert same_weights(first, second)
     assert not same_weights(first, other)
+
+
+GLOBAL: dict[str, Callable[[], float]] = {
+    "python": random.random,
+    "numpy": lambda: float(np.random.rand()),  # noqa: NPY002  # a user's function may draw from it
+    "torch": lambda: float(torch.rand(())),
+}
+
+
+@pytest.mark.parametrize("source", GLOBAL)
+def test_what_draws_from_the_global_states_follows_the_seed_too(source: str, make_classifier: Make, make_data: Make):
+    def draws(*seeds: int) -> list[list[float]]:
+        drawn: list[float] = []
+        trainer = StandardTrainer(make_classifier(), augmentation=lambda x, _: drawn.append(GLOBAL[source]()) or x)
+        for seed in seeds:
+            trainer.fit(*make_data(12), batch_size=6, nb_epochs=1, seed=seed, verbose=False)
+        return [drawn[:2], drawn[2:]]
+
+    first, again = draws(5, 5)
+    assert draws(5)[0] == first
+    assert draws(6)[0] != first
+    assert again != first, "a second fit goes on, it does not repeat"
 
 
 def test_without_a_seed_runs_differ_and_the_one_drawn_is_kept(run: Make, same_weights: Make):
