@@ -110,29 +110,53 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def test_validation_statistics_equal_an_independent_computation(make_classifier: Make, make_data: Make):
-    torch.manual_seed(1)
-    model = TwoLines()
-    classifier = make_classifier(2, model=model, lr=0.0)
-    x, y = make_data(40, 2, seed=5)
+def kl(clean: np.ndarray, attacked: np.ndarray) -> np.ndarray:
+    return (np.exp(log_softmax(clean)) * (log_softmax(clean) - log_softmax(attacked))).sum(axis=1)
+
+
+class Held:
+    """Validation of a fixed model of two lines, and the same by hand in numpy."""
+
     eps = 0.03
-    trainer = FairTATTrainer(
-        classifier, eps=eps, eps_step=2.5 * eps, max_iter=3, class_weighting=Weighing(), epsilon_scheduler="ccm"
-    )
-    trainer.fit(*make_data(12, 2), validation_data=(x, y), batch_size=6, nb_epochs=2, seed=0, verbose=False)
-    weight, bias = (p.detach().double().numpy() for p in (model.linear.weight, model.linear.bias))
-    towards_the_other = np.sign(weight[1 - y] - weight[y]).reshape(x.shape)
-    attacked = np.clip(x + eps * towards_the_other, 0, 1)
-    clean, robust = (images.reshape(40, -1).astype(np.float64) @ weight.T + bias for images in (x, attacked))
-    for record in trainer.history:
-        held = record.validation
-        assert held.clean.to_list() == by_hand(y, clean.argmax(axis=1), 2)
-        assert held.robust.to_list() == by_hand(y, robust.argmax(axis=1), 2), "base budget for every class"
-        assert held.robust.accuracy < held.clean.accuracy
-        natural = -log_softmax(clean)[np.arange(40), y]
-        kl = (np.exp(log_softmax(clean)) * (log_softmax(clean) - log_softmax(robust))).sum(axis=1)
-        np.testing.assert_allclose(held.natural_loss, [natural[y == k].mean() for k in (0, 1)], rtol=1e-5)
-        np.testing.assert_allclose(held.boundary_loss, [kl[y == k].mean() for k in (0, 1)], rtol=1e-4)
+
+    def __init__(self, make_classifier: Make, make_data: Make, **options: Any) -> None:
+        torch.manual_seed(1)
+        model = TwoLines()
+        x, y = make_data(40, 2, seed=5)
+        trainer = FairTATTrainer(
+            make_classifier(2, model=model, lr=0.0), eps=self.eps, eps_step=2.5 * self.eps, max_iter=3, **options
+        )
+        trainer.fit(*make_data(12, 2), validation_data=(x, y), batch_size=6, nb_epochs=2, seed=0, verbose=False)
+        self.y, self.records = y, [record.validation for record in trainer.history]
+        weight, bias = (p.detach().double().numpy() for p in (model.linear.weight, model.linear.bias))
+        away = np.sign(weight[1 - y] - weight[y]).reshape(x.shape)
+        images = (x, np.clip(x + self.eps * away, 0, 1), np.clip(x - self.eps * away, 0, 1))
+        self.clean, self.away, self.towards = (one.reshape(40, -1).astype(np.float64) @ weight.T + bias for one in images)
+
+    def by_class(self, values: np.ndarray) -> list[float]:
+        return [values[self.y == label].mean() for label in (0, 1)]
+
+
+def test_validation_matrices_equal_an_independent_computation(make_classifier: Make, make_data: Make):
+    held = Held(make_classifier, make_data)
+    for record in held.records:
+        assert record.clean.to_list() == by_hand(held.y, held.clean.argmax(axis=1), 2)
+        assert record.robust.to_list() == by_hand(held.y, held.away.argmax(axis=1), 2), "base budget for every class"
+        assert record.robust.accuracy < record.clean.accuracy
+        assert (record.natural_loss, record.boundary_loss) == (None, None)
+
+
+def test_validation_losses_equal_an_independent_computation(make_classifier: Make, make_data: Make):
+    held = Held(make_classifier, make_data, class_weighting=Weighing())
+    natural = -log_softmax(held.clean)[np.arange(40), held.y]
+    # The KL grows to both sides: each sample ends in one of two corners, by its random start.
+    corners = np.stack([kl(held.clean, held.away), kl(held.clean, held.towards)])
+    for record in held.records:
+        np.testing.assert_allclose(record.natural_loss, held.by_class(natural), rtol=1e-5)
+        low, high = held.by_class(corners.min(axis=0)), held.by_class(corners.max(axis=0))
+        assert (record.boundary_loss >= np.array(low) * (1 - 1e-4)).all()
+        assert (record.boundary_loss <= np.array(high) * (1 + 1e-4)).all()
+        assert min(low) > 0
 
 
 def test_validation_neither_trains_nor_moves_batch_norm(

@@ -17,6 +17,7 @@ Make = Callable[..., Any]
 TRAINERS = sorted(name for name, entry in registered("trainer").items() if entry.plugin == "fairart")
 
 
+@pytest.mark.filterwarnings("ignore:weight averaging took in none")
 @pytest.mark.parametrize("nb_classes", [2, 3, 10])
 @pytest.mark.parametrize("name", TRAINERS)
 def test_every_trainer_runs_two_epochs_and_batch_norm_learns(

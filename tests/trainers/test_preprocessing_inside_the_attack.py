@@ -10,6 +10,7 @@ from art.defences.preprocessor import SpatialSmoothing
 from art.defences.preprocessor.preprocessor import PreprocessorPyTorch
 from torch import Tensor, nn
 
+from fairart.statistics import ConfusionMatrix
 from fairart.trainers import ATTrainer, FairTATTrainer
 
 Make = Callable[..., Any]
@@ -28,6 +29,13 @@ class Gamma(PreprocessorPyTorch):
     def forward(self, x: Any, y: Any = None) -> Any:
         self.calls += 1
         return x**2, y
+
+
+class Negative(Gamma):
+    """1 - x."""
+
+    def forward(self, x: Any, y: Any = None) -> Any:
+        return 1 - x, y
 
 
 class Rounding(Gamma):
@@ -104,11 +112,12 @@ def test_a_preprocessor_for_prediction_only_is_left_out_of_training(
 
 def test_validation_sees_what_prediction_sees(make_classifier: Make, make_data: Make):
     x, y = make_data(30)
-    classifier = make_classifier(preprocessing_defences=[Gamma(apply_fit=False)])
+    classifier = make_classifier(preprocessing_defences=[Negative(apply_fit=False)])
     trainer = ATTrainer(classifier, eps=0.1, eps_step=0.05, max_iter=1)
-    trainer.fit(*make_data(24), validation_data=(x, y), batch_size=8, nb_epochs=1, seed=0, verbose=False)
-    right = classifier.predict(x).argmax(axis=1) == y
-    assert trainer.history[0].validation.clean.accuracy == pytest.approx(right.mean())
+    trainer.fit(*make_data(48), validation_data=(x, y), batch_size=8, nb_epochs=3, seed=0, verbose=False)
+    predicted = classifier.predict(x).argmax(axis=1)
+    assert trainer.history[-1].validation.clean == ConfusionMatrix.of(y, predicted, nb_classes=3)
+    assert (classifier.predict(1 - x).argmax(axis=1) == y).mean() > 0.9 > (predicted == y).mean(), "the two must differ"
 
 
 def test_a_preprocessor_that_lends_its_gradient_is_trained_through(make_classifier: Make, make_data: Make):
