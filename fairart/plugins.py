@@ -27,6 +27,7 @@ from fairart import hookspecs
 from fairart.errors import OptionError, PluginError, UnknownNameError, nearest
 from fairart.hookspecs import FUNCTION_KINDS, HOOK_OF_KIND, PROJECT
 from fairart.options import validate_options
+from fairart.plugin_rules import check_entry, check_hooks
 
 __all__ = ["BrokenPlugin", "PluginManager", "Registration", "create", "get_plugin_manager", "origin", "registered"]
 
@@ -153,7 +154,7 @@ class PluginManager:
             raise PluginError(f"it is loaded already as {self._pluggy.get_name(plugin)!r}")
         if isinstance(plugin, type):
             raise PluginError(f"expected a module or an object, got the class {plugin.__qualname__}: hand in an instance")
-        _check_hooks(plugin, self._pluggy)
+        check_hooks(plugin, self._pluggy)
         try:
             self._pluggy.register(plugin, name=label)
             fresh = [entry for kind in HOOK_OF_KIND for entry in self._collect(kind, label)]
@@ -183,7 +184,7 @@ class PluginManager:
         fresh: dict[str, Registration] = {}
 
         def register(name: str, factory: Callable[..., Any] | str, *, description: str = "") -> None:
-            _check_entry(kind, name, factory)
+            check_entry(kind, name, factory)
             taken = fresh.get(name) or self._registry[kind].get(name)
             if taken:
                 raise PluginError(f"{kind} {name!r} is taken by plugin {taken.plugin!r}")
@@ -314,49 +315,6 @@ class PluginManager:
                 if entry.makes(factory):
                     return f"{entry.kind} {entry.name!r} of plugin {entry.plugin!r}"
         return f"{factory.__module__}.{factory.__qualname__}"
-
-
-def _check_hooks(plugin: object, manager: pluggy.PluginManager) -> None:
-    """Hold a plugin's hooks against the specifications, before pluggy registers half of them."""
-    specs = {name: inspect.signature(spec) for name, spec in vars(hookspecs).items() if name.startswith("fairart_")}
-    hooks = 0
-    for attribute in dir(plugin):
-        marks = manager.parse_hookimpl_opts(plugin, attribute)
-        if marks is None:
-            if attribute in specs and getattr(plugin, attribute) is not getattr(hookspecs, attribute):
-                raise PluginError(f"{attribute} is not marked with @hookimpl")
-            continue
-        hooks += 1
-        name = marks["specname"] or attribute
-        if name in specs:
-            _check_signature(name, getattr(plugin, attribute), specs[name], marks)
-        elif not marks["optionalhook"]:
-            raise PluginError(f"there is no hook {name!r}; {nearest(name, specs)}")
-    if not hooks:
-        raise PluginError("it has no hook; mark one with @hookimpl")
-
-
-def _check_signature(name: str, function: Callable[..., Any], spec: inspect.Signature, marks: pluggy.HookimplOpts) -> None:
-    takes = ", ".join(spec.parameters)
-    if marks["wrapper"] or marks["hookwrapper"]:
-        raise PluginError(f"its hook {name} is a wrapper; fairart calls plain functions only")
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.name not in spec.parameters:
-            raise PluginError(f"its hook {name} asks for {str(parameter)!r}; it may ask for {takes}")
-        if parameter.default is not parameter.empty or parameter.kind is parameter.KEYWORD_ONLY:
-            raise PluginError(f"its hook {name}: {parameter.name} must be a plain parameter without a default")
-
-
-def _check_entry(kind: str, name: object, factory: object) -> None:
-    if not isinstance(name, str) or not name or ":" in name or name.split() != [name]:
-        raise PluginError(f"register() expects a name without spaces and colons, got {name!r} for a {kind}")
-    if isinstance(factory, str):
-        module, _, attribute = factory.partition(":")
-        fine = all(part.isidentifier() for part in f"{module}.{attribute}".split("."))
-    else:
-        fine = callable(factory)
-    if not fine:
-        raise PluginError(f"{kind} {name!r}: register() expects a class, a function or 'module:attribute', got {factory!r}")
 
 
 def _plugin_files(folder: Path) -> Iterator[Path]:
