@@ -114,7 +114,7 @@ def train_run(config: RunConfig, output: str | Path, *, overwrite: bool = False,
         trainer.fit(
             data.x_train,
             data.y_train,
-            batch_size=min(config.batch_size, len(data.x_train)),
+            batch_size=config.batch_size,
             nb_epochs=config.epochs,
             scheduler=build.build_scheduler(config, classifier.optimizer),
             seed=config.seed,

@@ -28,15 +28,16 @@ class EpsilonScheduler(Policy):
         self.current_step: FloatArray | None = None
 
     def start(self, nb_classes: int, base: float, base_step: float) -> None:
-        """Begin a run with the base budget, unless a plan for that many classes is there already.
+        """Begin a run with the base budget, unless a plan for these classes and this budget is there already.
 
         Args:
             nb_classes: K.
             base: eps, in the classifier's input space.
             base_step: the attack's step.
         """
+        same = (self.nb_classes, self.base, self.base_step) == (nb_classes, float(base), float(base_step))
         self.nb_classes, self.base, self.base_step = nb_classes, float(base), float(base_step)
-        if self.current is None or len(self.current) != nb_classes:
+        if self.current is None or not same:
             self.current = np.full(nb_classes, self.base)
             self.current_step = np.full(nb_classes, self.base_step)
 
@@ -74,14 +75,18 @@ class EpsilonScheduler(Policy):
         self.current_step = checked(self, "steps", steps, shape)
 
     def state_dict(self) -> dict[str, Any]:
-        """The plan in force."""
+        """The plan in force, and the budget it belongs to."""
+        plans = {"current": self.current, "current_step": self.current_step}
         return {
-            name: None if plan is None else plan.tolist()
-            for name, plan in (("current", self.current), ("current_step", self.current_step))
+            "nb_classes": self.nb_classes,
+            "base": self.base,
+            "base_step": self.base_step,
+            **{name: None if plan is None else plan.tolist() for name, plan in plans.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the plan back."""
+        self.nb_classes, self.base, self.base_step = state["nb_classes"], state["base"], state["base_step"]
         self.current, self.current_step = (
             None if state[name] is None else np.array(state[name], dtype=np.float64) for name in ("current", "current_step")
         )

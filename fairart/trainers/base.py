@@ -127,6 +127,8 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         check_combination(self.method)
         self._start_weights = None if warm_start is None else read_weights(warm_start, self._network.module)
         self.budget = Budget(eps=float(checked["eps"]), eps_step=float(checked["eps_step"]), max_iter=int(checked["max_iter"]))
+        if augmentation == "crop-flip" and not classifier.channels_first:
+            raise OptionError("augmentation 'crop-flip' expects channels first, got a classifier with channels_first=False")
         self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
         self.history: list[EpochRecord] = []
@@ -255,7 +257,8 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         images = check_inputs(x, self._classifier)
         if images.dtype == np.uint8:
             images = images.astype(np.float32) / np.float32(uint8_divisor(self._classifier))
-        with restored_modes(self._network):
+        # ART's predict makes a data loader, which draws from torch's global random state.
+        with restored_modes(self._network), torch.random.fork_rng(devices=[]):
             predictions: npt.NDArray[np.float32] = self._classifier.predict(images, batch_size=batch_size, **kwargs)
         return predictions
 

@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 
 
 def config(trainer="at", **changes):
-    short = {"per_class": 12, "epochs": 1, "eps": 0.1, "eps_step": 0.05, "max_iter": 2, "device": "cpu"}
+    short = {"per_class": 12, "epochs": 1, "eps": 0.1, "eps_step": 0.05, "max_iter": 2, "batch_size": 60, "device": "cpu"}
     return RunConfig(trainer=trainer, **{**short, **changes})
 
 

@@ -13,7 +13,22 @@ from fairart.cli.main import main
 
 torch.set_num_threads(1)
 
-SHORT = ("--per-class", "12", "--epochs", "1", "--eps", "0.1", "--eps-step", "0.05", "--max-iter", "2", "--device", "cpu")
+SHORT = (
+    "--per-class",
+    "12",
+    "--epochs",
+    "1",
+    "--eps",
+    "0.1",
+    "--eps-step",
+    "0.05",
+    "--max-iter",
+    "2",
+    "--batch-size",
+    "60",
+    "--device",
+    "cpu",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -57,7 +57,7 @@ def test_another_seed_is_another_run(train, trained, tmp_path):
 def test_flags_override_the_config_file_and_settings_are_merged(fairart_command, tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text(
-        "trainer: fair-tat\nepochs: 1\nper_class: 12\nmax_iter: 2\neps: 16/255\neps_step: 0.05\ndevice: cpu\n"
+        "trainer: fair-tat\nepochs: 1\nper_class: 12\nmax_iter: 2\nbatch_size: 60\neps: 16/255\neps_step: 0.05\ndevice: cpu\n"
         "averaging: none\noptions:\n  epsilon_scheduler: {lambda1: 0.3, factor: 2}\n"
     )
     code, out, _ = fairart_command(
@@ -162,6 +162,13 @@ def test_what_is_wrong_is_said_in_one_line_before_any_work(train, tmp_path, flag
     assert err.count("\n") == 1
     assert told in err
     assert not (tmp_path / "a").exists()
+
+
+def test_a_batch_larger_than_the_data_is_refused(train, tmp_path):
+    code, _, err = train("at", tmp_path / "a", "--batch-size", "5000")
+    assert code == 2
+    assert "batch_size must be at most the number of training samples 120, got 5000" in err
+    assert not (tmp_path / "a" / "config.yaml").exists()
 
 
 def test_method_and_output_have_to_be_said(fairart_command):

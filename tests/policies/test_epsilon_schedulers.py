@@ -112,3 +112,20 @@ def test_state_round_trip(make_statistics: Statistics):
 def test_bad_options(options: dict[str, Any], message: str):
     with pytest.raises(OptionError, match=f"epsilon_scheduler 'ccm'.*{message}"):
         create("epsilon_scheduler", "ccm", **options)
+
+
+def test_a_scheduler_that_served_another_budget_begins_anew():
+    scheduler = create("epsilon_scheduler", "constant")
+    scheduler.start(3, 0.1, 0.02)
+    scheduler.start(3, 0.3, 0.1)
+    np.testing.assert_array_equal(scheduler.current, [0.3, 0.3, 0.3])
+    np.testing.assert_array_equal(scheduler.current_step, [0.1, 0.1, 0.1])
+
+
+def test_a_plan_read_back_is_kept_at_the_start():
+    first, second = (create("epsilon_scheduler", "ccm") for _ in range(2))
+    first.start(2, 0.1, 0.02)
+    first.update(EpochStatistics(epoch=0, robust=ConfusionMatrix([[9, 1], [5, 5]])))
+    second.load_state_dict(first.state_dict())
+    second.start(2, 0.1, 0.02)
+    np.testing.assert_allclose(second.current, [0.14, 0.1])

@@ -11,6 +11,7 @@ from torch import nn
 
 from fairart import create
 from fairart.engine import TrainingDivergedError
+from fairart.errors import OptionError
 from fairart.objectives import ATObjective
 from fairart.policies import LossTerms
 from fairart.trainers import ATTrainer, FairnessTrainer, FairTATTrainer
@@ -138,3 +139,18 @@ def test_training_is_silent_without_a_terminal(make_classifier: Make, make_data:
     for verbose in (True, False):
         ATTrainer(make_classifier(), max_iter=1).fit(*make_data(12), batch_size=6, nb_epochs=1, seed=0, verbose=verbose)
     assert capfd.readouterr() == ("", "")
+
+
+def test_predict_leaves_the_global_random_state(make_classifier, make_data):
+    x, _ = make_data(12, 3)
+    trainer = FairTATTrainer(make_classifier(3))
+    before = torch.get_rng_state()
+    trainer.predict(x)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_crop_and_flip_want_channels_first(make_classifier):
+    classifier = make_classifier(3)
+    classifier._channels_first = False
+    with pytest.raises(OptionError, match="expects channels first"):
+        FairTATTrainer(classifier, augmentation="crop-flip")
