@@ -17,7 +17,6 @@ __all__ = [
     "name_class",
     "stratified_split",
     "uint8_divisor",
-    "uint8_scale",
     "warn_absent_classes",
 ]
 
@@ -70,11 +69,6 @@ def uint8_divisor(classifier: PyTorchClassifier, *, name: str = "x") -> float:
         if (low == 0).all() and (high == 1).all():
             return 255.0
     raise ValueError(f"{name} is uint8: expected a classifier with clip_values (0, 1) or (0, 255), got {clip}")
-
-
-def uint8_scale(classifier: PyTorchClassifier, *, name: str = "x") -> float:
-    """What uint8 images are multiplied with; see :func:`uint8_divisor`, which rounds as ``x / 255`` does."""
-    return 1.0 / uint8_divisor(classifier, name=name)
 
 
 def _check_values(array: Array, classifier: PyTorchClassifier, name: str) -> None:
@@ -169,15 +163,20 @@ def name_class(index: int, class_names: Sequence[str] | None) -> str:
     return f"{index} ({class_names[index]})" if class_names else str(index)
 
 
-def warn_absent_classes(labels: npt.NDArray[np.int64], nb_classes: int) -> None:
-    """Warn once, naming the classes that have no training sample at all."""
-    absent = np.flatnonzero(np.bincount(labels, minlength=nb_classes) == 0)
+def warn_absent_classes(support: npt.NDArray[np.int64], *, stacklevel: int = 3) -> None:
+    """Warn once, naming the classes that have no training sample at all.
+
+    Args:
+        support: (K,) training samples of each class.
+        stacklevel: whose line the warning points at, as for ``warnings.warn``.
+    """
+    absent = np.flatnonzero(support == 0)
     if len(absent):
         names = ", ".join(map(str, absent))
         warnings.warn(
-            f"no training sample of class {names} (of {nb_classes}): its statistics are NaN and it keeps the base budget",
+            f"no training sample of class {names} (of {len(support)}): its statistics are NaN and it keeps the base budget",
             UserWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
 
 

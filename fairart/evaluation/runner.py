@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fairart.attacks import frozen, project
-from fairart.engine.data import uint8_scale
+from fairart.engine.data import uint8_divisor
 from fairart.engine.network import restored_modes
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import PluginError
@@ -61,7 +61,7 @@ class Runner:
         x = torch.as_tensor(self.x[indices], device=network.device)
         if x.dtype == torch.uint8:
             # Dividing by 255 gives the very numbers that x / 255 gives; multiplying by 1 / 255 does not, and can pass 1.
-            return x.to(network.dtype) / round(1 / uint8_scale(self.target.classifier))
+            return x.to(network.dtype) / uint8_divisor(self.target.classifier)
         return x.to(network.dtype)
 
     def _predict(self, x: Tensor, indices: IntArray) -> IntArray:

@@ -211,7 +211,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
                 raise ValueError("a policy needs validation data and there are too few samples to hold any out")
             held = images[out], labels[out]
             images, labels = images[kept], labels[kept]
-        warn_absent_classes(labels, self._classifier.nb_classes)
+        warn_absent_classes(np.bincount(labels, minlength=self._classifier.nb_classes))
         source = ArraySource(self._on_device(images, labels), batch_size)
         self._run(source, held, nb_epochs=nb_epochs, scheduler=scheduler, seed=number, verbose=verbose)
 
@@ -312,6 +312,9 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
 
         def on_epoch_end(record: EpochRecord) -> None:
             self.history.append(record)
+            # What a generator holds is only known once it was drawn from; arrays were looked at before.
+            if record.epoch == first and isinstance(source, GeneratorSource):
+                warn_absent_classes(record.robust.support, stacklevel=6)
             plugins.notify("fairart_epoch_end", trainer=self, record=record)
 
         try:

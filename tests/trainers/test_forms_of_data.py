@@ -154,6 +154,14 @@ def test_a_class_without_any_sample_is_named_in_one_warning(averaging: str | Non
         assert record.to_json()
 
 
+def test_a_class_that_no_batch_of_a_generator_holds_is_named_once(make_classifier: Make, make_data: Make):
+    x, y = make_data(20, 2)
+    generator = NumpyDataGenerator(x, y, batch_size=10)
+    with pytest.warns(UserWarning, match=r"no training sample of class 2 \(of 3\)") as caught:
+        ATTrainer(make_classifier(3), max_iter=1).fit_generator(generator, nb_epochs=3, seed=0, verbose=False)
+    assert [w.filename for w in caught if "no training sample" in str(w.message)] == [__file__]
+
+
 def test_other_shapes_than_images(make_classifier: Make, make_data: Make):
     model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 3))
     x, y = make_data(24, shape=(6,))
