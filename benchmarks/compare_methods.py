@@ -12,6 +12,7 @@ import argparse
 import json
 import multiprocessing
 import time
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def one_run(args, data, method: str, seed: int) -> dict:
         max_iter=args.max_iter,
         augmentation=data.augmentation,
     )
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), time.process_time()
     trainer.fit(
         data.x_train,
         data.y_train,
@@ -64,10 +65,10 @@ def one_run(args, data, method: str, seed: int) -> dict:
         seed=seed,
         verbose=False,
     )
-    trained = time.perf_counter() - begin
+    trained, used = time.perf_counter() - begin, time.process_time() - cpu
     options = {"eps": args.eps, "eps_step": args.eps_step, "max_iter": 20}
     result = evaluate(trainer.get_classifier(), data.x_test, data.y_test, attacks=[("pgd", options)], seed=seed, verbose=False)
-    run = {"method": method, "seed": seed, "train_seconds": trained}
+    run = {"method": method, "seed": seed, "train_seconds": trained, "train_cpu_seconds": used}
     for name in ("clean", "pgd"):
         run[name] = {"accuracy": result[name].accuracy, "class_accuracy": result[name].class_accuracy.tolist()}
     line = ", ".join(f"{n} {run[n]['accuracy']:.4f} worst {min(run[n]['class_accuracy']):.4f}" for n in ("clean", "pgd"))
@@ -97,6 +98,20 @@ def table(runs: list[dict], classes: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
+def collect(args, finished: Iterable[dict]) -> list[dict]:
+    """All runs; the output file is written anew after each, so that an interrupted comparison keeps what it has."""
+    settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
+    settings = {key: value for key, value in settings.items() if key not in ("data_root", "output")}
+    runs: list[dict] = []
+    for run in finished:
+        runs.append(run)
+        if args.output:
+            partial = args.output.with_name(args.output.name + ".part")
+            partial.write_text(json.dumps({"settings": settings, "torch": torch.__version__, "runs": runs}, indent=1) + "\n")
+            partial.replace(args.output)
+    return runs
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", default=["at", "fair-tat"])
@@ -120,21 +135,14 @@ def main() -> None:
     print(f"{data.name}: {len(data.y_train)} training and {len(data.y_test)} test images", flush=True)
     cells = [(args, data, method, seed) for seed in range(args.seeds) for method in args.methods]
     if args.workers == 1:
-        runs = [one_run(*cell) for cell in cells]
+        runs = collect(args, (one_run(*cell) for cell in cells))
     else:
         # One thread each: several runs at once would otherwise fight for the cores.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(args.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            runs = list(pool.map(one_run, *zip(*cells, strict=True)))
+            runs = collect(args, pool.map(one_run, *zip(*cells, strict=True)))
     text = table(runs, data.classes)
     print(f"\nPercent, mean ± sample standard deviation over {args.seeds} seeds; pgd is PGD-20\n\n{text}")
-    if args.output:
-        settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
-        settings.pop("data_root")
-        settings.pop("output")
-        partial = args.output.with_name(args.output.name + ".part")
-        partial.write_text(json.dumps({"settings": settings, "torch": torch.__version__, "runs": runs}, indent=1) + "\n")
-        partial.replace(args.output)
 
 
 if __name__ == "__main__":
