@@ -1,18 +1,24 @@
-"""``fairart plugins``: what is registered, who supplies it, and which options it has."""
+"""``fairart plugins``: what is registered, who supplies it, and which options it has; ``new`` writes a plugin to begin with."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import Any
 
 from fairart.cli.docstrings import describe
 from fairart.cli.output import print_json, print_table
 from fairart.cli.parser import Parser, UsageError, add_common_flags
+from fairart.errors import OptionError, nearest
 from fairart.hookspecs import FUNCTION_KINDS, HOOK_OF_KIND
 from fairart.options import Declared, declared_options
 from fairart.plugins import PluginManager, Registration, get_plugin_manager
+from fairart.scaffold import plugin_names, write_plugin
 
 __all__ = ["parser", "run"]
+
+NEW = "new"
+"""Stands where a kind stands otherwise; no kind is called so."""
 
 FILLED_IN = {
     "model": {"input_shape", "nb_classes"},
@@ -27,28 +33,36 @@ def parser() -> Parser:
     """The flags of ``fairart plugins``."""
     made = Parser(
         prog="fairart plugins",
-        usage="fairart plugins [KIND [NAME]] [flags]",
+        usage="fairart plugins [KIND [NAME]] [flags]\n       fairart plugins new NAME --kind KIND [--output FOLDER] [flags]",
         description="List every extension point: kind, name, the plugin that supplies it, what it is. With KIND and NAME, "
-        "show its options.",
+        "show its options. 'new' writes an installable package with a small working part of that kind, its tests and its README.",
         epilog=f"kinds: {', '.join(HOOK_OF_KIND)}",
     )
     made.add_argument("positional_kind", metavar="KIND", nargs="?", help="only this kind")
-    made.add_argument("name", metavar="NAME", nargs="?", help="show the options of this one")
-    made.add_argument("--kind", help="only this kind")
+    made.add_argument("name", metavar="NAME", nargs="?", help="show the options of this one; after new: what to call the part")
+    made.add_argument("--kind", help="only this kind; after new: the kind to write")
+    made.add_argument("--output", metavar="FOLDER", help="after new: where fairart-NAME is put (default: here)")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load")
     add_common_flags(made, quiet=False)
     return made
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List what is registered, or the options of one thing.
+    """List what is registered, or the options of one thing, or write a new plugin.
 
     Args:
         arguments: what :func:`parser` read.
 
     Raises:
+        UsageError: flags that do not go together.
         UnknownNameError: no such kind or name.
+        OptionError: a name that a new plugin cannot have.
+        FileExistsError: its folder is there already.
     """
+    if arguments.positional_kind == NEW:
+        return _new(arguments)
+    if arguments.output is not None:
+        raise UsageError("--output goes with 'fairart plugins new NAME --kind KIND'")
     if arguments.kind is not None and arguments.positional_kind is not None:
         raise UsageError(f"KIND is given twice: {arguments.positional_kind!r} and --kind {arguments.kind!r}")
     manager = get_plugin_manager()
@@ -61,6 +75,32 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.name is not None:
         return _show_one(manager.find(kind, arguments.name)[0], as_json=arguments.json)
     return _list(manager, [kind] if kind else list(HOOK_OF_KIND), as_json=arguments.json)
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    if arguments.name is None:
+        raise UsageError("what is it called? Write 'fairart plugins new NAME --kind KIND'")
+    if arguments.kind is None:
+        raise UsageError(f"of which kind? Give --kind KIND; {nearest('', HOOK_OF_KIND)}")
+    names = plugin_names(arguments.name, arguments.kind)
+    manager = get_plugin_manager()
+    if arguments.plugins_dir is not None:
+        manager.load_folder(arguments.plugins_dir)
+    taken = manager.registered(names.kind).get(names.name)
+    if taken is not None:
+        raise OptionError(f"{names.kind} {names.name!r} is registered already by plugin {taken.plugin!r}; choose another name")
+    if names.name in manager.plugins:
+        raise OptionError(f"there is a plugin named {names.name!r} already; choose another name")
+    folder = write_plugin(names, arguments.output or ".")
+    files = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if file.is_file()]
+    if arguments.json:
+        print_json({**vars(names), "folder": str(folder), "files": files})
+        return 0
+    print(f"{folder} has the {names.kind} {names.name!r}:")
+    for file in files:
+        print(f"  {file}")
+    print(f"\nNext: cd {shlex.quote(str(folder))} && pip install -e '.[test]' && pytest; README.md says how to use it.")
+    return 0
 
 
 def _list(manager: PluginManager, kinds: list[str], *, as_json: bool) -> int:

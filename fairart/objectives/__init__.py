@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from fairart.objectives.at import ATObjective
-from fairart.objectives.base import Batch, Objective
+from fairart.objectives.base import Batch, Examples, Objective
 from fairart.objectives.bat import BATObjective
 from fairart.objectives.fat import FATObjective
 from fairart.objectives.standard import StandardObjective
 from fairart.objectives.trades import TRADESObjective
 
-__all__ = ["ATObjective", "BATObjective", "Batch", "FATObjective", "Objective", "StandardObjective", "TRADESObjective"]
+__all__ = [
+    "ATObjective",
+    "BATObjective",
+    "Batch",
+    "Examples",
+    "FATObjective",
+    "Objective",
+    "StandardObjective",
+    "TRADESObjective",
+]

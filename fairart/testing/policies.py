@@ -1,0 +1,204 @@
+"""Checks of everything that is planned between epochs: samplers, schedulers, weightings, averagings, perturbations."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fairart.policies import (
+    Averaging,
+    ClassWeighting,
+    EpsilonScheduler,
+    LossTerms,
+    Policy,
+    TargetSampler,
+    WeightPerturbation,
+)
+from fairart.testing.rules import CLASSES, expect, is_plain, require, same_state, statistics_examples
+
+__all__ = [
+    "check_averaging",
+    "check_class_weighting",
+    "check_epsilon_scheduler",
+    "check_target_sampler",
+    "check_weight_perturbation",
+]
+
+
+def _check_state(policy: Policy, fresh: Policy) -> None:
+    state = policy.state_dict()
+    name = type(policy).__name__
+    require(is_plain(state), f"{name}: state_dict() may hold numbers, text, lists and tensors alone, so that checkpoints can")
+    fresh.load_state_dict(copy.deepcopy(state))
+    require(same_state(state, fresh.state_dict()), f"{name}: load_state_dict(state_dict()) lost something")
+
+
+def check_target_sampler(sampler: TargetSampler) -> None:
+    """Check that a target sampler keeps the rules.
+
+    Args:
+        sampler: the sampler; a copy of it is used.
+
+    Raises:
+        AssertionError: targets outside the classes, of the wrong shape or not repeatable, lost state.
+        PolicyError: ``class_weights`` broke a rule of its own.
+    """
+    expect(sampler, TargetSampler)
+    for nb_classes in CLASSES:
+        mine = copy.deepcopy(sampler)
+        mine.start(nb_classes)
+        _check_targets(mine, nb_classes)
+        for statistics in statistics_examples(nb_classes):
+            mine.update(statistics)
+            _check_targets(mine, nb_classes)
+        other = copy.deepcopy(sampler)
+        _check_state(mine, other)
+
+
+def _check_targets(sampler: TargetSampler, nb_classes: int) -> None:
+    labels = torch.arange(nb_classes).repeat_interleave(64)
+    logits = torch.randn(len(labels), nb_classes, generator=torch.Generator().manual_seed(1))
+    first, second = (sampler.sample(labels, logits=logits, generator=torch.Generator().manual_seed(2)) for _ in range(2))
+    name = type(sampler).__name__
+    require(isinstance(first, Tensor) and first.shape == labels.shape, f"{name}: sample() must give a tensor (n,)")
+    require(not first.is_floating_point(), f"{name}: sample() must give integer classes, got {first.dtype}")
+    require(bool((first >= 0).all() and (first < nb_classes).all()), f"{name}: targets must lie in [0, {nb_classes})")
+    require(torch.equal(first, second), f"{name}: the same generator state must give the same targets")
+
+
+def check_epsilon_scheduler(scheduler: EpsilonScheduler) -> None:
+    """Check that an epsilon scheduler keeps the rules.
+
+    Args:
+        scheduler: the scheduler; a copy of it is used.
+
+    Raises:
+        AssertionError: no finite (K,) budgets >= 0, budgets that do not scale with the base, lost state.
+        PolicyError: ``epsilons`` or ``steps`` broke a rule of its own.
+    """
+    expect(scheduler, EpsilonScheduler)
+    name = type(scheduler).__name__
+    for nb_classes in CLASSES:
+        mine, double = copy.deepcopy(scheduler), copy.deepcopy(scheduler)
+        mine.start(nb_classes, 0.1, 0.025)
+        double.start(nb_classes, 0.2, 0.05)
+        for statistics in statistics_examples(nb_classes):
+            mine.update(statistics)
+            double.update(statistics)
+            for plan in (mine.current, mine.current_step):
+                require(plan is not None and plan.shape == (nb_classes,), f"{name}: expected a plan of shape (K,)")
+            require(
+                mine.current is not None and double.current is not None and np.allclose(2 * mine.current, double.current),
+                f"{name}: twice the base budget must give twice the class budgets, so that eps keeps its unit",
+            )
+        _check_state(mine, copy.deepcopy(scheduler))
+
+
+def check_class_weighting(weighting: ClassWeighting) -> None:
+    """Check that a class weighting keeps the rules.
+
+    Args:
+        weighting: the weighting; a copy of it is used.
+
+    Raises:
+        AssertionError: a loss that is no finite scalar, that passes no gradient on, or lost state.
+        PolicyError: ``weights`` broke a rule of its own.
+    """
+    expect(weighting, ClassWeighting)
+    for nb_classes in CLASSES:
+        mine = copy.deepcopy(weighting)
+        mine.start(nb_classes)
+        _check_loss(mine, nb_classes)
+        for statistics in statistics_examples(nb_classes):
+            mine.update(statistics)
+            _check_loss(mine, nb_classes)
+        _check_state(mine, copy.deepcopy(weighting))
+
+
+def _check_loss(weighting: ClassWeighting, nb_classes: int) -> None:
+    random = torch.Generator().manual_seed(3)
+    labels = torch.randint(nb_classes, (32,), generator=random)
+    logits = torch.randn(32, nb_classes, generator=random).requires_grad_(True)
+    natural = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    for boundary in (None, logits.square().mean(dim=1)):
+        if boundary is None and weighting.needs_boundary:
+            continue
+        terms = LossTerms(natural=natural, boundary=boundary, beta=6.0, adversarial_logits=logits)
+        loss = weighting.combine(terms, labels)
+        name = type(weighting).__name__
+        require(loss.ndim == 0 and math.isfinite(loss.item()), f"{name}: combine() must give a finite scalar")
+        (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
+        require(bool(torch.isfinite(gradient).all()), f"{name}: combine() must pass finite gradients on")
+
+
+def check_averaging(averaging: Averaging) -> None:
+    """Check that an averaging keeps the rules.
+
+    Args:
+        averaging: the averaging; a copy of it is used.
+
+    Raises:
+        AssertionError: weights handed in were changed or kept, names were lost, numbers are not finite, lost state.
+        PolicyError: ``accepts`` raised.
+    """
+    expect(averaging, Averaging)
+    mine, name = copy.deepcopy(averaging), type(averaging).__name__
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    for statistics in statistics_examples(3, epochs=8):
+        before = copy.deepcopy(model.state_dict())
+        taken = mine.update(model.state_dict(), statistics)
+        require(isinstance(taken, bool), f"{name}: update() must say whether the epoch was taken in")
+        require(same_state(before, dict(model.state_dict())), f"{name}: update() must not change the weights handed in")
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(1.0)
+    if mine.average is not None:
+        require(mine.average.keys() == model.state_dict().keys(), f"{name}: the average must have every weight")
+        finite = all(bool(torch.isfinite(value).all()) for value in mine.average.values() if value.is_floating_point())
+        require(finite, f"{name}: the average must be finite")
+    _check_state(mine, copy.deepcopy(averaging))
+
+
+def check_weight_perturbation(perturbation: WeightPerturbation) -> None:
+    """Check that a weight perturbation keeps the rules.
+
+    Args:
+        perturbation: the perturbation; a copy of it is used.
+
+    Raises:
+        AssertionError: weights not put back bit for bit, also after an error; buffers or gradients touched; a loss that is not
+            finite; lost state.
+    """
+    expect(perturbation, WeightPerturbation)
+    mine, name = copy.deepcopy(perturbation), type(perturbation).__name__
+    random = torch.Generator().manual_seed(6)
+    x, y = torch.rand(12, 5, generator=random), torch.arange(12) % 3
+    module = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+    def loss() -> Tensor:
+        return nn.functional.cross_entropy(module(x), y)
+
+    for epoch in (0, 1, 100):
+        before = copy.deepcopy(module.state_dict())
+        with mine.perturbed(module, loss, epoch=epoch):
+            same = all(torch.equal(before[key], value) for key, value in module.named_buffers())
+            require(same, f"{name}: perturbed() must leave buffers, such as batch-norm statistics, where they were")
+            require(all(p.grad is None for p in module.parameters()), f"{name}: perturbed() must leave no gradient behind")
+            require(all(p.requires_grad for p in module.parameters()), f"{name}: perturbed() must leave requires_grad alone")
+            buffers = {key: value.clone() for key, value in module.named_buffers()}
+            require(math.isfinite(loss().item()), f"{name}: the loss must stay finite at the moved weights")
+            module.load_state_dict(buffers, strict=False)
+        require(same_state(before, dict(module.state_dict())), f"{name}: perturbed() must put every weight back exactly")
+        with contextlib.suppress(_DeliberateError), mine.perturbed(module, loss, epoch=epoch):
+            raise _DeliberateError
+        require(same_state(before, dict(module.state_dict())), f"{name}: perturbed() must put weights back after an error")
+    _check_state(mine, copy.deepcopy(perturbation))
+
+
+class _DeliberateError(Exception):
+    """Raised by a check, to see what is put back."""
