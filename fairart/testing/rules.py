@@ -112,9 +112,10 @@ def is_plain(value: Any) -> bool:
 
 def global_random_state() -> Callable[[], bool]:
     """Remember torch's and numpy's global random states; the answer says whether they are still the same."""
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before = torch.get_rng_state(), _numpy_state()
+    return lambda: torch.equal(before[0], torch.get_rng_state()) and before[1] == _numpy_state()
 
-    def unchanged() -> bool:
-        return torch.equal(torch_state, torch.get_rng_state()) and np.array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
 
-    return unchanged
+def _numpy_state() -> tuple[bytes, int]:
+    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
+    return state["state"]["key"].tobytes(), state["state"]["pos"]
