@@ -198,14 +198,19 @@ def _part(kind: str, chosen: Any, options: Mapping[str, Any], trainer: str) -> A
 def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
     """The same run said in full: what was left to the method or the data set is written out, and paths are absolute.
 
+    Only a method that makes its parts from its own options keeps them to itself: their names alone would not repeat them.
+
     Args:
         config: the run.
         data: its data set.
     """
     method = trainer_class(config)
     said: dict[str, Any] = {"augmentation": config.augmentation or data.augmentation}
+    own = method.default_part is not FairnessTrainer.default_part
     for kind in PART_KINDS:
         preset = method._preset(kind)
+        if own and kind != "objective":
+            continue
         if getattr(config, kind) is None and (preset is None or isinstance(preset, str)):
             said[kind] = preset or (OFF if kind != "objective" else None)
     for name in ("data_root", "plugins_dir"):

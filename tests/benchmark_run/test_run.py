@@ -16,6 +16,7 @@ from fairart.benchmark.folders import RunError
 from fairart.benchmark.run import evaluate_run, load_run, train_run
 from fairart.config import RunConfig
 from fairart.errors import OptionError, PluginError
+from fairart.plugins import PluginManager
 from fairart.trainers import FairTATTrainer
 
 torch.set_num_threads(1)
@@ -48,6 +49,16 @@ def test_what_is_read_back_predicts_as_what_was_trained(tmp_path):
     # Averaged weights are what is saved: the raw ones differ.
     saved = load_file(tmp_path / "a" / "model.safetensors")
     assert any(not torch.equal(saved[name], raw) for name, raw in run.trainer.raw_weights.items())
+
+
+@pytest.mark.filterwarnings("ignore:weight averaging took in none")
+@pytest.mark.parametrize("method", list(PluginManager(entry_points=False).registered("trainer")))
+def test_training_by_the_written_config_repeats_the_run(tmp_path, method):
+    chosen = config(method, epochs=3, eps=0.2)
+    train_run(chosen, tmp_path / "a", verbose=False)
+    train_run(RunConfig.load(tmp_path / "a" / "config.yaml"), tmp_path / "b", verbose=False)
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in "ab")
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def test_global_random_states_are_left_as_they_were(tmp_path):
