@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fairart.evaluation.attacks import AttackTarget
+from fairart.evaluation.checks import SanityCheck
 from fairart.evaluation.errors import DamagedFileError, EvaluationError
 from fairart.evaluation.evaluate import evaluate
 from fairart.evaluation.outcome import AttackResult, Perturbation
@@ -15,5 +16,6 @@ __all__ = [
     "EvaluationError",
     "EvaluationResult",
     "Perturbation",
+    "SanityCheck",
     "evaluate",
 ]

@@ -19,7 +19,7 @@ from fairart.engine.network import Network
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.outcome import AttackResult
 from fairart.evaluation.result import EvaluationResult
-from fairart.evaluation.runner import Runner
+from fairart.evaluation.runner import Runner, Scores
 from fairart.evaluation.specs import Attacks, AttackSpec, resolve_attacks
 
 __all__ = ["evaluate"]
@@ -86,14 +86,18 @@ def evaluate(
         common: dict[str, Any] = {"labels": labels, "nb_classes": classifier.nb_classes, "class_names": names}
         bar.set_description("clean")
         clean = runner.clean()
-        results = [AttackResult(label="clean", predictions=clean, config={"attack": "none", "options": {}}, **common)]
+        results = [AttackResult(label="clean", config={"attack": "none", "options": {}}, **_columns(clean), **common)]
         for spec in specs:
             bar.set_description(spec.label)
-            predictions, perturbation = runner.attack(spec, clean)
+            scores, perturbation = runner.attack(spec, clean)
             results.append(
-                AttackResult(label=spec.label, predictions=predictions, config=spec.config, perturbation=perturbation, **common)
+                AttackResult(label=spec.label, config=spec.config, perturbation=perturbation, **_columns(scores), **common)
             )
     return EvaluationResult(results, config=_config(classifier, network, len(labels), batch_size, seed), versions=_versions())
+
+
+def _columns(scores: Scores) -> dict[str, Any]:
+    return {"predictions": scores.predictions, "confidences": scores.confidences}
 
 
 def _config(classifier: PyTorchClassifier, network: Network, number: int, batch_size: int, seed: int) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class AttackResult:
         config: the attack with all its options.
         perturbation: what it changed; None for clean data and combinations.
         class_names: K names, or None.
+        confidences: (n,) softmax probability of the predicted class, in (0, 1], of the example that ``predictions`` is
+            about; None in results of older files.
     """
 
     label: str
@@ -70,6 +72,7 @@ class AttackResult:
     config: Mapping[str, Any]
     perturbation: Perturbation | None = None
     class_names: Sequence[str] | None = None
+    confidences: FloatArray | None = None
 
     @cached_property
     def confusion(self) -> ConfusionMatrix:

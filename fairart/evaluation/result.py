@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fairart.errors import nearest
 from fairart.evaluation import storage
+from fairart.evaluation.checks import SanityCheck
 from fairart.evaluation.outcome import AttackResult
 from fairart.evaluation.table import render_table
 
@@ -26,6 +27,7 @@ class EvaluationResult(Mapping[str, AttackResult]):
         results: one a label, all of the same samples.
         config: seed, batch size, device and the like.
         versions: of the programs that computed it.
+        checks: sanity checks of the attacks and the model, passed or failed.
 
     Raises:
         ValueError: no result, two of one label, or results of different samples.
@@ -37,6 +39,7 @@ class EvaluationResult(Mapping[str, AttackResult]):
         *,
         config: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
+        checks: Sequence[SanityCheck] = (),
     ) -> None:
         if not results:
             raise ValueError("an evaluation holds at least one result, got none")
@@ -50,6 +53,7 @@ class EvaluationResult(Mapping[str, AttackResult]):
         self._results = {result.label: result for result in results}
         self.config = dict(config or {})
         self.versions = dict(versions or {})
+        self.checks = tuple(checks)
 
     def __getitem__(self, label: str) -> AttackResult:
         """The result of one label."""
@@ -101,10 +105,15 @@ class EvaluationResult(Mapping[str, AttackResult]):
         chosen = list(self) if labels is None else list(labels)
         if not chosen:
             raise ValueError("worst_case combines at least one result, got none")
-        predictions = self[chosen[0]].predictions.copy()
+        first = self[chosen[0]]
+        predictions = first.predictions.copy()
+        scored = [self[label].confidences for label in chosen]
+        confidences = None if any(column is None for column in scored) else np.copy(first.confidences)  # type: ignore[arg-type]
         for label in chosen[1:]:
-            standing = predictions == self.labels
-            predictions[standing] = self[label].predictions[standing]
+            standing, other = predictions == self.labels, self[label]
+            predictions[standing] = other.predictions[standing]
+            if confidences is not None and other.confidences is not None:
+                confidences[standing] = other.confidences[standing]
         return AttackResult(
             label="worst-case",
             labels=self.labels,
@@ -112,6 +121,7 @@ class EvaluationResult(Mapping[str, AttackResult]):
             nb_classes=self.nb_classes,
             config={"attack": "worst-case", "over": chosen},
             class_names=self.class_names,
+            confidences=confidences,
         )
 
     def table(self, *, intervals: bool = True) -> str:
@@ -148,5 +158,5 @@ class EvaluationResult(Mapping[str, AttackResult]):
             FileNotFoundError: there is none.
             DamagedFileError: it is no evaluation, of a newer format, or not whole.
         """
-        results, config, versions = storage.load(path)
-        return cls(results, config=config, versions=versions)
+        found = storage.load(path)
+        return cls(found.results, config=found.config, versions=found.versions, checks=found.checks)

@@ -24,12 +24,37 @@ from fairart.evaluation.random_state import sample_seeds
 from fairart.evaluation.specs import AttackSpec
 from fairart.plugins import BUILTIN
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "Scores"]
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+DIGITS = 6
+"""Significant digits that are kept of a confidence: what float32 carries, and what is written to files."""
 
 SLACK = 1e-6
 """How far outside its budget an output may lie, as a share of the range of the values, before it is noted as such."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the model says about n samples.
+
+    Args:
+        predictions: (n,) predicted classes.
+        confidences: (n,) softmax probability of the predicted class, in (0, 1].
+    """
+
+    predictions: IntArray
+    confidences: FloatArray
+
+    def copy(self) -> Scores:
+        """The same numbers in arrays of their own."""
+        return Scores(self.predictions.copy(), self.confidences.copy())
+
+    def put(self, indices: IntArray, scores: Scores) -> None:
+        """Write the scores of some samples over those that stand there."""
+        self.predictions[indices], self.confidences[indices] = scores.predictions, scores.confidences
 
 
 @dataclass(frozen=True)
@@ -64,7 +89,7 @@ class Runner:
             return x.to(network.dtype) / uint8_divisor(self.target.classifier)
         return x.to(network.dtype)
 
-    def _predict(self, x: Tensor, indices: IntArray) -> IntArray:
+    def _predict(self, x: Tensor, indices: IntArray) -> Scores:
         with torch.no_grad():
             logits = self.target.network(x)
         classes = self.target.classifier.nb_classes
@@ -78,38 +103,39 @@ class Runner:
                 f"the model's logits are NaN or infinite for sample {where} ({int((~finite).sum())} of its batch in all). "
                 "Likely causes: training that diverged, weights that were not loaded, an overflow in half precision"
             )
-        predictions: IntArray = logits.argmax(dim=1).cpu().numpy().astype(np.int64)
-        return predictions
+        predictions = logits.argmax(dim=1)
+        chosen = logits.double().softmax(dim=1).gather(1, predictions[:, None])[:, 0]
+        return Scores(predictions.cpu().numpy().astype(np.int64), _rounded(chosen.cpu().numpy()))
 
-    def clean(self) -> IntArray:
-        """(n,) predictions on the samples themselves, in eval mode."""
-        predictions = np.empty(len(self.labels), dtype=np.int64)
+    def clean(self) -> Scores:
+        """Predictions on the n samples themselves, in eval mode."""
+        scores = Scores(np.empty(len(self.labels), dtype=np.int64), np.empty(len(self.labels)))
         network = self.target.network
         with restored_modes(network, training=False), isolated_random_state(self.seed, network.device):
             for indices in self._batches(np.arange(len(self.labels))):
-                predictions[indices] = self._predict(self._images(indices), indices)
+                scores.put(indices, self._predict(self._images(indices), indices))
                 self.tick(len(indices))
-        return predictions
+        return scores
 
-    def attack(self, spec: AttackSpec, clean: IntArray) -> tuple[IntArray, Perturbation]:
+    def attack(self, spec: AttackSpec, clean: Scores) -> tuple[Scores, Perturbation]:
         """Attack the samples that are right on clean data.
 
         Args:
             spec: the attack.
-            clean: (n,) clean predictions.
+            clean: the scores on clean data.
 
         Returns:
-            (n,) predictions, the clean one where that is wrong already, and what the attack changed.
+            Scores of the attacked samples, the clean ones where those are wrong already, and what the attack changed.
 
         Raises:
             EvaluationError: the attack changed nothing, or gave something that cannot be scored.
             PluginError: a third party's attack raised.
         """
-        predictions, network = clean.copy(), self.target.network
-        standing = np.flatnonzero(clean == self.labels)
+        scores, network = clean.copy(), self.target.network
+        standing = np.flatnonzero(clean.predictions == self.labels)
         # One number a sample; the maximum and the shares follow at the end, whatever the batches were.
         moved, excess = np.empty(len(standing)), np.empty(len(standing))
-        self.tick(len(clean) - len(standing))
+        self.tick(len(self.labels) - len(standing))
         with restored_modes(network, training=False):
             for place in self._batches(np.arange(len(standing))):
                 indices = standing[place]
@@ -118,11 +144,11 @@ class Runner:
                 kept = project(x_adv, x, eps=spec.eps, clip_values=network.clip_values)
                 excess[place], moved[place] = _distance(x_adv, kept), _distance(kept, x)
                 network.eval()  # an attack may have left it otherwise
-                predictions[indices] = self._predict(kept, indices)
+                scores.put(indices, self._predict(kept, indices))
                 self.tick(len(indices))
         perturbation = Perturbation.of(moved, excess > SLACK * self._value_range())
         self._check_did_something(spec, perturbation)
-        return predictions, perturbation
+        return scores, perturbation
 
     def _perturb(self, spec: AttackSpec, x: Tensor, indices: IntArray) -> Tensor:
         network = self.target.network
@@ -180,6 +206,13 @@ def _check_output(spec: AttackSpec, x_adv: Any, x: Tensor) -> Tensor:
             f"{who} gave NaN or infinite values. Likely causes: gradients that overflow, as in half precision, or a NaN loss"
         )
     return found
+
+
+def _rounded(shares: FloatArray) -> FloatArray:
+    """Shares in (0, 1] to significant digits, as the nearest number that is written with so many."""
+    scale = 10.0 ** (DIGITS - 1 - np.floor(np.log10(shares)))
+    rounded: FloatArray = np.rint(shares * scale) / scale
+    return rounded
 
 
 def _distance(one: Tensor, other: Tensor) -> npt.NDArray[np.float64]:

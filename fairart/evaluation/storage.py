@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fairart.evaluation.checks import SanityCheck
 from fairart.evaluation.errors import DamagedFileError
 from fairart.evaluation.outcome import AttackResult, Perturbation
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["load", "save", "to_dict"]
 
 FORMAT = "fairart.evaluation"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 adds confidences and sanity checks."""
+
+READABLE = (1, 2)
 
 
 def _plain(value: Any) -> Any:
@@ -52,6 +56,7 @@ def _attack_to_dict(result: AttackResult) -> dict[str, Any]:
         "perturbation": dataclasses.asdict(change) if change is not None else None,
         "confusion": result.confusion.to_list(),
         "predictions": result.predictions,
+        "confidences": result.confidences,
     }
 
 
@@ -71,6 +76,7 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
             "class_names": result.class_names,
             "labels": result.labels,
             "results": [_attack_to_dict(attack) for attack in result.values()],
+            "checks": [dataclasses.asdict(check) for check in result.checks],
         }
     )
     return plain
@@ -100,8 +106,14 @@ def save(result: EvaluationResult, path: str | Path) -> Path:
     return final
 
 
-Contents = tuple[list[AttackResult], dict[str, Any], dict[str, str]]
-"""Results, configuration and versions."""
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What a file holds: the arguments of an ``EvaluationResult``."""
+
+    results: list[AttackResult]
+    config: dict[str, Any]
+    versions: dict[str, str]
+    checks: tuple[SanityCheck, ...]
 
 
 def load(path: str | Path) -> Contents:
@@ -124,10 +136,10 @@ def load(path: str | Path) -> Contents:
         raise DamagedFileError(f"{file} is damaged or no evaluation: it is not JSON ({error})") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise DamagedFileError(f'{file} is no evaluation of fairart: expected a JSON object with "format": "{FORMAT}"')
-    if data.get("format_version") != FORMAT_VERSION:
+    if data.get("format_version") not in READABLE:
         raise DamagedFileError(
             f"{file} has format version {data.get('format_version')!r} (written by fairart {_written_by(data)}), "
-            f"this fairart reads {FORMAT_VERSION}"
+            f"this fairart reads {' and '.join(map(str, READABLE))}"
         )
     try:
         return _from_dict(data)
@@ -162,11 +174,22 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
             config=entry["config"],
             perturbation=None if change is None else _perturbation(change),
             class_names=None if names is None else tuple(names),
+            confidences=_confidences(entry.get("confidences"), len(labels)),
         )
         if result.confusion.to_list() != entry["confusion"]:
             raise ValueError(f"the counts of {result.label!r} are not those of its predictions")
         results.append(result)
-    return results, dict(data["config"]), dict(data["versions"])
+    checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
+    return Contents(results, dict(data["config"]), dict(data["versions"]), checks)
+
+
+def _confidences(values: Any, number: int) -> Any:
+    if values is None:
+        return None
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (number,) or not ((array > 0) & (array <= 1)).all():
+        raise ValueError(f"confidences must be {number} shares in (0, 1]")
+    return array
 
 
 def _perturbation(plain: Mapping[str, Any]) -> Perturbation:

@@ -190,7 +190,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(result, tmp_path, monkey
         (lambda text: "", "not JSON"),
         (lambda text: '{"format": "other"}', "no evaluation of fairart"),
         (lambda text: "[1, 2]", "no evaluation of fairart"),
-        (lambda text: text.replace('"format_version": 1', '"format_version": 9'), "format version 9.*this fairart reads 1"),
+        (lambda text: text.replace('"format_version": 2', '"format_version": 9'), "format version 9.*this fairart reads 1 and 2"),
         (lambda text: text.replace('"labels"', '"lables"'), "damaged evaluation: KeyError: 'labels'"),
         (
             lambda text: text.replace('"labels": [0, 0', '"labels": [0, 1'),
