@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from fairart.config import RunConfig
@@ -11,6 +12,7 @@ __all__ = [
     "CONFIG",
     "EVALUATION",
     "HISTORY",
+    "PARTIAL",
     "RUN_FILES",
     "WEIGHTS",
     "RunError",
@@ -24,6 +26,9 @@ CONFIG = "config.yaml"
 HISTORY = "history.jsonl"
 WEIGHTS = "model.safetensors"
 EVALUATION = "evaluation.json"
+PARTIAL = "evaluation.partial"
+"""Folder of what an evaluation has done so far; gone when it is done."""
+
 RUN_FILES = (CONFIG, HISTORY, WEIGHTS, EVALUATION, "report.html")
 """What a run leaves behind."""
 
@@ -61,6 +66,7 @@ def clear(folder: Path) -> None:
     """Take the files of an earlier run away; whatever else is in the folder stays."""
     for name in RUN_FILES:
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
 
 def describe(folder: Path) -> str:

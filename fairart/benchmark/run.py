@@ -8,21 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.benchmark import build
-from fairart.benchmark.folders import CONFIG, EVALUATION, HISTORY, WEIGHTS, RunError, check_output, clear, read_config
+from fairart.benchmark import evaluation as plan
+from fairart.benchmark.folders import CONFIG, EVALUATION, HISTORY, PARTIAL, WEIGHTS, RunError, check_output, clear, read_config
 from fairart.benchmark.recorder import recorded
 from fairart.benchmark.weights import load_weights, read_scaling, save_weights
 from fairart.config import RunConfig, check_names
 from fairart.datasets import Dataset
 from fairart.engine import EpochRecord
-from fairart.errors import OptionError, nearest
-from fairart.evaluation import EvaluationResult, evaluate
-from fairart.options import declared_options
-from fairart.plugins import get_plugin_manager
+from fairart.evaluation import EvaluationResult, evaluate, remove_partial
 from fairart.trainers.base import FairnessTrainer
 
 __all__ = ["LoadedRun", "TrainedRun", "evaluate_run", "load_run", "train_run"]
@@ -170,68 +167,87 @@ def evaluate_run(
     folder: str | Path,
     attacks: Sequence[str] = ("pgd",),
     *,
+    corruptions: str | Sequence[str] | None = None,
+    corruptions_dir: str | Path | None = None,
+    severities: Sequence[int] | None = None,
+    reference: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     batch_size: int = 512,
     seed: int = 0,
     limit: int | None = None,
     device: str | None = None,
+    restart: bool = False,
     verbose: bool = True,
 ) -> EvaluationResult:
     """Evaluate a run on its test images, class by class, and write ``evaluation.json`` into its folder.
 
+    What is done is kept in ``evaluation.partial`` until that file is written: after an interruption, the same call goes on to
+    the file that it would have written.
+
     Args:
         folder: of the run.
         attacks: registered names. Where an attack has ``eps`` and ``eps_step``, they are the run's own by default.
-        options: attack -> its options.
+        corruptions: a named set, or names; made of the test images, unless a folder is given.
+        corruptions_dir: folder in the layout of CIFAR-10-C to read corruptions from; without names all that it has.
+        severities: of the corruptions, any of 1 to 5; None for all.
+        reference: an ``evaluation.json`` with these corruptions, to take the mean corruption error (mCE) against.
+        options: attack or corruption -> its options.
         batch_size: images at a time.
-        seed: of the attacks' random starts and of the choice under ``limit``.
+        seed: of the attacks' random starts, of the corruptions made, and of the choice under ``limit``.
         limit: evaluate that many test images, drawn at random.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``; by default the run's own.
+        restart: start over, whatever was kept.
         verbose: show a progress bar on a terminal.
 
     Raises:
         RunError: the folder is no whole run.
-        UnknownNameError: no such attack.
-        OptionError: options of an attack that is not run, or that it does not have.
+        UnknownNameError: no such attack or corruption.
+        OptionError: options of an attack that is not run, or that it does not have; CUDA where there is none.
+        CorruptionFolderError: a damaged folder of corruptions, or one for other images or classes.
+        MissingTexturesError: frost is asked for, and there are no pictures of it.
+        ValueError: bad severities, or a reference that does not fit.
         EvaluationError: an attack did nothing.
     """
     config = read_config(Path(folder).expanduser())
     build.load_plugins(config, missing_ok=True)
-    chosen = _attacks(config, attacks, options or {})
-    run = load_run(folder, device=device)
-    x, y = run.dataset.x_test, run.dataset.y_test
-    if limit is not None and limit < len(y):
-        # Files may be sorted by class: the first ones would be no sample of the data.
-        keep = np.sort(np.random.default_rng(seed).permutation(len(y))[:limit])
-        x, y = x[keep], y[keep]
+    given = options or {}
+    plan.check_options(given, attacks, plan.names_to_make(corruptions, corruptions_dir))
+    chosen = plan.choose_attacks(config, attacks, given)
+    where = build.resolved_device(device or config.device)
+    run = load_run(folder, device=where)
+    data = run.dataset
+    keep = plan.choose_images(len(data.y_test), limit, seed)
+    source = plan.corruption_source(
+        data,
+        keep,
+        corruptions=corruptions,
+        folder=corruptions_dir,
+        severities=severities,
+        options=given,
+        limit=limit,
+        seed=seed,
+        device=where,
+    )
+    compared = None if reference is None else plan.check_reference(reference, source)
+    partial = run.folder / PARTIAL
+    if restart:
+        remove_partial(partial)
     result = evaluate(
         run.classifier,
-        x,
-        y,
+        data.x_test[keep],
+        data.y_test[keep],
         attacks=chosen,
+        corruptions=source,
         batch_size=batch_size,
         seed=seed,
-        class_names=run.dataset.classes,
+        class_names=data.classes,
+        checkpoint=partial,
         verbose=verbose,
     )
-    result.config.update(dataset=run.config.dataset, trainer=run.config.trainer, note=run.dataset.note)
+    result.config.update(dataset=run.config.dataset, trainer=run.config.trainer, note=data.note)
+    if compared is not None:
+        value = result.mean_corruption_error(compared)
+        result.config["mean_corruption_error"] = {"reference": str(reference), "value": value}
     result.save(run.folder / EVALUATION)
+    remove_partial(partial)
     return result
-
-
-def _attacks(
-    config: RunConfig, names: Sequence[str], options: Mapping[str, Mapping[str, Any]]
-) -> list[tuple[str, dict[str, Any]]]:
-    for name in options:
-        if name not in names:
-            raise OptionError(f"options are set for {name!r}, which is not among the attacks; {nearest(name, names)}")
-    chosen = []
-    for name in names:
-        entry, _ = get_plugin_manager().find("attack", name)
-        declared = declared_options(entry.load(), keyword_only=True)
-        # Robustness is asked for at the budget that was trained for: 8/255 says nothing about digits trained at 0.2.
-        own: dict[str, Any] = {
-            key: getattr(config, key) for key in ("eps", "eps_step") if key in declared and getattr(config, key) > 0
-        }
-        chosen.append((name, {**own, **options.get(name, {})}))
-    return chosen

@@ -1,4 +1,4 @@
-"""``fairart evaluate RUN``: attacks on the test images of a run."""
+"""``fairart evaluate RUN``: attacks on, and corruptions of, the test images of a run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fairart.benchmark.folders import EVALUATION, read_config
-from fairart.cli.output import print_json, print_table, share, stdout_kept_clean
+from fairart.benchmark.folders import EVALUATION, PARTIAL, read_config
+from fairart.cli.output import print_json, print_table, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
 from fairart.config import parse_setting
 from fairart.errors import OptionError, nearest
@@ -20,32 +20,48 @@ def parser() -> Parser:
     """The flags of ``fairart evaluate``."""
     made = Parser(
         prog="fairart evaluate",
-        usage="fairart evaluate RUN [--attack NAME ...] [flags]",
-        description="Attack a run on its test images, class by class. The folder of the run gets evaluation.json.",
-        epilog="Attacks are listed by 'fairart plugins --kind attack', the options of one by 'fairart plugins attack NAME'. "
-        "eps and eps_step of an attack are those of the run unless set.",
+        usage="fairart evaluate RUN [--attack NAME ...] [--corruptions NAMES] [flags]",
+        description="Evaluate a run on its test images, class by class: clean, under attacks, and corrupted. The folder of the "
+        "run gets evaluation.json. Interrupted, the same command goes on where it was.",
+        epilog="Attacks are listed by 'fairart plugins --kind attack', the options of one by 'fairart plugins attack NAME'; "
+        "likewise corruptions. eps and eps_step of an attack are those of the run unless set.",
     )
     made.add_argument("folder", metavar="RUN", nargs="?", help="folder of a run that 'fairart train' left")
-    made.add_argument("--attack", metavar="NAME", action="append", help="may be given again (default: pgd)")
+    made.add_argument("--attack", metavar="NAME", action="append", help="may be given again (default: pgd); none for none")
     made.add_argument(
         "--set",
         dest="settings",
-        metavar="ATTACK.OPTION=VALUE",
+        metavar="NAME.OPTION=VALUE",
         action="append",
         default=[],
-        help="an option of an attack, such as pgd.max_iter=20; may be given again",
+        help="an option of an attack or a corruption, such as pgd.max_iter=20; may be given again",
+    )
+    made.add_argument(
+        "--corruptions",
+        metavar="NAMES",
+        help="common15, extra4, paper18, all, or names with commas: made of the test images, unless a folder is given",
+    )
+    made.add_argument(
+        "--corruptions-dir",
+        metavar="FOLDER",
+        help="read them from a folder in the layout of CIFAR-10-C; without --corruptions all that it has",
+    )
+    made.add_argument("--severities", type=_severities, metavar="1,3,5", help="of the corruptions (default: 1 to 5)")
+    made.add_argument(
+        "--reference", metavar="FILE", help="an evaluation.json with these corruptions, to take the mean corruption error against"
     )
     made.add_argument("--batch-size", type=at_least(1), default=512, metavar="N", help="images at a time (default: 512)")
-    made.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of the attacks' random starts (default: 0)")
+    made.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of random starts and corruptions (default: 0)")
     made.add_argument("--limit", type=at_least(1), metavar="N", help="take N test images, drawn at random; by default all")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to compute; by default as in training")
+    made.add_argument("--restart", action="store_true", help="start over instead of going on with an interrupted evaluation")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load, besides the run's own")
     add_common_flags(made)
     return made
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate, and print the table of classes.
+    """Evaluate, and print the tables.
 
     Args:
         arguments: what :func:`parser` read.
@@ -55,8 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.folder is None:
         raise UsageError("which run? Write 'fairart evaluate RUN', RUN being a folder that 'fairart train' left")
-    attacks = arguments.attack or ["pgd"]
-    options = _options(arguments.settings, attacks)
+    attacks = [] if arguments.attack == ["none"] else arguments.attack or ["pgd"]
+    corrupted = arguments.corruptions is not None or arguments.corruptions_dir is not None
+    for flag in ("severities", "reference"):
+        if getattr(arguments, flag) is not None and not corrupted:
+            raise UsageError(f"--{flag} goes with --corruptions or --corruptions-dir")
+    options = _options(arguments.settings, attacks, known=arguments.corruptions is None)
     _check_before_imports(arguments, attacks)
 
     from fairart.benchmark.run import evaluate_run
@@ -66,15 +86,23 @@ def run(arguments: argparse.Namespace) -> int:
             result = evaluate_run(
                 arguments.folder,
                 attacks,
+                corruptions=arguments.corruptions,
+                corruptions_dir=arguments.corruptions_dir,
+                severities=arguments.severities,
+                reference=arguments.reference,
                 options=options,
                 batch_size=arguments.batch_size,
                 seed=arguments.seed,
                 limit=arguments.limit,
                 device=arguments.device,
+                restart=arguments.restart,
                 verbose=not arguments.quiet,
             )
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{EVALUATION} in {arguments.folder} is as it was before") from None
+        told = f"{EVALUATION} in {arguments.folder} is as it was before"
+        if (Path(arguments.folder).expanduser() / PARTIAL).is_dir():
+            told += "; the same command goes on where this one was"
+        raise KeyboardInterrupt(told) from None
     if arguments.json:
         print_json(result.to_dict())
     elif not arguments.quiet:
@@ -83,13 +111,21 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _options(settings: list[str], attacks: list[str]) -> dict[str, dict[str, Any]]:
+def _severities(text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(word in ("1", "2", "3", "4", "5") for word in words):
+        raise argparse.ArgumentTypeError(f"expects whole numbers from 1 to 5 with commas, got {text!r}")
+    return tuple(sorted({int(word) for word in words}))
+
+
+def _options(settings: list[str], attacks: list[str], *, known: bool) -> dict[str, dict[str, Any]]:
     options: dict[str, dict[str, Any]] = {}
     for text in settings:
-        attack, option, value = parse_setting(text, owner="ATTACK")
-        if attack not in attacks:
-            raise OptionError(f"--set {text}: {attack!r} is not among the attacks of this evaluation; {nearest(attack, attacks)}")
-        options.setdefault(attack, {})[option] = value
+        name, option, value = parse_setting(text, owner="NAME")
+        # Where corruptions are made, their names are among those that may be meant, and are known later.
+        if known and name not in attacks:
+            raise OptionError(f"--set {text}: {name!r} is not among the attacks of this evaluation; {nearest(name, attacks)}")
+        options.setdefault(name, {})[option] = value
     return options
 
 
@@ -107,25 +143,15 @@ def _check_before_imports(arguments: argparse.Namespace, attacks: list[str]) -> 
 
 
 def _show(result: Any) -> None:
-    text: str = result.table()
     if not sys.stdout.isatty():
-        print(text)
+        print(result.table())
         return
-    columns = list(result.values())
-    if len(columns) > 2:
-        columns.append(result.worst_case())
-    names = result.class_names or [str(index) for index in range(result.nb_classes)]
-    rows = [
-        [name, str(int(columns[0].confusion.support[index])), *(_cell(column, index) for column in columns)]
-        for index, name in enumerate(names)
-    ]
-    rows.append(["overall", str(len(result.labels)), *(share(column.accuracy) for column in columns)])
-    rows.append(["worst class", "", *(f"{share(column.worst_class_accuracy())} {column.worst_class_name}" for column in columns)])
-    print_table(["class", "n", *(column.label for column in columns)], rows)
-    # What stands below the plain table: the unit, and the configuration of every attack.
-    print(text.partition("\n\n")[2])
+    from fairart.evaluation.table import class_grid, corruption_grid, corruption_notes, notes
 
-
-def _cell(column: Any, index: int) -> str:
-    low, high = column.confidence_interval[index]
-    return f"{share(float(column.class_accuracy[index]))} [{share(float(low))}, {share(float(high))}]"
+    grid = class_grid(result)
+    print_table(grid.columns, grid.rows)
+    print("\n".join(notes(result)))
+    if len(result.corruptions):
+        grid = corruption_grid(result.corruptions)
+        print_table(grid.columns, grid.rows)
+        print("\n".join(corruption_notes(result)))

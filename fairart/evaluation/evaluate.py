@@ -1,9 +1,11 @@
-"""Evaluate a classifier class by class, on clean data and under attacks."""
+"""Evaluate a classifier class by class, on clean data, under attacks and on corrupted images."""
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import art
@@ -11,15 +13,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from art.estimators.classification import PyTorchClassifier
-from tqdm import tqdm
 
 import fairart
 from fairart.engine.data import check_inputs, check_labels
 from fairart.engine.network import Network
 from fairart.evaluation.attacks import AttackTarget
+from fairart.evaluation.checks import SanityCheck
+from fairart.evaluation.corrupted import Corruptions, CorruptionSource, resolve_corruptions
+from fairart.evaluation.corruption_results import CorruptionResults, corruption_label
+from fairart.evaluation.fingerprint import array_digest, classifier_fingerprint
 from fairart.evaluation.outcome import AttackResult
+from fairart.evaluation.partial import PartialResults
+from fairart.evaluation.progress import Progress
 from fairart.evaluation.result import EvaluationResult
-from fairart.evaluation.runner import Runner, Scores
+from fairart.evaluation.runner import Runner
+from fairart.evaluation.scores import Scores
 from fairart.evaluation.specs import Attacks, AttackSpec, resolve_attacks
 
 __all__ = ["evaluate"]
@@ -34,9 +42,12 @@ def evaluate(
     y: npt.ArrayLike,
     *,
     attacks: Attacks = ("pgd",),
+    corruptions: Corruptions | None = None,
+    severities: Sequence[int] | None = None,
     batch_size: int = 512,
     seed: int = 0,
     class_names: Sequence[str] | None = None,
+    checkpoint: str | Path | None = None,
     verbose: bool = True,
 ) -> EvaluationResult:
     """Evaluate any ART ``PyTorchClassifier``, trained here or not.
@@ -57,17 +68,27 @@ def evaluate(
         attacks: registered names, (name, options) pairs, or label -> options. Two settings of one attack need labels:
             ``[("pgd", {"max_iter": 20}), ("pgd", {"label": "pgd-100", "max_iter": 100})]`` or
             ``{"pgd-20": {"attack": "pgd", "max_iter": 20}, ...}``. Clean data always comes first; none means clean only.
+        corruptions: a named set (``"common15"``, ``"extra4"``, ``"paper18"``, ``"all"``), names, or name -> options: made of
+            ``x``, batch by batch on the device. Or a ``CorruptionFolder``, such as CIFAR-10-C, read batch by batch with the
+            labels that it brings; or ``MadeCorruptions``. None for none. Needs images (C, H, W) and clip values.
+        severities: of the corruptions, any of 1 to 5; None for all.
         batch_size: samples at a time, >= 1.
-        seed: of all random starts, >= 0.
+        seed: of all random starts and of the corruptions made, >= 0.
         class_names: K names for the tables, or None for numbers.
+        checkpoint: a folder for partial results. Finished batches are kept there, and an evaluation that was killed goes on
+            from them to the very result that it would have given. What is of other weights, data or settings, or damaged, is
+            discarded with a warning. The folder stays when the evaluation is done, see :func:`remove_partial`.
         verbose: show a progress bar on standard error, where that is a terminal.
 
     Returns:
-        The outcome of every sample under ``"clean"`` and each attack's label.
+        The outcome of every sample under ``"clean"`` and each attack's label, and of the corrupted images under
+        ``corruptions``.
 
     Raises:
         TypeError: no ``PyTorchClassifier``.
-        ValueError: bad data, names, batch size or seed; options of an attack that it does not have.
+        ValueError: bad data, names, severities, batch size or seed; options of an attack that it does not have; corruptions
+            of another shape or other classes; a checkpoint that is no folder of partial results.
+        MissingTexturesError: frost is asked for, and there are no pictures to make it of.
         EvaluationError: an attack did nothing, or numbers that are not finite.
     """
     network = Network(classifier)
@@ -81,23 +102,94 @@ def evaluate(
     specs = resolve_attacks(attacks)
     for spec in specs:
         _warn_if_faint(spec, classifier)
-    with tqdm(total=(1 + len(specs)) * len(labels), unit="sample", disable=None if verbose else True) as bar:
-        runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, bar.update)
-        common: dict[str, Any] = {"labels": labels, "nb_classes": classifier.nb_classes, "class_names": names}
-        bar.set_description("clean")
-        clean = runner.clean()
-        results = [AttackResult(label="clean", config={"attack": "none", "options": {}}, **_columns(clean), **common)]
-        for spec in specs:
-            bar.set_description(spec.label)
-            scores, perturbation = runner.attack(spec, clean)
-            results.append(
-                AttackResult(label=spec.label, config=spec.config, perturbation=perturbation, **_columns(scores), **common)
+    source, at = resolve_corruptions(
+        corruptions, severities, classifier=classifier, network=network, x=images, labels=labels, seed=seed
+    )
+    config = _config(classifier, network, len(labels), batch_size, seed)
+    kept = PartialResults()
+    if checkpoint is not None:
+        kept = PartialResults(checkpoint, _fingerprint(classifier, images, labels, config))
+    common: dict[str, Any] = {"nb_classes": classifier.nb_classes, "class_names": names}
+    corrupted = 0 if source is None else len(source.names) * len(at) * len(source.labels)
+    total = (1 + len(specs)) * len(labels) + corrupted
+    with Progress(total, verbose=verbose) as progress, _repeatable():
+        runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
+        results = _attacked(runner, specs, common)
+        corruption_results = _corrupted(runner, source, at, common)
+        checks = _run_checks(runner, specs, results)
+    return EvaluationResult(results, corruptions=corruption_results, config=config, versions=_versions(), checks=checks)
+
+
+@contextlib.contextmanager
+def _repeatable() -> Iterator[None]:
+    """Let cuDNN not choose another algorithm in the next process, which sums in another order."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = before
+
+
+def _attacked(runner: Runner, specs: Sequence[AttackSpec], common: dict[str, Any]) -> list[AttackResult]:
+    clean = runner.clean()
+    wrong = int((clean.predictions != runner.labels).sum())
+    # Only what is right on clean data is attacked.
+    runner.progress.expect(-wrong * len(specs))
+
+    def result(scores: Scores, **more: Any) -> AttackResult:
+        return AttackResult(
+            labels=runner.labels, predictions=scores.predictions, confidences=scores.confidences, **common, **more
+        )
+
+    results = [result(clean, label="clean", config={"attack": "none", "options": {}})]
+    for spec in specs:
+        scores, perturbation = runner.attack(spec, clean)
+        results.append(result(scores, label=spec.label, config=spec.config, perturbation=perturbation))
+    return results
+
+
+def _corrupted(
+    runner: Runner, source: CorruptionSource | None, severities: Sequence[int], common: dict[str, Any]
+) -> CorruptionResults:
+    if source is None:
+        return CorruptionResults()
+    found = {}
+    for name in source.names:
+        for severity in severities:
+            scores = runner.corruption(source, name, severity)
+            found[name, severity] = AttackResult(
+                label=corruption_label(name, severity),
+                labels=source.labels,
+                config={"corruption": name, "severity": severity},
+                predictions=scores.predictions,
+                confidences=scores.confidences,
+                **common,
             )
-    return EvaluationResult(results, config=_config(classifier, network, len(labels), batch_size, seed), versions=_versions())
+    about = {**source.describe(), "severities": list(severities)}
+    return CorruptionResults(found, source={**about, "own_labels": not np.array_equal(source.labels, runner.labels)})
 
 
-def _columns(scores: Scores) -> dict[str, Any]:
-    return {"predictions": scores.predictions, "confidences": scores.confidences}
+def _run_checks(runner: Runner, specs: Sequence[AttackSpec], results: Sequence[AttackResult]) -> tuple[SanityCheck, ...]:
+    """Sanity checks of the attacks and the model."""
+    return ()
+
+
+def _fingerprint(
+    classifier: PyTorchClassifier, images: npt.NDArray[Any], labels: npt.NDArray[np.int64], config: dict[str, Any]
+) -> dict[str, Any]:
+    """All that every number of an evaluation follows from."""
+    return {
+        **classifier_fingerprint(classifier),
+        "images": array_digest(images),
+        "labels": array_digest(labels),
+        "seed": int(config["seed"]),
+        "batch size": int(config["batch_size"]),
+        "device": config["device"],
+        "number format": config["dtype"],
+        **{f"version of {name}": version for name, version in _versions().items()},
+    }
 
 
 def _config(classifier: PyTorchClassifier, network: Network, number: int, batch_size: int, seed: int) -> dict[str, Any]:

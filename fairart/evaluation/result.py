@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fairart.errors import nearest
 from fairart.evaluation import storage
 from fairart.evaluation.checks import SanityCheck
+from fairart.evaluation.corruption_results import CorruptionResults
 from fairart.evaluation.outcome import AttackResult
 from fairart.evaluation.table import render_table
 
@@ -21,22 +22,24 @@ IntArray = npt.NDArray[np.int64]
 
 
 class EvaluationResult(Mapping[str, AttackResult]):
-    """All results of one evaluation by label, ``"clean"`` first.
+    """All results of one evaluation by label, ``"clean"`` first; those of corrupted images stand apart in ``corruptions``.
 
     Args:
         results: one a label, all of the same samples.
+        corruptions: results of corrupted images, of these or other samples.
         config: seed, batch size, device and the like.
         versions: of the programs that computed it.
         checks: sanity checks of the attacks and the model, passed or failed.
 
     Raises:
-        ValueError: no result, two of one label, or results of different samples.
+        ValueError: no result, two of one label, results of different samples, or corruptions with other classes.
     """
 
     def __init__(
         self,
         results: Sequence[AttackResult],
         *,
+        corruptions: CorruptionResults | None = None,
         config: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
         checks: Sequence[SanityCheck] = (),
@@ -51,6 +54,9 @@ class EvaluationResult(Mapping[str, AttackResult]):
             if result.nb_classes != first.nb_classes or not np.array_equal(result.labels, first.labels):
                 raise ValueError(f"results of one evaluation are of the same samples: {result.label!r} has other labels")
         self._results = {result.label: result for result in results}
+        self.corruptions = CorruptionResults() if corruptions is None else corruptions
+        if any(result.nb_classes != first.nb_classes for result in self.corruptions.values()):
+            raise ValueError(f"the results of corruptions have another number of classes than {first.nb_classes}")
         self.config = dict(config or {})
         self.versions = dict(versions or {})
         self.checks = tuple(checks)
@@ -72,7 +78,8 @@ class EvaluationResult(Mapping[str, AttackResult]):
 
     def __repr__(self) -> str:
         numbers = ", ".join(f"{label}={result.accuracy:.4f}" for label, result in self.items())
-        return f"EvaluationResult(n={len(self.labels)}, K={self.nb_classes}, {numbers})"
+        more = f", corruptions={self.corruptions!r}" if len(self.corruptions) else ""
+        return f"EvaluationResult(n={len(self.labels)}, K={self.nb_classes}, {numbers}{more})"
 
     @property
     def labels(self) -> IntArray:
@@ -113,7 +120,9 @@ class EvaluationResult(Mapping[str, AttackResult]):
             standing, other = predictions == self.labels, self[label]
             predictions[standing] = other.predictions[standing]
             if confidences is not None and other.confidences is not None:
-                confidences[standing] = other.confidences[standing]
+                # Of two examples that leave a sample right, the one that the model is less sure of counts.
+                lower = standing & (~other.correct | (other.confidences < confidences))
+                confidences[lower] = other.confidences[lower]
         return AttackResult(
             label="worst-case",
             labels=self.labels,
@@ -124,8 +133,26 @@ class EvaluationResult(Mapping[str, AttackResult]):
             confidences=confidences,
         )
 
+    def mean_corruption_error(self, reference: EvaluationResult | str | Path | None = None) -> float:
+        """mCE: errors on corrupted images, relative to those of a reference model (Hendrycks & Dietterich, ICLR 2019).
+
+        Args:
+            reference: an evaluation, or its file, with the same corruptions at the same severities, and perhaps more; None
+                for the plain mean error.
+
+        Returns:
+            1 where the model errs as often as the reference, lower is better.
+
+        Raises:
+            ValueError: no corruptions here, or a reference that lacks some, or whose images were made in another way.
+            DamagedFileError: the file is no evaluation.
+        """
+        other = EvaluationResult.load(reference) if isinstance(reference, str | Path) else reference
+        return self.corruptions.mean_corruption_error(None if other is None else other.corruptions)
+
     def table(self, *, intervals: bool = True) -> str:
-        """Plain text: a row for each class, a column for each attack, overall and worst rows, configurations below.
+        """Plain text: a row for each class, a column for each attack, overall and worst rows, configurations below; then a row
+        for each corruption, a column for each severity.
 
         Args:
             intervals: print 95 % intervals beside the numbers.
@@ -159,4 +186,6 @@ class EvaluationResult(Mapping[str, AttackResult]):
             DamagedFileError: it is no evaluation, of a newer format, or not whole.
         """
         found = storage.load(path)
-        return cls(found.results, config=found.config, versions=found.versions, checks=found.checks)
+        return cls(
+            found.results, corruptions=found.corruptions, config=found.config, versions=found.versions, checks=found.checks
+        )

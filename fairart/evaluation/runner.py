@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,48 +19,36 @@ from fairart.engine.network import restored_modes
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import PluginError
 from fairart.evaluation.attacks import AttackTarget
+from fairart.evaluation.corrupted import CorruptionSource, to_input_units
 from fairart.evaluation.errors import EvaluationError
+from fairart.evaluation.fingerprint import array_digest, spec_fingerprint
 from fairart.evaluation.outcome import Perturbation
+from fairart.evaluation.partial import Columns, PartialResults, Unit
+from fairart.evaluation.progress import Progress
 from fairart.evaluation.random_state import sample_seeds
+from fairart.evaluation.scores import Scores, predict
 from fairart.evaluation.specs import AttackSpec
+from fairart.evaluation.units import fill
 from fairart.plugins import BUILTIN
 
-__all__ = ["Runner", "Scores"]
+__all__ = ["Runner"]
 
 IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-
-DIGITS = 6
-"""Significant digits that are kept of a confidence: what float32 carries, and what is written to files."""
-
 SLACK = 1e-6
 """How far outside its budget an output may lie, as a share of the range of the values, before it is noted as such."""
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What the model says about n samples.
-
-    Args:
-        predictions: (n,) predicted classes.
-        confidences: (n,) softmax probability of the predicted class, in (0, 1].
-    """
-
-    predictions: IntArray
-    confidences: FloatArray
-
-    def copy(self) -> Scores:
-        """The same numbers in arrays of their own."""
-        return Scores(self.predictions.copy(), self.confidences.copy())
-
-    def put(self, indices: IntArray, scores: Scores) -> None:
-        """Write the scores of some samples over those that stand there."""
-        self.predictions[indices], self.confidences[indices] = scores.predictions, scores.confidences
+SCORED = {"predictions": np.int64, "confidences": np.float64}
+ATTACKED = {**SCORED, "moved": np.float64, "excess": np.float64}
+"""What is kept of every sample; ``moved`` and ``excess`` are L-inf norms after and by the projection."""
 
 
 @dataclass(frozen=True)
 class Runner:
     """Predicts and attacks samples of one data set with one classifier, which is left as it was found.
+
+    Every batch draws from random states of its own, made of the seed and the samples in it: a batch gives the same numbers
+    whatever ran before it, and so an evaluation may stop after any batch and go on later.
 
     Args:
         target: what is evaluated.
@@ -67,7 +56,8 @@ class Runner:
         labels: (n,) labels, checked.
         batch_size: samples at a time.
         seed: of everything random.
-        tick: called with the number of samples done.
+        progress: told about every sample.
+        kept: where finished batches are kept, and taken from.
     """
 
     target: AttackTarget
@@ -75,11 +65,12 @@ class Runner:
     labels: IntArray
     batch_size: int
     seed: int
-    tick: Callable[[int], object]
+    progress: Progress = field(default_factory=Progress)
+    kept: PartialResults = field(default_factory=PartialResults)
 
-    def _batches(self, indices: IntArray) -> Iterator[IntArray]:
-        for first in range(0, len(indices), self.batch_size):
-            yield indices[first : first + self.batch_size]
+    def _fill(self, unit: Unit, compute: Callable[[IntArray], Columns]) -> Columns:
+        with restored_modes(self.target.network, training=False):
+            return fill(unit, compute, batch_size=self.batch_size, kept=self.kept, progress=self.progress)
 
     def _images(self, indices: IntArray) -> Tensor:
         network = self.target.network
@@ -89,33 +80,44 @@ class Runner:
             return x.to(network.dtype) / uint8_divisor(self.target.classifier)
         return x.to(network.dtype)
 
-    def _predict(self, x: Tensor, indices: IntArray) -> Scores:
-        with torch.no_grad():
-            logits = self.target.network(x)
-        classes = self.target.classifier.nb_classes
-        if not isinstance(logits, Tensor) or logits.shape != (len(x), classes):
-            shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise EvaluationError(f"the model must give logits of shape ({len(x)}, {classes}) for this batch, got {shape}")
-        finite = torch.isfinite(logits).all(dim=1)
-        if not bool(finite.all()):
-            where = int(indices[int((~finite).nonzero()[0])])
-            raise EvaluationError(
-                f"the model's logits are NaN or infinite for sample {where} ({int((~finite).sum())} of its batch in all). "
-                "Likely causes: training that diverged, weights that were not loaded, an overflow in half precision"
-            )
-        predictions = logits.argmax(dim=1)
-        chosen = logits.double().softmax(dim=1).gather(1, predictions[:, None])[:, 0]
-        return Scores(predictions.cpu().numpy().astype(np.int64), _rounded(chosen.cpu().numpy()))
+    def _score(self, x: Tensor, indices: IntArray, name: str) -> Scores:
+        network = self.target.network
+        network.eval()  # an attack may have left it otherwise
+        seed = sample_seeds(self.seed, f"{name}/score", indices[:1].tolist())[0]
+        with isolated_random_state(seed, network.device):
+            return predict(network, x, indices, self.target.classifier.nb_classes)
 
     def clean(self) -> Scores:
-        """Predictions on the n samples themselves, in eval mode."""
-        scores = Scores(np.empty(len(self.labels), dtype=np.int64), np.empty(len(self.labels)))
-        network = self.target.network
-        with restored_modes(network, training=False), isolated_random_state(self.seed, network.device):
-            for indices in self._batches(np.arange(len(self.labels))):
-                scores.put(indices, self._predict(self._images(indices), indices))
-                self.tick(len(indices))
-        return scores
+        """Scores of the n samples themselves, in eval mode."""
+
+        def compute(place: IntArray) -> Columns:
+            return self._score(self._images(place), place, "clean").columns()
+
+        return Scores(**self._fill(Unit("clean", "clean", len(self.labels), {}, SCORED), compute))
+
+    def corruption(self, source: CorruptionSource, name: str, severity: int) -> Scores:
+        """Scores of the images of one corruption at one severity.
+
+        Args:
+            source: of the images, in [0, 1], and of their labels.
+            name: one of its corruptions.
+            severity: one of its severities.
+        """
+        batches: Iterator[tuple[Tensor, Tensor]] | None = None
+        label = f"{name}/{severity}"
+
+        def compute(place: IntArray) -> Columns:
+            nonlocal batches
+            if batches is None:
+                # What was scored before is made or read again, which is cheap, and not scored.
+                every = source.batches(name, severity, batch_size=self.batch_size)
+                batches = islice(every, int(place[0]) // self.batch_size, None)
+            images, _ = next(batches)
+            x = to_input_units(images.to(self.target.network.device), self.target.network)
+            return self._score(x, place, label).columns()
+
+        identity = {"severity": severity, **source.identity(name)}
+        return Scores(**self._fill(Unit("corruption", label, len(source.labels), identity, SCORED), compute))
 
     def attack(self, spec: AttackSpec, clean: Scores) -> tuple[Scores, Perturbation]:
         """Attack the samples that are right on clean data.
@@ -131,24 +133,28 @@ class Runner:
             EvaluationError: the attack changed nothing, or gave something that cannot be scored.
             PluginError: a third party's attack raised.
         """
-        scores, network = clean.copy(), self.target.network
         standing = np.flatnonzero(clean.predictions == self.labels)
-        # One number a sample; the maximum and the shares follow at the end, whatever the batches were.
-        moved, excess = np.empty(len(standing)), np.empty(len(standing))
-        self.tick(len(self.labels) - len(standing))
-        with restored_modes(network, training=False):
-            for place in self._batches(np.arange(len(standing))):
-                indices = standing[place]
-                x = self._images(indices)
-                x_adv = self._perturb(spec, x, indices)
-                kept = project(x_adv, x, eps=spec.eps, clip_values=network.clip_values)
-                excess[place], moved[place] = _distance(x_adv, kept), _distance(kept, x)
-                network.eval()  # an attack may have left it otherwise
-                scores.put(indices, self._predict(kept, indices))
-                self.tick(len(indices))
-        perturbation = Perturbation.of(moved, excess > SLACK * self._value_range())
+
+        def compute(place: IntArray) -> Columns:
+            return self._attack_batch(spec, standing[place])
+
+        identity = {**spec_fingerprint(spec), "samples attacked": array_digest(standing)}
+        found = self._fill(Unit("attack", spec.label, len(standing), identity, ATTACKED), compute)
+        scores = clean.copy()
+        scores.put(standing, Scores(found["predictions"], found["confidences"]))
+        # One number a sample was kept; the maximum and the shares follow here, whatever the batches were.
+        perturbation = Perturbation.of(found["moved"], found["excess"] > SLACK * self._value_range())
         self._check_did_something(spec, perturbation)
         return scores, perturbation
+
+    def _attack_batch(self, spec: AttackSpec, indices: IntArray) -> Columns:
+        network = self.target.network
+        network.eval()
+        x = self._images(indices)
+        x_adv = self._perturb(spec, x, indices)
+        kept = project(x_adv, x, eps=spec.eps, clip_values=network.clip_values)
+        scores = self._score(kept, indices, spec.name)
+        return {**scores.columns(), "moved": _distance(kept, x), "excess": _distance(x_adv, kept)}
 
     def _perturb(self, spec: AttackSpec, x: Tensor, indices: IntArray) -> Tensor:
         network = self.target.network
@@ -206,13 +212,6 @@ def _check_output(spec: AttackSpec, x_adv: Any, x: Tensor) -> Tensor:
             f"{who} gave NaN or infinite values. Likely causes: gradients that overflow, as in half precision, or a NaN loss"
         )
     return found
-
-
-def _rounded(shares: FloatArray) -> FloatArray:
-    """Shares in (0, 1] to significant digits, as the nearest number that is written with so many."""
-    scale = 10.0 ** (DIGITS - 1 - np.floor(np.log10(shares)))
-    rounded: FloatArray = np.rint(shares * scale) / scale
-    return rounded
 
 
 def _distance(one: Tensor, other: Tensor) -> npt.NDArray[np.float64]:

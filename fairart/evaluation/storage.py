@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fairart.evaluation.checks import SanityCheck
+from fairart.evaluation.corruption_results import CorruptionResults
 from fairart.evaluation.errors import DamagedFileError
+from fairart.evaluation.files import replaced
 from fairart.evaluation.outcome import AttackResult, Perturbation
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ __all__ = ["load", "save", "to_dict"]
 
 FORMAT = "fairart.evaluation"
 FORMAT_VERSION = 2
-"""2 adds confidences and sanity checks."""
+"""2 adds confidences, corruptions and sanity checks."""
 
 READABLE = (1, 2)
 
@@ -60,6 +61,23 @@ def _attack_to_dict(result: AttackResult) -> dict[str, Any]:
     }
 
 
+def _corruptions_to_dict(corruptions: CorruptionResults, labels: Any) -> dict[str, Any] | None:
+    if not len(corruptions):
+        return None
+    own = next(iter(corruptions.values())).labels
+    return {
+        "source": corruptions.source,
+        # Only where they are others than those of the attacks.
+        "labels": None if np.array_equal(own, labels) else own,
+        "mean_accuracy": corruptions.mean_accuracy(),
+        "mean_worst_class_accuracy": corruptions.mean_worst_class_accuracy(),
+        "results": [
+            {"corruption": name, "severity": severity, **_attack_to_dict(result)}
+            for (name, severity), result in corruptions.items()
+        ],
+    }
+
+
 def to_dict(result: EvaluationResult) -> dict[str, Any]:
     """Plain numbers, lists and text; NaN is None.
 
@@ -76,6 +94,7 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
             "class_names": result.class_names,
             "labels": result.labels,
             "results": [_attack_to_dict(attack) for attack in result.values()],
+            "corruptions": _corruptions_to_dict(result.corruptions, result.labels),
             "checks": [dataclasses.asdict(check) for check in result.checks],
         }
     )
@@ -83,7 +102,7 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
 
 
 def save(result: EvaluationResult, path: str | Path) -> Path:
-    """Write to a temporary name in the same folder, then rename: no reader ever sees half a file.
+    """Write the file, all of it or nothing.
 
     Args:
         result: the evaluation.
@@ -93,16 +112,9 @@ def save(result: EvaluationResult, path: str | Path) -> Path:
         The path.
     """
     final = Path(path)
-    text = json.dumps(to_dict(result), allow_nan=False)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(final)  # atomic, as os.replace
-    finally:
-        temporary.unlink(missing_ok=True)
+    text = json.dumps(to_dict(result), allow_nan=False) + "\n"
+    with replaced(final) as file:
+        file.write(text.encode())
     return final
 
 
@@ -111,6 +123,7 @@ class Contents:
     """What a file holds: the arguments of an ``EvaluationResult``."""
 
     results: list[AttackResult]
+    corruptions: CorruptionResults
     config: dict[str, Any]
     versions: dict[str, str]
     checks: tuple[SanityCheck, ...]
@@ -163,24 +176,39 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     labels, nb_classes, names = _integers(data["labels"], "labels"), data["nb_classes"], data["class_names"]
     if names is not None and len(names) != nb_classes:
         raise ValueError(f"{len(names)} class names for {nb_classes} classes")
-    results = []
-    for entry in data["results"]:
-        change = entry["perturbation"]
-        result = AttackResult(
-            label=entry["label"],
-            labels=labels,
-            predictions=_integers(entry["predictions"], "predictions"),
-            nb_classes=nb_classes,
-            config=entry["config"],
-            perturbation=None if change is None else _perturbation(change),
-            class_names=None if names is None else tuple(names),
-            confidences=_confidences(entry.get("confidences"), len(labels)),
-        )
-        if result.confusion.to_list() != entry["confusion"]:
-            raise ValueError(f"the counts of {result.label!r} are not those of its predictions")
-        results.append(result)
+    common = {"nb_classes": nb_classes, "class_names": None if names is None else tuple(names)}
+    results = [_attack_from_dict(entry, labels=labels, **common) for entry in data["results"]]
+    corruptions = _corruptions_from_dict(data.get("corruptions"), labels, common)
     checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
-    return Contents(results, dict(data["config"]), dict(data["versions"]), checks)
+    return Contents(results, corruptions, dict(data["config"]), dict(data["versions"]), checks)
+
+
+def _attack_from_dict(entry: Mapping[str, Any], *, labels: Any, **common: Any) -> AttackResult:
+    change = entry["perturbation"]
+    result = AttackResult(
+        label=entry["label"],
+        labels=labels,
+        predictions=_integers(entry["predictions"], "predictions"),
+        config=entry["config"],
+        perturbation=None if change is None else _perturbation(change),
+        confidences=_confidences(entry.get("confidences"), len(labels)),
+        **common,
+    )
+    if result.confusion.to_list() != entry["confusion"]:
+        raise ValueError(f"the counts of {result.label!r} are not those of its predictions")
+    return result
+
+
+def _corruptions_from_dict(data: Mapping[str, Any] | None, labels: Any, common: Mapping[str, Any]) -> CorruptionResults:
+    if data is None:
+        return CorruptionResults()
+    own = labels if data["labels"] is None else _integers(data["labels"], "labels of corruptions")
+    cells = [((str(entry["corruption"]), int(entry["severity"])), entry) for entry in data["results"]]
+    if len({cell for cell, _ in cells}) < len(cells):
+        raise ValueError("two results of one corruption and severity")
+    return CorruptionResults(
+        {cell: _attack_from_dict(entry, labels=own, **common) for cell, entry in cells}, source=data["source"]
+    )
 
 
 def _confidences(values: Any, number: int) -> Any:

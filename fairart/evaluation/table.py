@@ -1,19 +1,60 @@
-"""An evaluation as plain text."""
+"""An evaluation as tables: their cells, for whoever draws them, and as plain text."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fairart.evaluation.corruption_results import CorruptionResults
 from fairart.evaluation.outcome import AttackResult
 
 if TYPE_CHECKING:
     from fairart.evaluation.result import EvaluationResult
 
-__all__ = ["render_table"]
+__all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_table"]
 
 DECILE_FROM = 20
 """Number of classes from which the worst tenth is more than one class or two, and gets a row of its own."""
+
+FAILED = "!"
+"""Stands beside a number whose sanity check failed."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of a table.
+
+    Args:
+        columns: heads, the first one of the row names.
+        rows: cells, the first one the name of the row.
+        body: rows before the summary.
+    """
+
+    columns: list[str]
+    rows: list[list[str]]
+    body: int
+
+    def text(self, *, right: int | None = None) -> list[str]:
+        """Lines of plain text, ruled below the heads and the body.
+
+        Args:
+            right: the column that is aligned to the right.
+        """
+        widths = [max(map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        lines = []
+        for number, row in enumerate([self.columns, *self.rows]):
+            cells = [
+                cell.rjust(width) if place == right else cell.ljust(width)
+                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            lines.append("  ".join(cells).rstrip())
+            if number in (0, self.body):
+                lines.append(rule)
+        return lines
 
 
 def _per_cent(share: float) -> str:
@@ -26,15 +67,61 @@ def _cell(share: float, ends: Any, intervals: bool) -> str:
     return f"{_per_cent(share)} [{_per_cent(float(ends[0]))}, {_per_cent(float(ends[1]))}]"
 
 
-def _column(result: AttackResult, intervals: bool) -> list[str]:
+def _column(result: AttackResult, intervals: bool, failed: bool) -> list[str]:
     ends, rates = result.confidence_interval, result.class_accuracy
+    mark = f" {FAILED}" if failed else ""
     cells = [_cell(float(rate), pair, intervals) for rate, pair in zip(rates, ends, strict=True)]
-    cells.append(_cell(result.accuracy, result.accuracy_interval, intervals))
+    cells.append(_cell(result.accuracy, result.accuracy_interval, intervals) + mark)
     worst = result.worst_class
-    cells.append(f"{_cell(float(rates[worst]), ends[worst], intervals)} {result.worst_class_name}")
+    cells.append(f"{_cell(float(rates[worst]), ends[worst], intervals)} {result.worst_class_name}{mark}")
     if result.nb_classes >= DECILE_FROM:
-        cells.append(_per_cent(result.worst_class_accuracy(0.1)))
+        cells.append(_per_cent(result.worst_class_accuracy(0.1)) + mark)
     return cells
+
+
+def _shown(result: EvaluationResult) -> list[AttackResult]:
+    columns = list(result.values())
+    return [*columns, result.worst_case()] if len(columns) > 2 else columns
+
+
+def class_grid(result: EvaluationResult, *, intervals: bool = True) -> Grid:
+    """Class rows, attack columns, then overall and worst class; ``!`` beside the numbers whose sanity checks failed.
+
+    Args:
+        result: the evaluation.
+        intervals: 95 % Wilson intervals beside the numbers.
+    """
+    columns = _shown(result)
+    failed = {check.attack for check in result.checks if not check.passed}
+    names = result.class_names or [str(index) for index in range(result.nb_classes)]
+    heads, samples = [*names, "overall", "worst class"], [*map(str, columns[0].confusion.support), str(len(result.labels)), ""]
+    if result.nb_classes >= DECILE_FROM:
+        heads.append("worst 10 %")
+        samples.append("")
+    cells = [_column(column, intervals, column.label in failed) for column in columns]
+    rows = [list(row) for row in zip(heads, samples, *cells, strict=True)]
+    return Grid(["class", "n", *(column.label for column in columns)], rows, result.nb_classes)
+
+
+def corruption_grid(corruptions: CorruptionResults) -> Grid:
+    """Corruption rows, severity columns, overall / worst class in each place, and their means.
+
+    Args:
+        corruptions: results, at least one.
+    """
+
+    def pair(overall: float, worst: float) -> str:
+        return f"{_per_cent(overall)} / {_per_cent(worst)}"
+
+    overall, worst = corruptions.accuracy, corruptions.worst_class_accuracy
+    rows = []
+    for name, accuracies, worsts in zip(corruptions.names, overall, worst, strict=True):
+        cells = [pair(*both) for both in zip(accuracies, worsts, strict=True)]
+        rows.append([name, *cells, pair(accuracies.mean(), worsts.mean())])
+    means = [pair(*both) for both in zip(overall.mean(axis=0), worst.mean(axis=0), strict=True)]
+    rows.append(["mean", *means, pair(overall.mean(), worst.mean())])
+    heads = ["corruption", *(f"severity {severity}" for severity in corruptions.severities), "mean"]
+    return Grid(heads, rows, len(corruptions.names))
 
 
 def _number(value: Any) -> str:
@@ -63,8 +150,56 @@ def _note(result: AttackResult) -> str:
     return text
 
 
+def notes(result: EvaluationResult, *, intervals: bool = True) -> list[str]:
+    """The lines below the table of classes: unit, full configuration of each attack, failed sanity checks.
+
+    Args:
+        result: the evaluation.
+        intervals: whether the table has them.
+    """
+    unit = "accuracy in per cent" + (", 95 % Wilson intervals" if intervals else "")
+    failed = [check for check in result.checks if not check.passed]
+    return [
+        f"{unit}; seed {result.config.get('seed', '?')}",
+        *(_note(column) for column in _shown(result)),
+        *(f"{FAILED} {check.attack or 'evaluation'}: {check.name} failed: {check.detail}" for check in failed),
+    ]
+
+
+def corruption_notes(result: EvaluationResult) -> list[str]:
+    """The lines below the table of corruptions: unit, where the images come from, the weakest class, mCE where it was asked for.
+
+    Args:
+        result: the evaluation.
+    """
+    corruptions, about = result.corruptions, result.corruptions.source
+    images = f"{len(next(iter(corruptions.values())).labels)} images {about.get('source', 'of unknown origin')}"
+    if corruptions.made:
+        made = about.get("made") or about
+        images += f" (version {corruptions.version}, seed {made.get('seed', '?')})"
+    if about.get("folder"):
+        images += f", read from {about['folder']}"
+    if about.get("own_labels"):
+        images += ", with their own labels"
+    rates = corruptions.mean_class_accuracy()
+    weakest = int(np.nanargmin(rates))
+    name = result.class_names[weakest] if result.class_names else str(weakest)
+    lines = [
+        "accuracy in per cent, overall / worst class of each place",
+        images,
+        f"lowest mean over all corruptions: class {name}, {_per_cent(float(rates[weakest]))}",
+        *(str(note) for note in about.get("notes", ())),
+    ]
+    compared = result.config.get("mean_corruption_error")
+    if compared:
+        value = compared["value"]
+        shown = "-" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+        lines.append(f"mCE {shown} of the errors in {compared['reference']}")
+    return lines
+
+
 def render_table(result: EvaluationResult, *, intervals: bool = True) -> str:
-    """Class rows, attack columns, then overall, worst class and the full configuration of each attack.
+    """Class rows, attack columns, then overall, worst class and configurations; below it corruptions by severity.
 
     Args:
         result: the evaluation.
@@ -73,24 +208,7 @@ def render_table(result: EvaluationResult, *, intervals: bool = True) -> str:
     Returns:
         Lines of text, without a line break at the end.
     """
-    columns = list(result.values())
-    if len(columns) > 2:
-        columns.append(result.worst_case())
-    support = columns[0].confusion.support
-    names = result.class_names or [str(index) for index in range(result.nb_classes)]
-    rows = [*names, "overall", "worst class"]
-    samples = [*map(str, support), str(len(result.labels)), ""]
-    if result.nb_classes >= DECILE_FROM:
-        rows.append("worst 10 %")
-        samples.append("")
-    grid = [["class", *rows], ["n", *samples]]
-    grid += [[column.label, *_column(column, intervals)] for column in columns]
-    widths = [max(map(len, column)) for column in grid]
-    lines = []
-    for number, cells in enumerate(zip(*grid, strict=True)):
-        first, count, *others = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        lines.append("  ".join([first, count.strip().rjust(widths[1]), *others]).rstrip())
-        if number in (0, result.nb_classes):
-            lines.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
-    unit = "accuracy in per cent" + (", 95 % Wilson intervals" if intervals else "")
-    return "\n".join([*lines, "", f"{unit}; seed {result.config.get('seed', '?')}", *(_note(column) for column in columns)])
+    lines = [*class_grid(result, intervals=intervals).text(right=1), "", *notes(result, intervals=intervals)]
+    if len(result.corruptions):
+        lines += ["", *corruption_grid(result.corruptions).text(), "", *corruption_notes(result)]
+    return "\n".join(lines)

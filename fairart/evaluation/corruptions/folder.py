@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 from fairart.evaluation.corruptions.common import SEVERITIES
 from fairart.evaluation.corruptions.make import check_severities
 from fairart.evaluation.corruptions.sets import corruption_names
+from fairart.evaluation.fingerprint import array_digest
 
 __all__ = ["LABELS_FILE", "MADE_FILE", "CorruptionFolder", "CorruptionFolderError"]
 
@@ -66,6 +68,7 @@ class CorruptionFolder:
         # A file of another name is somebody's own corruption: it can be asked for as well.
         self.names = there if corruptions is None else corruption_names(corruptions, known=_known(there))
         self.labels = _read_labels(self.folder / LABELS_FILE, nb_classes)
+        self._chosen: npt.NDArray[np.int64] = np.arange(len(self.labels))
         self._arrays: dict[str, npt.NDArray[np.uint8]] = {}
         shape = None if input_shape is None else (input_shape[1], input_shape[2], input_shape[0])
         for name in self.names:
@@ -76,6 +79,42 @@ class CorruptionFolder:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        height, width, channels = next(iter(self._arrays.values())).shape[1:]
+        return int(channels), int(height), int(width)
+
+    def subset(self, indices: npt.ArrayLike) -> CorruptionFolder:
+        """The same folder cut down to some of its images, the same ones at every severity; nothing is loaded.
+
+        Args:
+            indices: (m,) positions in 0 to n - 1.
+
+        Raises:
+            ValueError: none at all, or positions outside.
+        """
+        chosen = np.asarray(indices)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or not len(chosen) or chosen.min() < 0 or chosen.max() >= len(self):
+            raise ValueError(f"expected positions from 0 to {len(self) - 1}, at least one, got {indices!r}")
+        made = copy.copy(self)
+        made._chosen, made.labels = self._chosen[chosen], self.labels[chosen]
+        return made
+
+    def identity(self, name: str) -> dict[str, Any]:
+        """What the images of one corruption follow from, as plain values: the choice, and size and time of change of the file.
+
+        Args:
+            name: one of ``names``.
+        """
+        about = (self.folder / f"{name}.npy").stat()
+        return {
+            "corruption": name,
+            "file": f"{about.st_size} bytes, changed {about.st_mtime_ns}",
+            "images": array_digest(self._chosen),
+            "labels": array_digest(self.labels),
+        }
+
     def describe(self) -> dict[str, Any]:
         """What was read, for a result file: plain values only."""
         source = "a folder in the published layout" if self._made is None else str(self._made.get("source"))
@@ -85,6 +124,7 @@ class CorruptionFolder:
             "made": self._made,
             "corruptions": list(self.names),
             "severities": list(self.severities),
+            "images": len(self),
         }
 
     def batches(self, name: str, severity: int, *, batch_size: int = 512) -> Iterator[tuple[Tensor, Tensor]]:
@@ -108,13 +148,12 @@ class CorruptionFolder:
         return self._batches(name, severity, batch_size)
 
     def _batches(self, name: str, severity: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        number = len(self.labels)
-        for first in range(0, number, batch_size):
-            last = min(first + batch_size, number)
-            offset = (severity - 1) * number
-            # np.array copies: only this batch leaves the disk.
-            pixels = torch.from_numpy(np.array(self._arrays[name][offset + first : offset + last])).to(self.device)
-            labels = torch.from_numpy(self.labels[first:last]).to(self.device)
+        array = self._arrays[name]
+        offset = (severity - 1) * (len(array) // len(SEVERITIES))
+        for first in range(0, len(self), batch_size):
+            # Indexing by positions copies: only this batch leaves the disk.
+            pixels = torch.from_numpy(array[offset + self._chosen[first : first + batch_size]]).to(self.device)
+            labels = torch.from_numpy(self.labels[first : first + batch_size]).to(self.device)
             yield pixels.permute(0, 3, 1, 2).contiguous().float() / 255, labels
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from fairart.evaluation.corruptions.common import CIFAR_SIDE, MIN_SIDE, SEVERITIES, CorruptionWarning
 from fairart.evaluation.corruptions.sets import corruption_names
-from fairart.plugins import create, registered
+from fairart.evaluation.fingerprint import array_digest, code_digest, options_fingerprint
+from fairart.plugins import BUILTIN, create, registered
 
 __all__ = ["CORRUPTION_VERSION", "MadeCorruptions", "check_severities"]
 
@@ -103,6 +104,34 @@ class MadeCorruptions:
             notes.append("pixelate has fewer than five different severities on images this small")
         return tuple(notes)
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self._images.shape[1:]
+        return int(channels), int(height), int(width)
+
+    @functools.cached_property
+    def _digests(self) -> tuple[str, str]:
+        """Of the images and of the labels."""
+        return array_digest(self._images), array_digest(self.labels)
+
+    def identity(self, name: str) -> dict[str, Any]:
+        """What the images of one corruption follow from, as plain values.
+
+        Args:
+            name: one of ``names``.
+        """
+        registration = registered("corruption")[name]
+        return {
+            "corruption": name,
+            "corruption version": CORRUPTION_VERSION,
+            "corruption seed": self.seed,
+            "corruption code": registration.plugin if registration.plugin == BUILTIN else code_digest(registration.load()),
+            "images": self._digests[0],
+            "labels": self._digests[1],
+            **options_fingerprint(self._options.get(name, {})),
+        }
+
     def describe(self) -> dict[str, Any]:
         """What was made, for a result file: plain values only."""
         return {
@@ -111,6 +140,7 @@ class MadeCorruptions:
             "seed": self.seed,
             "corruptions": list(self.names),
             "severities": list(self.severities),
+            "images": len(self),
             "options": self._options,
             "notes": list(self.notes),
         }
