@@ -6,6 +6,7 @@ A fingerprint is a flat mapping of plain values, so that a difference can be nam
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -79,7 +80,7 @@ def _classifier_parts(classifier: PyTorchClassifier) -> Fingerprint:
     return {
         "model": _module_digest(classifier.model),
         "preprocessing": _text_digest("steps", *(f"{type(step).__qualname__} {_attributes(step)}" for step in steps)),
-        "clip values": None if clip is None else _comparable(clip),
+        "clip values": None if clip is None else [_comparable(value if np.ndim(value) else float(value)) for value in clip],
         "number of classes": int(classifier.nb_classes),
     }
 
@@ -101,7 +102,7 @@ def file_stamp(path: Path) -> str:
     lines = []
     for file in files:
         about = file.stat()
-        lines.append(f"{file.relative_to(path)} {about.st_size} {about.st_mtime_ns}")
+        lines.append(f"{file.relative_to(path) if file != path else ''} {about.st_size} {about.st_mtime_ns}")
     return _text_digest("files", *lines)
 
 
@@ -110,7 +111,7 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float):
-        return repr(value) if isinstance(value, float) else value
+        return value if not isinstance(value, float) or math.isfinite(value) else str(value)
     if isinstance(value, str | Path):
         return _comparable_text(value)
     if isinstance(value, np.ndarray | torch.Tensor):

@@ -16,7 +16,7 @@ from torch import Tensor
 from fairart.evaluation.corruptions.common import SEVERITIES
 from fairart.evaluation.corruptions.make import check_severities
 from fairart.evaluation.corruptions.sets import corruption_names
-from fairart.evaluation.fingerprint import array_digest
+from fairart.evaluation.fingerprint import array_digest, file_stamp
 
 __all__ = ["LABELS_FILE", "MADE_FILE", "CorruptionFolder", "CorruptionFolderError"]
 
@@ -107,11 +107,10 @@ class CorruptionFolder:
         Args:
             name: one of ``names``.
         """
-        about = (self.folder / f"{name}.npy").stat()
         return {
             "corruption": name,
-            "file": f"{about.st_size} bytes, changed {about.st_mtime_ns}",
-            "images": array_digest(self._chosen),
+            "file": file_stamp(self.folder / f"{name}.npy"),
+            "choice of images": array_digest(self._chosen),
             "labels": array_digest(self.labels),
         }
 
