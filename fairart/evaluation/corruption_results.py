@@ -75,7 +75,7 @@ class CorruptionResults(Mapping[Cell, AttackResult]):
         """``CORRUPTION_VERSION`` that made the images, also where they came as a folder; None for published ones."""
         made = self.source.get("made") or self.source
         found = made.get("version") if isinstance(made, Mapping) else None
-        return None if found is None else int(found)
+        return found if isinstance(found, int) else None
 
     @property
     def made(self) -> bool:

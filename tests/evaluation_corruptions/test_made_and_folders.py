@@ -209,6 +209,9 @@ DAMAGES = {
     "labels out of range": ("labels.npy", lambda _: None, {"nb_classes": 2}, "out of range"),
     "another number of classes": ("labels.npy", lambda _: None, {"nb_classes": 10}, "3 classes, expected 10"),
     "labels that differ": ("labels.npy", lambda file: np.save(file, np.arange(150) % 4), {}, "same for every severity"),
+    "truncated labels": ("labels.npy", _truncate, {}, "truncated"),
+    "labels of Python objects": ("labels.npy", _pickled, {}, "no .npy"),
+    "note without a version": ("made.json", lambda file: file.write_text('{"version": "1"}'), {}, "which version"),
     "damaged note": ("made.json", lambda file: file.write_text("{"), {}, "cannot be read"),
 }
 

@@ -116,7 +116,7 @@ class CorruptionFolder:
 
     def describe(self) -> dict[str, Any]:
         """What was read, for a result file: plain values only."""
-        source = "a folder in the published layout" if self._made is None else str(self._made.get("source"))
+        source = "a folder in the published layout" if self._made is None else str(self._made.get("source", "made by fairart"))
         return {
             "source": source,
             "folder": str(self.folder),
@@ -216,4 +216,8 @@ def _read_made(file: Path) -> dict[str, Any] | None:
         raise CorruptionFolderError(f"{file} cannot be read: {error}") from error
     if not isinstance(made, dict):
         raise CorruptionFolderError(f"{file} must hold an object, got {type(made).__name__}")
+    if not isinstance(made.get("version"), int):
+        raise CorruptionFolderError(
+            f"{file} must say which version of fairart's corruptions made the images, got {made.get('version')!r}"
+        )
     return made
