@@ -18,7 +18,7 @@ class Progress:
     """
 
     def __init__(self, total: int = 0, *, verbose: bool = False) -> None:
-        self._bar = tqdm(total=total, unit="sample", disable=None if verbose else True, dynamic_ncols=True)
+        self._bar = tqdm(total=total, unit="sample", disable=None if verbose else True)
 
     def __enter__(self) -> Progress:
         return self
