@@ -152,7 +152,7 @@ def _two_sided_sign_test(heads: int, tails: int) -> float:
     for successes in range(min(heads, tails) + 1):
         tail += term
         term = term * (number - successes) // (successes + 1)
-    return min(1.0, 2 * tail / 2**number)
+    return min(1.0, 2 * tail / (1 << number))
 
 
 def worst_class_difference(

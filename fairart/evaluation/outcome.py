@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.errors import PluginError
+from fairart.evaluation.bootstrap import worst_class_interval, worst_class_probability
+from fairart.evaluation.calibration import NB_BINS, Reliability, calibration_by_class, reliability
 from fairart.evaluation.intervals import wilson_interval
 from fairart.options import declared_options
 from fairart.plugins import BUILTIN, registered
@@ -108,6 +110,39 @@ class AttackResult:
     def worst_class_accuracy(self, fraction: float | None = None) -> float:
         """Accuracy of the worst class, or the mean over the worst ``fraction`` of the classes, in (0, 1]."""
         return self.confusion.worst_class_accuracy(fraction)
+
+    @cached_property
+    def worst_class_probability(self) -> FloatArray:
+        """(K,) probability that each class is the worst, by a bootstrap over the samples; NaN where the class is absent."""
+        return worst_class_probability(np.diag(self.confusion.counts), self.confusion.support)
+
+    @cached_property
+    def worst_class_interval(self) -> FloatArray:
+        """(2,) 95 % bootstrap interval of the worst class's accuracy, whichever class that is; it leans down."""
+        return worst_class_interval(np.diag(self.confusion.counts), self.confusion.support)
+
+    def calibration(self, *, nb_bins: int = NB_BINS) -> Reliability | None:
+        """Reliability diagram and calibration error over all samples; None without confidences.
+
+        Under an attack, samples that were wrong on clean data count with the confidence they had there.
+
+        Args:
+            nb_bins: equal-width bins of confidence.
+        """
+        return None if self.confidences is None else reliability(self.correct, self.confidences, nb_bins=nb_bins)
+
+    def class_calibration(self, *, by: str = "predicted", nb_bins: int = NB_BINS) -> Sequence[Reliability] | None:
+        """The same for each class; None without confidences.
+
+        Args:
+            by: ``"predicted"`` groups samples by what the model calls them, ``"true"`` by what they are.
+            nb_bins: equal-width bins of confidence.
+        """
+        if self.confidences is None:
+            return None
+        return calibration_by_class(
+            self.labels, self.predictions, self.confidences, nb_classes=self.nb_classes, by=by, nb_bins=nb_bins
+        )
 
     @property
     def cfps(self) -> FloatArray:

@@ -52,13 +52,23 @@ def _attack_to_dict(result: AttackResult) -> dict[str, Any]:
         "class_accuracy": result.class_accuracy,
         "confidence_interval": result.confidence_interval,
         "worst_class": result.worst_class,
+        "worst_class_probability": result.worst_class_probability,
+        "worst_class_interval": result.worst_class_interval,
         "cfps": result.cfps,
+        "calibration": _calibration(result),
         "metrics": result.metrics(),
         "perturbation": dataclasses.asdict(change) if change is not None else None,
         "confusion": result.confusion.to_list(),
         "predictions": result.predictions,
         "confidences": result.confidences,
     }
+
+
+def _calibration(result: AttackResult) -> dict[str, Any] | None:
+    overall, classes = result.calibration(), result.class_calibration()
+    if overall is None or classes is None:
+        return None
+    return {**overall.to_dict(), "ece_by_predicted_class": [found.ece for found in classes]}
 
 
 def _corruptions_to_dict(corruptions: CorruptionResults, labels: Any) -> dict[str, Any] | None:

@@ -73,7 +73,11 @@ def _column(result: AttackResult, intervals: bool, failed: bool) -> list[str]:
     cells = [_cell(float(rate), pair, intervals) for rate, pair in zip(rates, ends, strict=True)]
     cells.append(_cell(result.accuracy, result.accuracy_interval, intervals) + mark)
     worst = result.worst_class
-    cells.append(f"{_cell(float(rates[worst]), ends[worst], intervals)} {result.worst_class_name}{mark}")
+    # Its own interval would be of a class named beforehand; this one was picked for being the lowest.
+    lowest = _cell(float(rates[worst]), result.worst_class_interval, intervals)
+    cells.append(f"{lowest} {result.worst_class_name} ({100 * float(result.worst_class_probability[worst]):.0f} %){mark}")
+    calibration = result.calibration()
+    cells.append("-" if calibration is None else _per_cent(calibration.ece))
     if result.nb_classes >= DECILE_FROM:
         cells.append(_per_cent(result.worst_class_accuracy(0.1)) + mark)
     return cells
@@ -94,7 +98,8 @@ def class_grid(result: EvaluationResult, *, intervals: bool = True) -> Grid:
     columns = _shown(result)
     failed = {check.attack for check in result.checks if not check.passed}
     names = result.class_names or [str(index) for index in range(result.nb_classes)]
-    heads, samples = [*names, "overall", "worst class"], [*map(str, columns[0].confusion.support), str(len(result.labels)), ""]
+    heads = [*names, "overall", "worst class", "ECE"]
+    samples = [*map(str, columns[0].confusion.support), str(len(result.labels)), "", ""]
     if result.nb_classes >= DECILE_FROM:
         heads.append("worst 10 %")
         samples.append("")
@@ -161,6 +166,9 @@ def notes(result: EvaluationResult, *, intervals: bool = True) -> list[str]:
     failed = [check for check in result.checks if not check.passed]
     return [
         f"{unit}; seed {result.config.get('seed', '?')}",
+        "worst class: its bootstrap interval, and how likely it is the worst; ECE: calibration error, 15 bins"
+        if intervals
+        else "worst class: how likely it is the worst, by a bootstrap; ECE: calibration error, 15 bins",
         *(_note(column) for column in _shown(result)),
         *(f"{FAILED} {check.attack or 'evaluation'}: {check.name} failed: {check.detail}" for check in failed),
     ]
