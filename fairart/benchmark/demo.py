@@ -22,7 +22,7 @@ from fairart.evaluation import EvaluationResult
 from fairart.reporting.tables import ClassTable, class_table, render_rich, render_text
 
 if TYPE_CHECKING:
-    from fairart.reporting.heatmaps import History
+    from fairart.reporting.histories import History
 
 __all__ = ["DemoResult", "run_demo"]
 

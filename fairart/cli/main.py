@@ -24,6 +24,8 @@ COMMANDS = {
     "demo": "train and compare two methods on real images that come along, in about a minute",
     "train": "train a classifier by a method, into a folder",
     "evaluate": "attack a trained run and show its accuracy class by class",
+    "compare": "put evaluated runs side by side, with paired tests, as text, Markdown or LaTeX",
+    "report": "make one self-contained HTML page of runs",
     "plugins": "list every extension point and who supplies what, or write a new plugin",
 }
 """Every subcommand and what it does; the module ``fairart.cli.NAME`` has ``parser()`` and ``run(arguments)``."""

@@ -19,7 +19,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from fairart.reporting.heatmaps import History, epsilon_table, heat_map, target_table
+from fairart.reporting.heatmaps import heat_map
+from fairart.reporting.histories import History, epsilon_table, target_table
 from fairart.reporting.style import DPI, INK, PALETTE, finish, new_figure
 from fairart.reporting.tables import Column, Evaluation, class_table
 

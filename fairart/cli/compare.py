@@ -1,0 +1,61 @@
+"""``fairart compare RUN...``: methods side by side, with paired tests, as text, Markdown or LaTeX."""
+
+from __future__ import annotations
+
+import argparse
+
+from fairart.benchmark.folders import EVALUATION, RunError
+from fairart.cli.output import print_json, stdout_kept_clean
+from fairart.cli.parser import Parser, UsageError, add_common_flags
+
+__all__ = ["parser", "run"]
+
+STYLES = ("text", "markdown", "latex")
+
+
+def parser() -> Parser:
+    """The flags of ``fairart compare``."""
+    made = Parser(
+        prog="fairart compare",
+        usage="fairart compare RUN [RUN ...] [flags]",
+        description="Compare evaluated runs: overall and worst class under every attack, and whether the methods differ from the "
+        "first one by more than chance. Runs that differ in nothing but the seed are one method.",
+        epilog="Differences are tested in pairs: over samples for one run each (exact McNemar, bootstrap for the worst class), "
+        "over seeds for several (paired t).",
+    )
+    made.add_argument("runs", metavar="RUN", nargs="*", help="folder of a run, or a JSON file of an evaluation")
+    made.add_argument("--format", choices=STYLES, default="text", help="how tables are written (default: text)")
+    made.add_argument("--classes", action="store_true", help="add a table of every class under each attack")
+    made.add_argument("--attack", metavar="LABEL", action="append", help="show only this result; may be given again")
+    add_common_flags(made, quiet=False)
+    return made
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, and print.
+
+    Args:
+        arguments: what :func:`parser` read.
+
+    Raises:
+        UsageError: no run.
+        RunError: a run that was not evaluated.
+    """
+    if not arguments.runs:
+        raise UsageError("which runs? Write 'fairart compare RUN RUN', each a folder that 'fairart train' left")
+
+    with stdout_kept_clean(arguments.json):
+        from fairart.benchmark.collect import collect
+        from fairart.reporting.comparison import compare_runs
+        from fairart.reporting.comparison_text import render_comparison
+
+        runs = collect(arguments.runs)
+        for found in runs:
+            if found.result is None:
+                raise RunError(f"{found.name} has no {EVALUATION}: {'; '.join(found.notices)}")
+        comparison = compare_runs(runs, attacks=arguments.attack)
+    if arguments.json:
+        print_json(comparison.to_dict())
+    else:
+        print(render_comparison(comparison, style=arguments.format, classes=arguments.classes))
+    return 0

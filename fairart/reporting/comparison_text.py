@@ -1,0 +1,246 @@
+"""A comparison as plain text, Markdown or LaTeX: one grid, three ways to write it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fairart.evaluation.compare import PairedTest
+from fairart.reporting.comparison import Cell, Comparison
+from fairart.reporting.tables import Spread
+
+__all__ = ["FORMATS", "Grid", "class_grid", "main_grid", "p_text", "per_cent", "points", "render_comparison", "spread_text"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of text.
+
+    Args:
+        title: what stands above it.
+        columns: heads.
+        groups: blocks of rows, with a rule between blocks.
+        text_columns: how many of the first columns hold names; numbers follow.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    groups: tuple[tuple[tuple[str, ...], ...], ...]
+    text_columns: int
+
+
+def per_cent(share: float) -> str:
+    """A share in per cent; ``-`` where there is none."""
+    return "-" if math.isnan(share) else f"{100 * share:.1f}"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in points, with its sign."""
+    # Rounded first: a difference of -0.01 points reads +0.0, not -0.0.
+    return "-" if math.isnan(difference) else f"{round(100 * difference, 1) + 0.0:+.1f}"
+
+
+def spread_text(spread: Spread) -> str:
+    """Mean, and the sample standard deviation where there is one, in per cent."""
+    mean = per_cent(spread.mean)
+    return mean if math.isnan(spread.std) else f"{mean} ± {100 * spread.std:.1f}"
+
+
+def p_text(value: float) -> str:
+    """A p-value as it is read: two digits, and no false precision below a thousandth."""
+    if math.isnan(value):
+        return "-"
+    if value < 0.001:
+        return "<0.001"
+    return f"{value:.2f}" if value >= 0.095 else f"{value:.3f}" if value < 0.01 else f"{value:.2g}"
+
+
+def _test_texts(test: PairedTest | None) -> tuple[str, str]:
+    """Difference with its interval, and p."""
+    if test is None:
+        return "-", "-"
+    low, high = test.interval
+    ends = "" if math.isnan(low) else f" [{points(low)}, {points(high)}]"
+    return f"{points(test.difference)}{ends}", p_text(test.p_value)
+
+
+def main_grid(comparison: Comparison) -> Grid:
+    """Overall and worst class of every method under every attack, and how they differ from the first method.
+
+    Args:
+        comparison: the methods.
+    """
+    several = len(comparison.methods) > 1
+    columns = ["attack", "method", "seeds", "overall", "worst class"]
+    if several:
+        columns += ["overall: difference", "p", "worst class: difference", "p"]
+    groups = []
+    for attack in comparison.attacks:
+        rows = []
+        for label in comparison.methods:
+            cell = comparison.cells.get((label, attack))
+            row = [attack, label, *_numbers(cell)]
+            if several:
+                contrast = comparison.contrasts.get((label, attack))
+                found = (*_test_texts(contrast.overall), *_test_texts(contrast.worst)) if contrast else ("",) * 4
+                row += found
+            rows.append(tuple(row))
+        groups.append(tuple(rows))
+    return Grid("", tuple(columns), tuple(groups), 2)
+
+
+def _numbers(cell: Cell | None) -> list[str]:
+    if cell is None:
+        return ["0", "-", "-"]
+    return [str(len(cell.results)), spread_text(cell.overall), spread_text(cell.worst)]
+
+
+def class_grid(comparison: Comparison, attack: str) -> Grid:
+    """Every class under one attack, methods side by side.
+
+    Args:
+        comparison: the methods.
+        attack: its label.
+    """
+    labels = [label for label in comparison.methods if (label, attack) in comparison.cells]
+    rows = []
+    for index, (name, count) in enumerate(zip(comparison.classes, comparison.support, strict=True)):
+        cells = [comparison.cells[label, attack] for label in labels]
+        texts = [("*" if cell.worst_class == index else "") + spread_text(cell.classes[index]) for cell in cells]
+        gaps = [points(cell.classes[index].mean - cells[0].classes[index].mean) for cell in cells[1:]]
+        rows.append((name, str(count), *texts, *gaps))
+    columns = ("class", "n", *labels, *(f"{label} - {labels[0]}" for label in labels[1:]))
+    return Grid(attack, columns, (tuple(rows),), 1)
+
+
+def _notes(comparison: Comparison, classes: bool) -> list[str]:
+    first = next(iter(comparison.methods.values()))[0].result
+    assert first is not None
+    data = first.config.get("dataset")
+    lines = [
+        f"accuracy in per cent{f' on {data}' if data else ''}, {sum(comparison.support)} test samples, "
+        f"{len(comparison.classes)} classes"
+    ]
+    if any(len(runs) > 1 for runs in comparison.methods.values()):
+        lines.append("±: sample standard deviation over seeds; worst class: of each seed by itself")
+    if classes:
+        lines.append("*: the lowest class of a method")
+    if len(comparison.methods) > 1:
+        lines += _test_notes(comparison)
+    return [*lines, *(f"note: {notice}" for notice in comparison.notices)]
+
+
+def _test_notes(comparison: Comparison) -> list[str]:
+    lines = [f"differences: points to {comparison.baseline} with 95 % interval; p two-sided, not corrected for several tests"]
+    tests = {found.overall.test for found in comparison.contrasts.values() if found.overall is not None}
+    if "mcnemar-exact" in tests:
+        lines.append("one pair of runs: exact McNemar test over samples; worst class by paired bootstrap over samples")
+    if "paired-t" in tests:
+        counts = sorted({found.overall.count for found in comparison.contrasts.values() if found.sign_flip and found.overall})
+        least = ", ".join(f"{2 / 2**count:.2g} for {count} seeds" for count in counts)
+        lines.append(f"several seeds: paired t test over seeds; a sign-flip test could not give less than {least}")
+    notes = dict.fromkeys(f"{label}: {found.note}" for (label, _), found in comparison.contrasts.items() if found.note)
+    return [*lines, *notes]
+
+
+def render_comparison(comparison: Comparison, *, style: str = "text", classes: bool = False) -> str:
+    """The whole comparison.
+
+    Args:
+        comparison: the methods.
+        style: ``"text"``, ``"markdown"`` or ``"latex"`` (with the package booktabs).
+        classes: a table of every class under each attack as well.
+
+    Returns:
+        Lines without a line break at the end.
+
+    Raises:
+        ValueError: another style.
+    """
+    if style not in FORMATS:
+        raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
+    grids = [main_grid(comparison), *(class_grid(comparison, attack) for attack in comparison.attacks if classes)]
+    return FORMATS[style](grids, _notes(comparison, classes))
+
+
+def _text(grids: Sequence[Grid], notes: Sequence[str]) -> str:
+    blocks = []
+    for grid in grids:
+        rows = [grid.columns, *(row for group in grid.groups for row in group)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(grid.columns))]
+        lines = [grid.title] * bool(grid.title) + [_line(grid, grid.columns, widths)]
+        for group in grid.groups:
+            lines.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
+            lines += [_line(grid, _once(row, number), widths) for number, row in enumerate(group)]
+        blocks.append("\n".join(lines))
+    return "\n\n".join([*blocks, "\n".join(notes)])
+
+
+def _once(row: tuple[str, ...], number: int) -> tuple[str, ...]:
+    """A row of a block; what all its rows begin with stands in the first only, where names are two columns."""
+    return row if number == 0 or not row[1] or row[1].isdigit() else ("", *row[1:])
+
+
+def _line(grid: Grid, row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [
+        cell.ljust(width) if place < grid.text_columns else cell.rjust(width)
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _markdown(grids: Sequence[Grid], notes: Sequence[str]) -> str:
+    blocks = []
+    for grid in grids:
+        rule = ["---" if place < grid.text_columns else "---:" for place in range(len(grid.columns))]
+        rows = [grid.columns, rule, *(row for group in grid.groups for row in group)]
+        lines = ["| " + " | ".join(_escaped(cell, "\\|`*_<[") for cell in row) + " |" for row in rows]
+        blocks.append("\n".join([f"**{_escaped(grid.title, chr(92) + '|`*_<[')}**", "", *lines] if grid.title else lines))
+    return "\n\n".join([*blocks, "\n".join(f"- {_escaped(note, chr(92) + '`_<[')}" for note in notes)])
+
+
+def _escaped(text: str, special: str) -> str:
+    return "".join(f"\\{letter}" if letter in special else letter for letter in text)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "<": "$<$",
+    ">": "$>$",
+    **{letter: f"\\{letter}" for letter in "&%$#_"},
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def _tex_number(text: str) -> str:
+    """A minus sign, not a hyphen, before a number."""
+    return _tex(text).replace("-", "$-$") if any(letter.isdigit() for letter in text) else _tex(text)
+
+
+def _latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
+    blocks = [r"% \usepackage{booktabs}"]
+    for grid in grids:
+        form = "l" * grid.text_columns + "r" * (len(grid.columns) - grid.text_columns)
+        lines = [f"% {_tex(grid.title)}"] if grid.title else []
+        lines += [rf"\begin{{tabular}}{{{form}}}", r"\toprule", " & ".join(map(_tex, grid.columns)) + r" \\"]
+        for group in grid.groups:
+            lines.append(r"\midrule")
+            for number, row in enumerate(group):
+                cells = _once(row, number)
+                named = [_tex(cell) for cell in cells[: grid.text_columns]]
+                lines.append(" & ".join([*named, *map(_tex_number, cells[grid.text_columns :])]) + r" \\")
+        blocks.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
+    return "\n\n".join([*blocks, "\n".join(f"% {note}" for note in notes)])
+
+
+FORMATS: dict[str, Callable[[Sequence[Grid], Sequence[str]], str]] = {"text": _text, "markdown": _markdown, "latex": _latex}
+"""How a comparison can be written."""

@@ -1,0 +1,145 @@
+"""One self-contained HTML page of runs: no request leaves it, no script but its own runs in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+import fairart
+from fairart.evaluation.files import replaced
+from fairart.reporting.comparison import Comparison, compare_runs
+from fairart.reporting.page import setup, views
+from fairart.reporting.page.corruptions import corruptions
+from fairart.reporting.page.training import training
+from fairart.reporting.runs import Run, group_methods
+
+__all__ = ["render_page", "write_page"]
+
+
+@cache
+def _file(name: str) -> str:
+    return (resources.files(__name__) / "files" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    names = ("page.html", "macros.html", "summary.html", "classes.html", "training.html", "setup.html")
+    return Environment(
+        loader=DictLoader({name: _file(name) for name in names}),
+        autoescape=True,  # names of runs, classes and attacks are the user's
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render_page(runs: Sequence[Run], *, title: str | None = None) -> str:
+    """The page as text.
+
+    Runs that differ in nothing but the seed are one method; the first run's method is what the others are compared with. A run
+    without an evaluation appears with what it has, and a notice. The same runs give the same bytes.
+
+    Args:
+        runs: in the order in which they shall stand.
+        title: of the page; by default data sets and methods.
+
+    Raises:
+        ValueError: no run, runs of other test samples, or two of one method and seed.
+    """
+    if not runs:
+        raise ValueError("a report needs at least one run")
+    comparison = compare_runs(runs) if any(run.result is not None for run in runs) else None
+    groups = group_methods(runs)
+    # Evaluated ones first: a method has one number, and so one colour, on the whole page.
+    first = [] if comparison is None else list(comparison.methods)
+    methods = {label: groups[label] for label in [*first, *(label for label in groups if label not in first)]}
+    script = _file("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return _environment().get_template("page.html").render(
+        title=title or _title(methods, runs),
+        version=fairart.__version__,
+        style=_file("page.css"),
+        script=script,
+        script_digest=digest,
+        notices=_notices(runs, comparison),
+        facts=_facts(methods, runs, comparison),
+        comparison=comparison,
+        methods=list(methods),
+        **_evaluations(comparison),
+        training=training(methods, None if comparison is None else comparison.classes),
+        configurations=setup.configurations(methods),
+        attack_rows=setup.attacks(methods),
+        checks=setup.checks(methods),
+        versions=setup.versions(runs),
+    )  # fmt: skip
+
+
+def write_page(runs: Sequence[Run], path: str | Path, *, title: str | None = None) -> Path:
+    """Write the page, all of it or nothing.
+
+    Args:
+        runs: as for :func:`render_page`.
+        path: file; its folder must exist.
+        title: of the page.
+
+    Returns:
+        The path.
+    """
+    final = Path(path)
+    text = render_page(runs, title=title)
+    with replaced(final) as file:
+        file.write(text.encode("utf-8"))
+    return final
+
+
+def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
+    names = ("summary", "ranges", "tests", "classes", "errors", "calibration", "corruptions")
+    if comparison is None:
+        return dict.fromkeys(names)
+    flags = views.failed_checks(comparison)
+    return {
+        "summary": views.summary(comparison, flags),
+        "ranges": views.ranges(comparison),
+        "tests": views.tests(comparison),
+        "classes": views.classes(comparison, flags),
+        "errors": views.errors(comparison),
+        "calibration": views.calibration(comparison),
+        "corruptions": corruptions(comparison),
+    }
+
+
+def _data_sets(runs: Sequence[Run]) -> list[str]:
+    named = [run.config.get("dataset") or (run.result.config.get("dataset") if run.result is not None else None) for run in runs]
+    return list(dict.fromkeys(str(name) for name in named if name))
+
+
+def _title(methods: Any, runs: Sequence[Run]) -> str:
+    shown = list(methods)
+    named = ", ".join(shown) if len(shown) <= 4 else f"{', '.join(shown[:3])} and {len(shown) - 3} more"
+    return ": ".join([*([" and ".join(_data_sets(runs))] if _data_sets(runs) else []), named])
+
+
+def _notices(runs: Sequence[Run], comparison: Comparison | None) -> list[str]:
+    notices = [f"{run.name}: {notice}" for run in runs for notice in run.notices]
+    if comparison is None:
+        notices.append("No run was evaluated, so there are no test accuracies here.")
+        return notices
+    return [*notices, *comparison.notices]
+
+
+def _facts(methods: Any, runs: Sequence[Run], comparison: Comparison | None) -> list[tuple[str, str]]:
+    facts = [("data", ", ".join(_data_sets(runs)) or "not said")]
+    if comparison is not None:
+        absent = sum(count == 0 for count in comparison.support)
+        facts += [
+            ("test samples", str(sum(comparison.support))),
+            ("classes", f"{len(comparison.classes)}" + (f", {absent} without samples" if absent else "")),
+        ]
+    return [*facts, ("methods", str(len(methods))), ("runs", str(len(runs)))]
