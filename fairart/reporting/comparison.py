@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fairart.evaluation import AttackResult, EvaluationResult
+from fairart.evaluation import AttackResult
 from fairart.evaluation.compare import (
     PairedTest,
     check_same_samples,
@@ -18,17 +18,13 @@ from fairart.evaluation.compare import (
     sign_flip_p_value,
     worst_class_difference,
 )
+from fairart.evaluation.corruption_results import CorruptionResults
 from fairart.reporting.runs import Run, group_methods, paired
 from fairart.reporting.tables import Spread
 
-__all__ = ["WORST_CASE", "Cell", "Comparison", "Contrast", "compare_runs", "is_corruption"]
+__all__ = ["WORST_CASE", "Cell", "Comparison", "Contrast", "CorruptionMeans", "compare_runs"]
 
 WORST_CASE = "worst-case"
-
-
-def is_corruption(result: AttackResult) -> bool:
-    """Whether a result is of a corruption at a severity, not of an attack."""
-    return "corruption" in result.config
 
 
 @dataclass(frozen=True)
@@ -70,6 +66,31 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class CorruptionMeans:
+    """One method over all corruptions and severities.
+
+    Args:
+        overall: mean accuracy.
+        worst: mean of the accuracy of each one's own worst class.
+        label: how many there are, such as ``"15 corruptions x 5"``.
+    """
+
+    overall: Spread
+    worst: Spread
+    label: str
+
+    @classmethod
+    def of(cls, results: Sequence[CorruptionResults]) -> CorruptionMeans:
+        """Sum up the corruptions of one method, one a seed."""
+        count = len(results[0].names)
+        return cls(
+            overall=Spread.of([result.mean_accuracy() for result in results]),
+            worst=Spread.of([result.mean_worst_class_accuracy() for result in results]),
+            label=f"{count} corruption{'s' * (count != 1)} x {len(results[0].severities)}",
+        )
+
+
+@dataclass(frozen=True)
 class Contrast:
     """A method less the first one, under one attack.
 
@@ -103,11 +124,12 @@ class Comparison:
 
     Args:
         methods: label -> its evaluated runs; the others are compared with the first.
-        attacks: labels in the order in which they ran, ``"clean"`` first; corruptions are none.
+        attacks: labels in the order in which they ran, ``"clean"`` first.
         classes: K names.
         support: test samples of each class.
         cells: (method, attack) -> numbers; missing where the method was not attacked so.
         contrasts: (method, attack) -> tests, for all but the first method.
+        corruptions: method -> means over its corruptions; of methods of which every run has the same ones.
         notices: what makes numbers hard to compare, one sentence each.
     """
 
@@ -117,6 +139,7 @@ class Comparison:
     support: tuple[int, ...]
     cells: Mapping[tuple[str, str], Cell]
     contrasts: Mapping[tuple[str, str], Contrast]
+    corruptions: Mapping[str, CorruptionMeans]
     notices: tuple[str, ...]
 
     @property
@@ -142,6 +165,10 @@ class Comparison:
                     if (cell := self.cells.get((label, attack))) is not None
                 }
                 for label in self.methods
+            },
+            "corruptions": {
+                label: {"of": means.label, "overall": means.overall.to_dict(), "worst_class": means.worst.to_dict()}
+                for label, means in self.corruptions.items()
             },
             "differences": {
                 label: {attack: found.to_dict() for attack in self.attacks if (found := self.contrasts.get((label, attack)))}
@@ -191,7 +218,8 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
         support=tuple(map(int, _clean(evaluated[0]).confusion.support)),
         cells=cells,
         contrasts=_contrasts(methods, shown, table),
-        notices=tuple(_notices(evaluated, shown)),
+        corruptions={} if attacks is not None else _corruptions(methods),
+        notices=(*_notices(evaluated, shown), *_corruption_notices(evaluated)),
     )
 
 
@@ -200,17 +228,13 @@ def _clean(run: Run) -> AttackResult:
     return next(iter(run.result.values()))
 
 
-def _attacked(result: EvaluationResult) -> dict[str, AttackResult]:
-    return {label: found for label, found in result.items() if not is_corruption(found)}
-
-
 def _results(run: Run, runs: Sequence[Run]) -> dict[str, AttackResult]:
     """Results of a run by label, with the worst case where it means the same for all."""
     assert run.result is not None
-    found = _attacked(run.result)
-    alike = all(other.result is not None and set(_attacked(other.result)) == set(found) for other in runs)
+    found = dict(run.result)
+    alike = all(other.result is not None and set(other.result) == set(found) for other in runs)
     if len(found) > 2 and alike and WORST_CASE not in found:
-        found[WORST_CASE] = run.result.worst_case(list(found))
+        found[WORST_CASE] = run.result.worst_case()
     return found
 
 
@@ -251,6 +275,33 @@ def _bounded(test: PairedTest) -> PairedTest:
     """Student's interval of two seeds may reach beyond what a difference of shares can be."""
     low, high = test.interval
     return replace(test, interval=(max(-1.0, low), min(1.0, high)) if not math.isnan(low) else test.interval)
+
+
+def _corruptions(methods: Mapping[str, Sequence[Run]]) -> dict[str, CorruptionMeans]:
+    means = {}
+    for label, runs in methods.items():
+        found = [run.result.corruptions for run in runs if run.result is not None]
+        if len(found[0]) and all(set(other) == set(found[0]) for other in found):
+            means[label] = CorruptionMeans.of(found)
+    return means
+
+
+def _corruption_notices(runs: Sequence[Run]) -> list[str]:
+    having = [(run.name, run.result.corruptions) for run in runs if run.result is not None and len(run.result.corruptions)]
+    if not having:
+        return []
+    notices = []
+    if any(set(found) != set(having[0][1]) for _, found in having):
+        told = "; ".join(f"{name} {len(found.names)} x {len(found.severities)}" for name, found in having)
+        notices.append(f"runs have different corruptions, so their means do not compare: {told}")
+    if any(not _same_images(found, having[0][1]) for _, found in having):
+        notices.append("the corrupted images differ between runs (made or published, version, seed or samples): see Setup")
+    return notices
+
+
+def _same_images(one: CorruptionResults, other: CorruptionResults) -> bool:
+    first, second = (next(iter(found.values())).labels for found in (one, other))
+    return one.source == other.source and np.array_equal(first, second)
 
 
 def _notices(runs: Sequence[Run], attacks: Sequence[str]) -> list[str]:

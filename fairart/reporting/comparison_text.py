@@ -87,7 +87,15 @@ def main_grid(comparison: Comparison) -> Grid:
                 row += found
             rows.append(tuple(row))
         groups.append(tuple(rows))
+    if comparison.corruptions:
+        groups.append(tuple(_corruption_row(comparison, label, len(columns)) for label in comparison.corruptions))
     return Grid("", tuple(columns), tuple(groups), 2)
+
+
+def _corruption_row(comparison: Comparison, label: str, width: int) -> tuple[str, ...]:
+    means = comparison.corruptions[label]
+    row = [means.label, label, str(means.overall.count), spread_text(means.overall), spread_text(means.worst)]
+    return (*row, *[""] * (width - len(row)))
 
 
 def _numbers(cell: Cell | None) -> list[str]:
@@ -124,6 +132,8 @@ def _notes(comparison: Comparison, classes: bool) -> list[str]:
     ]
     if any(len(runs) > 1 for runs in comparison.methods.values()):
         lines.append("±: sample standard deviation over seeds; worst class: of each seed by itself")
+    if comparison.corruptions:
+        lines.append("corruptions: mean over all of them and their severities, worst class of each by itself")
     if classes:
         lines.append("*: the lowest class of a method")
     if len(comparison.methods) > 1:
@@ -237,6 +247,8 @@ def _latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
             for number, row in enumerate(group):
                 cells = _once(row, number)
                 named = [_tex(cell) for cell in cells[: grid.text_columns]]
+                if named[0].startswith(("[", "*")):  # the line break before it would take it for its argument
+                    named[0] = "{}" + named[0]
                 lines.append(" & ".join([*named, *map(_tex_number, cells[grid.text_columns :])]) + r" \\")
         blocks.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
     return "\n\n".join([*blocks, "\n".join(f"% {note}" for note in notes)])

@@ -1,12 +1,17 @@
-"""Evaluations and histories made by hand, so that every number is known."""
+"""Evaluations, runs and histories made by hand, so that every number is known."""
 
 import numpy as np
 
 from fairart.evaluation import AttackResult, EvaluationResult
+from fairart.evaluation.corruption_results import CorruptionResults
+from fairart.reporting.runs import Run
 
 
-def evaluation(rates, *, per_class=20, names=None):
-    """attack -> K rates that are multiples of 1 / per_class; an absent class has NaN."""
+def evaluation(rates, *, per_class=20, names=None, confidences=None, corruptions=(), checks=(), options=None, config=None):
+    """attack -> K rates that are multiples of 1 / per_class; an absent class has NaN.
+
+    corruptions are (name, severity) pairs, each with the rates of the last attack; options are those of every attack.
+    """
     results = []
     for label, shares in rates.items():
         shares = np.asarray(shares, dtype=float)
@@ -14,18 +19,52 @@ def evaluation(rates, *, per_class=20, names=None):
         labels = np.repeat(np.arange(len(shares)), counts)
         place = np.concatenate([np.arange(count) for count in counts])
         right = place < np.rint(np.nan_to_num(shares) * per_class)[labels]
-        predictions = np.where(right, labels, (labels + 1) % len(shares))
         results.append(
             AttackResult(
-                label=label, labels=labels, predictions=predictions, nb_classes=len(shares), config={}, class_names=names
+                label=label,
+                labels=labels,
+                predictions=np.where(right, labels, (labels + 1) % len(shares)),
+                nb_classes=len(shares),
+                config={"attack": "none" if label == "clean" else label, "options": options or {}} if options is not None else {},
+                class_names=names,
+                confidences=None if confidences is None else np.full(len(labels), confidences),
             )
         )
-    return EvaluationResult(results)
+    last = results[-1]
+    corrupted = {
+        (name, severity): AttackResult(
+            label=f"{name}/{severity}",
+            labels=last.labels,
+            predictions=last.predictions,
+            nb_classes=last.nb_classes,
+            config={"corruption": name, "severity": severity},
+        )
+        for name, severity in corruptions
+    }
+    source = {"source": "made here", "version": 1, "seed": 0} if corrupted else {}
+    return EvaluationResult(
+        results, corruptions=CorruptionResults(corrupted, source=source), config=config or {"dataset": "made"}, checks=checks
+    )
 
 
 def rates(seed, *, nb_classes=10, per_class=20):
     generator = np.random.default_rng(seed)
     return {label: generator.integers(low, per_class + 1, nb_classes) / per_class for label, low in (("clean", 15), ("pgd", 3))}
+
+
+def run(trainer, seed=0, *, nb_classes=10, result=True, epochs=3, name=None, notices=(), settings=None, **options):
+    """A run with an evaluation of random rates; the rest is for :func:`evaluation`, ``rates`` among it."""
+    number = sum(map(ord, trainer)) + 1000 * seed
+    shares = options.pop("rates", None) or rates(number, nb_classes=nb_classes)
+    config = {"trainer": trainer, "dataset": "made", "eps": 0.1, "options": {}, **(settings or {}), "seed": seed}
+    return Run(
+        name=name or f"runs/{trainer}-{seed}",
+        trainer=trainer,
+        config=config,
+        history=history(number, nb_classes=nb_classes, nb_epochs=epochs, targets=trainer != "at"),
+        result=evaluation(shares, **options) if result else None,
+        notices=notices,
+    )
 
 
 def history(seed, *, nb_classes=10, nb_epochs=6, targets=True):
@@ -38,6 +77,7 @@ def history(seed, *, nb_classes=10, nb_epochs=6, targets=True):
         epochs.append(
             {
                 "epoch": epoch,
+                "loss": 2.0 / (1 + epoch),
                 "robust": np.diag(np.arange(1, nb_classes + 1)).tolist(),
                 "epsilons": (0.1 + 0.1 * generator.random(nb_classes)).tolist(),
                 "target_probabilities": (table / table.sum(axis=1, keepdims=True)).tolist() if targets else None,

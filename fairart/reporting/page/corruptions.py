@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from fairart.evaluation import AttackResult
-from fairart.reporting.comparison import Comparison, is_corruption
+from fairart.evaluation.corruption_results import CorruptionResults
+from fairart.reporting.comparison import Comparison
 from fairart.reporting.comparison_text import per_cent, spread_text
+from fairart.reporting.runs import Run
 from fairart.reporting.tables import Spread
 
 __all__ = ["corruptions"]
+
+PARTS = ("overall", "worst class")
 
 
 def corruptions(comparison: Comparison) -> dict[str, Any] | None:
@@ -20,61 +25,69 @@ def corruptions(comparison: Comparison) -> dict[str, Any] | None:
     Args:
         comparison: the methods.
     """
-    names: dict[str, None] = {}
-    levels: set[int] = set()
-    found: dict[str, list[dict[tuple[str, int], AttackResult]]] = {}
-    for label, runs in comparison.methods.items():
-        for run in runs:
-            assert run.result is not None
-            table = {
-                (str(result.config["corruption"]), int(result.config["severity"])): result
-                for result in run.result.values()
-                if is_corruption(result)
-            }
-            names.update(dict.fromkeys(name for name, _ in table))
-            levels.update(level for _, level in table)
-            if table:
-                found.setdefault(label, []).append(table)
-    if not found:
+    found = {
+        label: [run for run in runs if run.result is not None and len(run.result.corruptions)]
+        for label, runs in comparison.methods.items()
+    }
+    tables = {label: [_of(run) for run in runs] for label, runs in found.items() if runs}
+    if not tables:
         return None
-    severities = sorted(levels)
+    every = [table for group in tables.values() for table in group]
+    names = list(dict.fromkeys(name for table in every for name in table.names))
+    severities = sorted({severity for table in every for severity in table.severities})
     methods = [
         {
             "method": label,
             "index": list(comparison.methods).index(label),
-            "seeds": len(tables),
-            "overall": _grid(tables, list(names), severities, "accuracy"),
-            "worst": _grid(tables, list(names), severities, "worst"),
+            "seeds": len(group),
+            "mce": _mce(found[label]),
+            "grids": [(part, _grid(group, names, severities, part)) for part in PARTS],
         }
-        for label, tables in found.items()
+        for label, group in tables.items()
     ]
-    return {"severities": severities, "methods": methods}
+    return {"severities": severities, "methods": methods, "sources": list(dict.fromkeys(_source(table) for table in every))}
 
 
-def _number(result: AttackResult, part: str) -> float:
-    return result.accuracy if part == "accuracy" else result.worst_class_accuracy()
+def _of(run: Run) -> CorruptionResults:
+    assert run.result is not None
+    return run.result.corruptions
 
 
-def _grid(
-    tables: list[dict[tuple[str, int], AttackResult]], names: list[str], severities: list[int], part: str
-) -> dict[str, Any]:
-    rows = []
-    for name in names:
-        cells = []
-        for level in severities:
-            values = [_number(table[name, level], part) for table in tables if (name, level) in table]
-            cells.append(_cell(Spread.of(values).mean))
-        rows.append({"name": name, "cells": cells, "mean": _cell(_mean([cell["value"] for cell in cells]))})
-    # One mean a seed, over what that seed has, so that the spread is over seeds and not over corruptions.
-    means = [float(np.mean([_number(result, part) for result in table.values()])) for table in tables]
-    return {"rows": rows, "mean": spread_text(Spread.of(means))}
+def _source(table: CorruptionResults) -> str:
+    """What the images are, in words."""
+    about = table.source
+    text = str(about.get("source", "images of unknown origin"))
+    if table.made:
+        made = about.get("made") or about
+        text += f" (version {table.version}, seed {made.get('seed', '?')})"
+    return "; ".join([text, *map(str, about.get("notes", ()))])
 
 
-def _mean(values: list[float | None]) -> float:
-    return Spread.of([value for value in values if value is not None]).mean
+def _mce(runs: Sequence[Run]) -> str:
+    """Mean corruption error against a reference, where the evaluation was given one; mean over seeds."""
+    found = [run.result.config.get("mean_corruption_error") for run in runs if run.result is not None]
+    values = [entry["value"] for entry in found if isinstance(entry, Mapping) and entry.get("value") is not None]
+    return spread_text(Spread.of(values)) if len(values) == len(runs) else ""
+
+
+def _grid(tables: Sequence[CorruptionResults], names: Sequence[str], severities: Sequence[int], part: str) -> dict[str, Any]:
+    values = np.full((len(tables), len(names), len(severities)), np.nan)
+    for place, table in enumerate(tables):
+        shown = table.accuracy if part == "overall" else table.worst_class_accuracy
+        rows, columns = [names.index(name) for name in table.names], [severities.index(at) for at in table.severities]
+        values[place][np.ix_(rows, columns)] = shown
+    grid = [[Spread.of(values[:, row, column]).mean for column in range(len(severities))] for row in range(len(names))]
+    return {
+        "rows": [
+            {"name": name, "cells": [_cell(value) for value in row], "mean": _cell(Spread.of(row).mean)}
+            for name, row in zip(names, grid, strict=True)
+        ],
+        # One mean a seed, so that the spread is over seeds and not over corruptions.
+        "mean": spread_text(Spread.of([Spread.of(table).mean for table in values.reshape(len(tables), -1)])),
+    }
 
 
 def _cell(value: float) -> dict[str, Any]:
-    if np.isnan(value):
+    if math.isnan(value):
         return {"text": "-", "value": None, "strength": 0}
     return {"text": per_cent(value), "value": round(value, 6), "strength": round(100 * (1 - value))}

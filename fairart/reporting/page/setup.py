@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairart.reporting.comparison import is_corruption
 from fairart.reporting.comparison_text import per_cent
 from fairart.reporting.runs import Run
 
@@ -47,7 +46,7 @@ def attacks(methods: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
     for label, runs in methods.items():
         for run in runs:
             for name, result in run.result.items() if run.result is not None else ():
-                if is_corruption(result) or result.config.get("attack") == "none":
+                if result.config.get("attack") == "none":
                     continue
                 change = result.perturbation
                 rows.append(
