@@ -166,7 +166,8 @@ def notes(result: EvaluationResult, *, intervals: bool = True) -> list[str]:
     failed = [check for check in result.checks if not check.passed]
     return [
         f"{unit}; seed {result.config.get('seed', '?')}",
-        f"of the worst class: {'its bootstrap interval, and ' * intervals}how likely it is the worst; ECE: calibration error, 15 bins",
+        f"of the worst class: {'its bootstrap interval, and ' * intervals}how likely it is the worst",
+        "ECE: expected calibration error, 15 bins",
         *(_note(column) for column in _shown(result)),
         *(f"{FAILED} {check.attack or 'evaluation'}: {check.name} failed: {check.detail}" for check in failed),
     ]
