@@ -169,7 +169,7 @@ def test_latex_compiles_where_there_is_latex(made, tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed")
     body = render_comparison(compare_runs([made.run("at", names=tuple("0123456[*&"))]), style="latex", classes=True)
-    page = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}" + body + "\\end{document}"
+    page = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}" + body + "\n\\end{document}"
     (tmp_path / "page.tex").write_text(page, encoding="utf-8")
     subprocess.run(["pdflatex", "-halt-on-error", "page.tex"], cwd=tmp_path, check=True, capture_output=True)
 
