@@ -19,10 +19,12 @@ from fairart.evaluation.corruptions import SEVERITIES, CorruptionFolder, MadeCor
 from fairart.options import declared_options
 from fairart.plugins import get_plugin_manager, registered
 
-__all__ = ["check_options", "check_reference", "choose_attacks", "choose_images", "corruption_source", "names_to_make"]
+__all__ = ["Attack", "check_options", "check_reference", "choose_attacks", "choose_images", "corruption_source", "names_to_make"]
 
 IntArray = npt.NDArray[np.int64]
 Options = Mapping[str, Mapping[str, Any]]
+Attack = str | tuple[str, Mapping[str, Any]]
+"""Registered name, or name and options."""
 
 
 def check_options(options: Options, attacks: Sequence[str], corruptions: Sequence[str]) -> None:
@@ -53,26 +55,27 @@ def names_to_make(corruptions: str | Sequence[str] | None, folder: str | Path | 
     return corruption_names(corruptions, known=tuple(registered("corruption")))
 
 
-def choose_attacks(config: RunConfig, names: Sequence[str], options: Options) -> list[tuple[str, dict[str, Any]]]:
+def choose_attacks(config: RunConfig, attacks: Sequence[Attack], options: Options) -> list[tuple[str, dict[str, Any]]]:
     """Attacks with their options; where they have ``eps`` and ``eps_step``, those of the run by default.
 
     Args:
         config: the run.
-        names: registered names.
-        options: attack -> its options.
+        attacks: registered names, or (name, options) pairs.
+        options: attack -> its options, for those given by name.
 
     Raises:
         UnknownNameError: no such attack.
     """
     chosen = []
-    for name in names:
+    for attack in attacks:
+        name, given = (attack, options.get(attack, {})) if isinstance(attack, str) else attack
         entry, _ = get_plugin_manager().find("attack", name)
         declared = declared_options(entry.load(), keyword_only=True)
         # Robustness is asked for at the budget that was trained for: 8/255 says nothing about digits trained at 0.2.
         own: dict[str, Any] = {
             key: getattr(config, key) for key in ("eps", "eps_step") if key in declared and getattr(config, key) > 0
         }
-        chosen.append((name, {**own, **options.get(name, {})}))
+        chosen.append((name, {**own, **given}))
     return chosen
 
 

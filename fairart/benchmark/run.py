@@ -165,7 +165,7 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
 
 def evaluate_run(
     folder: str | Path,
-    attacks: Sequence[str] = ("pgd",),
+    attacks: Sequence[plan.Attack] = ("pgd",),
     *,
     corruptions: str | Sequence[str] | None = None,
     corruptions_dir: str | Path | None = None,
@@ -186,7 +186,8 @@ def evaluate_run(
 
     Args:
         folder: of the run.
-        attacks: registered names. Where an attack has ``eps`` and ``eps_step``, they are the run's own by default.
+        attacks: registered names, or (name, options) pairs, with a ``label`` for a second setting of one attack. Where an attack
+            has ``eps`` and ``eps_step``, they are the run's own by default.
         corruptions: a named set, or names; made of the test images, unless a folder is given.
         corruptions_dir: folder in the layout of CIFAR-10-C to read corruptions from; without names all that it has.
         severities: of the corruptions, any of 1 to 5; None for all.
@@ -211,7 +212,7 @@ def evaluate_run(
     config = read_config(Path(folder).expanduser())
     build.load_plugins(config, missing_ok=True)
     given = options or {}
-    plan.check_options(given, attacks, plan.names_to_make(corruptions, corruptions_dir))
+    plan.check_options(given, [name for name in attacks if isinstance(name, str)], plan.names_to_make(corruptions, corruptions_dir))
     chosen = plan.choose_attacks(config, attacks, given)
     where = build.resolved_device(device or config.device)
     run = load_run(folder, device=where)

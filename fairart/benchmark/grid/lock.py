@@ -1,0 +1,54 @@
+"""One runner at a time in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+__all__ = ["LOCK", "FolderInUseError", "locked"]
+
+LOCK = ".lock"
+HOLDER = ".holder.json"
+
+
+class FolderInUseError(RuntimeError):
+    """Another process works in the folder."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
+    """Hold a folder alone. The system lets go of it when the process ends, however it ends.
+
+    Args:
+        folder: it must exist.
+        patience: seconds to wait for another process to let go.
+
+    Raises:
+        FolderInUseError: another process holds it; the message says which.
+    """
+    lock = FileLock(folder / LOCK, timeout=patience)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FolderInUseError(f"another benchmark works in {str(folder)!r}{_holder(folder)}: wait for it, or stop it") from None
+    try:
+        holder = {"pid": os.getpid(), "host": socket.gethostname()}
+        (folder / HOLDER).write_text(json.dumps(holder) + "\n", encoding="utf-8")
+        yield
+    finally:
+        (folder / HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(folder: Path) -> str:
+    try:
+        told = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        return f" (process {told['pid']} on {told['host']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

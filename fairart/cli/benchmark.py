@@ -1,0 +1,128 @@
+"""``fairart benchmark GRID``: methods x data sets x models x seeds, in one table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from fairart.cli.output import print_json, print_table, stdout_kept_clean
+from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
+
+__all__ = ["parser", "run"]
+
+FAILED = 1
+
+
+def parser() -> Parser:
+    """The flags of ``fairart benchmark``."""
+    made = Parser(
+        prog="fairart benchmark",
+        usage="fairart benchmark GRID [flags]",
+        description="Train and evaluate every cell of a grid file, and put all in one table. Run again, it goes on where it "
+        "stopped: finished cells are kept. The folder gets results.md, results.tex, results.csv, and a run for each cell.",
+        epilog="Exit code: 0 every cell is done; 1 some failed; 2 the grid cannot run.",
+    )
+    made.add_argument("grid", metavar="GRID", nargs="?", help="YAML file; docs/benchmark.md says what stands in it")
+    made.add_argument("--output", metavar="FOLDER", help="default: what the file says, else runs/ and the file's name")
+    made.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="cells at a time, each in a process of its own with its share of the cores; 0 for none but this one; ray for a "
+        "Ray cluster (default: 1)",
+    )
+    made.add_argument("--retry-failed", action="store_true", help="do cells again that failed earlier")
+    made.add_argument("--dry-run", action="store_true", help="check the grid, list its cells, run nothing")
+    made.add_argument("--ray-address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one on this machine")
+    made.add_argument("--ray-cpus", type=at_least(1), default=1, metavar="N", help="cores that a cell takes on Ray (default: 1)")
+    made.add_argument("--ray-gpus", type=_share, default=0.0, metavar="X", help="GPUs that a cell takes on Ray (default: 0)")
+    add_common_flags(made)
+    return made
+
+
+def _workers(text: str) -> int | Literal["ray"]:
+    if text == "ray":
+        return "ray"
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expects a whole number >= 0 or ray, got {text!r}")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expects a number >= 0, got {text!r}")
+    return number
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the grid, and print its tables.
+
+    Args:
+        arguments: what :func:`parser` read.
+
+    Raises:
+        UsageError: no grid.
+    """
+    if arguments.grid is None:
+        raise UsageError("which grid? Write 'fairart benchmark GRID', GRID being a YAML file such as examples/grid.yaml")
+    from fairart.benchmark.grid import RayOptions, dry_run, read_grid, run_grid
+
+    grid = read_grid(arguments.grid)
+    folder = Path(arguments.output or grid.output or f"runs/{Path(arguments.grid).stem}").expanduser()
+    if arguments.dry_run:
+        with stdout_kept_clean(arguments.json):
+            found = dry_run(grid, folder, workers=arguments.workers)
+        return _list(grid, folder, found, as_json=arguments.json)
+    ray = RayOptions(address=arguments.ray_address, num_cpus=arguments.ray_cpus, num_gpus=arguments.ray_gpus)
+    try:
+        with stdout_kept_clean(arguments.json):
+            result = run_grid(
+                grid,
+                folder,
+                workers=arguments.workers,
+                retry_failed=arguments.retry_failed,
+                ray=ray,
+                verbose=not arguments.quiet,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"finished cells are kept in {folder}, the same command goes on") from None
+    if arguments.json:
+        print_json(result.to_dict())
+    elif not arguments.quiet:
+        _show(result)
+    return FAILED if result.failed else 0
+
+
+def _list(grid: Any, folder: Path, found: Mapping[str, str], *, as_json: bool) -> int:
+    if as_json:
+        cells = [
+            {
+                "name": cell.name,
+                "row": cell.row_name,
+                "table": cell.table_name,
+                "state": found[cell.name],
+                "config": cell.config.to_dict(),
+            }
+            for cell in grid.cells
+        ]
+        print_json({"output": str(folder), "cells": cells, "evaluation": grid.plan.to_dict()})
+        return 0
+    rows = [[cell.row_name, cell.table_name, str(cell.config.seed), found[cell.name], cell.name] for cell in grid.cells]
+    print_table(["method", "of", "seed", "state", "folder"], rows, title=f"{len(rows)} cells in {folder / 'cells'}")
+    return 0
+
+
+def _show(result: Any) -> None:
+    for table in result.tables:
+        rows = [[name, *(f"{cell.text}{' *' if cell.best else ''}" for cell in cells)] for name, cells in table.rows]
+        print_table([table.corner, *table.columns], rows, title=table.title)
+        print("\n".join([*(note.replace("bold:", "*:") for note in table.notes), ""]))
+    failed = f"; {len(result.failed)} cells failed" if result.failed else ""
+    print(f"written to {result.folder}: {', '.join(path.name for path in result.files)}{failed}")

@@ -1,0 +1,207 @@
+"""Tables with columns in groups, as papers print them: made once, written as Markdown, LaTeX or plain text."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fairart.reporting.tables import Spread
+
+__all__ = ["GroupedTable", "TableCell", "grouped_table", "spread_text", "to_latex", "to_markdown"]
+
+Key = tuple[str, str]
+"""Group and column."""
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """What stands in a cell.
+
+    Args:
+        text: ``-`` where there is nothing.
+        best: whether it is the best of its column.
+    """
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class GroupedTable:
+    """Rows under columns that stand in groups.
+
+    Args:
+        title: what it is of.
+        corner: what the rows are.
+        groups: name of each group, and its columns.
+        rows: name of each row, and one cell a column.
+        notes: lines that say how to read it.
+    """
+
+    title: str
+    corner: str
+    groups: tuple[tuple[str, tuple[str, ...]], ...]
+    rows: tuple[tuple[str, tuple[TableCell, ...]], ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """One name a column, that of its group included: ``"pgd, worst"``."""
+        return tuple(f"{group}, {column}" if column else group for group, columns in self.groups for column in columns)
+
+    def cell(self, row: str, column: str) -> TableCell:
+        """One cell by the name of its row and, as in :attr:`columns`, of its column.
+
+        Raises:
+            KeyError: there is none.
+        """
+        try:
+            return dict(self.rows)[row][self.columns.index(column)]
+        except ValueError:
+            raise KeyError(f"no column {column!r}; there are {'; '.join(self.columns)}") from None
+
+
+def spread_text(spread: Spread, *, scale: float = 100.0, digits: int = 1) -> str:
+    """Mean, and spread where there is one: ``"63.2 ± 1.4"``.
+
+    Args:
+        spread: of a number over seeds.
+        scale: both are multiplied by it; 100 for per cent.
+        digits: after the point.
+    """
+    if math.isnan(spread.mean):
+        return "-"
+    # Rounded first: -0.01 reads 0.0, not -0.0.
+    mean = f"{round(scale * spread.mean, digits) + 0.0:.{digits}f}"
+    return mean if math.isnan(spread.std) else f"{mean} ± {scale * spread.std:.{digits}f}"
+
+
+def grouped_table(
+    rows: Mapping[str, Mapping[Key, Spread]],
+    *,
+    title: str,
+    corner: str,
+    highest: Sequence[Key] = (),
+    scale: float = 100.0,
+    digits: int = 1,
+    notes: Sequence[str] = (),
+) -> GroupedTable:
+    """Lay numbers out.
+
+    Args:
+        rows: row -> (group, column) -> number; columns stand in the order in which they first come up.
+        title: what it is of.
+        corner: what the rows are.
+        highest: columns whose highest number is marked; where two print the same, both are.
+        scale: numbers are multiplied by it; 100 for per cent.
+        digits: after the point.
+        notes: lines that say how to read it.
+    """
+    keys = list(dict.fromkeys(key for values in rows.values() for key in values))
+    groups: dict[str, list[str]] = {}
+    for group, column in keys:
+        groups.setdefault(group, []).append(column)
+    # Columns of a group stand together, whichever row brought them.
+    keys = [(group, column) for group, columns in groups.items() for column in columns]
+    nothing = Spread.of([])
+    printed = {key: {row: round(scale * values.get(key, nothing).mean, digits) for row, values in rows.items()} for key in keys}
+    known = {key: [value for value in column.values() if not math.isnan(value)] for key, column in printed.items()}
+    # Where all print the same, none is better than the others.
+    marked = {key: max(known[key]) for key in highest if len(set(known.get(key, ()))) > 1}
+    return GroupedTable(
+        title=title,
+        corner=corner,
+        groups=tuple((group, tuple(columns)) for group, columns in groups.items()),
+        rows=tuple(
+            (
+                row,
+                tuple(
+                    TableCell(
+                        spread_text(values.get(key, nothing), scale=scale, digits=digits), printed[key][row] == marked.get(key)
+                    )
+                    for key in keys
+                ),
+            )
+            for row, values in rows.items()
+        ),
+        notes=tuple(notes),
+    )
+
+
+def to_markdown(table: GroupedTable, *, level: int = 2) -> str:
+    """A heading, the table with the best in bold, its notes.
+
+    Args:
+        table: the table.
+        level: of the heading, 1 to 6.
+    """
+    head = [table.corner, *table.columns]
+    lines = [_markdown_row(head), _markdown_row(["---", *["---:"] * len(table.columns)], escape=False)]
+    for name, cells in table.rows:
+        texts = [_escape_markdown(cell.text) for cell in cells]
+        marked = [f"**{text}**" if cell.best else text for text, cell in zip(texts, cells, strict=True)]
+        lines.append(_markdown_row([_escape_markdown(name), *marked], escape=False))
+    notes = [f"- {_escape_markdown(note)}" for note in table.notes]
+    return "\n".join([f"{'#' * level} {_escape_markdown(table.title)}", "", *lines, *(["", *notes] if notes else []), ""])
+
+
+def _markdown_row(cells: Sequence[str], *, escape: bool = True) -> str:
+    return f"| {' | '.join(map(_escape_markdown, cells) if escape else cells)} |"
+
+
+def _escape_markdown(text: str) -> str:
+    return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", " ".join(text.split()))
+
+
+def to_latex(table: GroupedTable) -> str:
+    """A ``table`` environment for the package booktabs, the best in bold, notes in the caption.
+
+    Args:
+        table: the table.
+    """
+    spans, at = [], 2
+    for _, columns in table.groups:
+        spans.append((at, at + len(columns) - 1))
+        at += len(columns)
+    heads = [rf"\multicolumn{{{len(columns)}}}{{c}}{{{_escape_latex(group)}}}" for group, columns in table.groups]
+    names = [_escape_latex(column) for _, columns in table.groups for column in columns]
+    body = []
+    for name, cells in table.rows:
+        texts = [rf"\textbf{{{_escape_latex(cell.text)}}}" if cell.best else _escape_latex(cell.text) for cell in cells]
+        body.append(rf"{_escape_latex(name)} & {' & '.join(texts)} \\")
+    caption = " ".join(f"{_escape_latex(line).rstrip('.')}." for line in (table.title, *table.notes))
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\begin{{tabular}}{{l{''.join('r' * len(columns) for _, columns in table.groups)}}}",
+            r"\toprule",
+            rf" & {' & '.join(heads)} \\",
+            " ".join(rf"\cmidrule(lr){{{first}-{last}}}" for first, last in spans),
+            rf"{_escape_latex(table.corner)} & {' & '.join(names)} \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "<": r"$<$",
+    ">": r"$>$",
+    **{letter: rf"\{letter}" for letter in "&%$#_{}"},
+}
+
+
+def _escape_latex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
