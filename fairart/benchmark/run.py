@@ -212,7 +212,9 @@ def evaluate_run(
     config = read_config(Path(folder).expanduser())
     build.load_plugins(config, missing_ok=True)
     given = options or {}
-    plan.check_options(given, [name for name in attacks if isinstance(name, str)], plan.names_to_make(corruptions, corruptions_dir))
+    plan.check_options(
+        given, [name for name in attacks if isinstance(name, str)], plan.names_to_make(corruptions, corruptions_dir)
+    )
     chosen = plan.choose_attacks(config, attacks, given)
     where = build.resolved_device(device or config.device)
     run = load_run(folder, device=where)

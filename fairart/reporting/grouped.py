@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fairart.reporting.tables import Spread
 
-__all__ = ["GroupedTable", "TableCell", "grouped_table", "spread_text", "to_latex", "to_markdown"]
+__all__ = ["GroupedTable", "Key", "TableCell", "grouped_table", "spread_text", "to_latex", "to_markdown"]
 
 Key = tuple[str, str]
 """Group and column."""
@@ -161,12 +161,9 @@ def to_latex(table: GroupedTable) -> str:
     Args:
         table: the table.
     """
-    spans, at = [], 2
-    for _, columns in table.groups:
-        spans.append((at, at + len(columns) - 1))
-        at += len(columns)
-    heads = [rf"\multicolumn{{{len(columns)}}}{{c}}{{{_escape_latex(group)}}}" for group, columns in table.groups]
-    names = [_escape_latex(column) for _, columns in table.groups for column in columns]
+    rows = [rf"{_escape_latex(table.corner)} & {' & '.join(map(_escape_latex, table.columns))} \\"]
+    if any(column for _, columns in table.groups for column in columns):
+        rows = _grouped_heads(table)
     body = []
     for name, cells in table.rows:
         texts = [rf"\textbf{{{_escape_latex(cell.text)}}}" if cell.best else _escape_latex(cell.text) for cell in cells]
@@ -179,9 +176,7 @@ def to_latex(table: GroupedTable) -> str:
             rf"\caption{{{caption}}}",
             rf"\begin{{tabular}}{{l{''.join('r' * len(columns) for _, columns in table.groups)}}}",
             r"\toprule",
-            rf" & {' & '.join(heads)} \\",
-            " ".join(rf"\cmidrule(lr){{{first}-{last}}}" for first, last in spans),
-            rf"{_escape_latex(table.corner)} & {' & '.join(names)} \\",
+            *rows,
             r"\midrule",
             *body,
             r"\bottomrule",
@@ -190,6 +185,21 @@ def to_latex(table: GroupedTable) -> str:
             "",
         ]
     )
+
+
+def _grouped_heads(table: GroupedTable) -> list[str]:
+    """Names of the groups, rules below them, names of the columns."""
+    heads = [rf"\multicolumn{{{len(columns)}}}{{c}}{{{_escape_latex(group)}}}" for group, columns in table.groups]
+    names = [_escape_latex(column) for _, columns in table.groups for column in columns]
+    rules, at = [], 2
+    for _, columns in table.groups:
+        rules.append(rf"\cmidrule(lr){{{at}-{at + len(columns) - 1}}}")
+        at += len(columns)
+    return [
+        rf" & {' & '.join(heads)} \\",
+        " ".join(rules),
+        rf"{_escape_latex(table.corner)} & {' & '.join(names)} \\",
+    ]
 
 
 _LATEX = {

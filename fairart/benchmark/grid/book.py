@@ -10,8 +10,9 @@ from typing import Any
 
 from fairart.benchmark.files import write_text
 from fairart.benchmark.folders import EVALUATION
+from fairart.benchmark.grid.by_class import class_tables, long_form
 from fairart.benchmark.grid.file import Grid
-from fairart.benchmark.grid.results import Entry, class_tables, long_form, method_tables, metric_tables
+from fairart.benchmark.grid.results import Entry, method_tables, metric_tables
 from fairart.benchmark.grid.state import RECORD, TRACEBACK, Record, State, Task, cell_folder, state_of
 from fairart.benchmark.grid.workers import Finished
 from fairart.config import RunConfig

@@ -100,7 +100,9 @@ def read_plan(mapping: Any, *, where: str) -> EvaluationPlan:
 def _check_corruptions(plan: EvaluationPlan) -> None:
     given = plan.corruptions
     entries = given.values() if isinstance(given, Mapping) else ()
-    if not isinstance(given, str | list | tuple | Mapping | None) or not all(isinstance(entry, Mapping | None) for entry in entries):
+    if not isinstance(given, str | list | tuple | Mapping | None) or not all(
+        isinstance(entry, Mapping | None) for entry in entries
+    ):
         raise OptionError(f"corruptions expects a named set such as all, names, or 'name: {{options}}' lines, got {given!r}")
     if plan.severities is not None and not plan.corrupted:
         raise OptionError("severities go with corruptions or corruptions_dir")

@@ -1,9 +1,7 @@
-"""The tables of a grid: methods under attacks, fairness metrics, classes, and every number in long form."""
+"""The tables of a grid: methods under attacks, and fairness metrics."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fairart.benchmark.grid.cells import Cell, flat
+from fairart.benchmark.grid.cells import Cell
 from fairart.config import RunConfig
-from fairart.evaluation import AttackResult, EvaluationResult
+from fairart.evaluation import AttackResult, CorruptionResults, EvaluationResult
 from fairart.reporting.grouped import GroupedTable, Key, grouped_table
 from fairart.reporting.tables import DECILE_FROM, Spread
 
-__all__ = ["Entry", "class_tables", "long_form", "method_tables", "metric_tables"]
+__all__ = ["CORRUPTIONS", "Block", "Entry", "blocks", "method_tables", "metric_tables", "results_of"]
 
 
 @dataclass(frozen=True)
@@ -43,14 +41,16 @@ Block = dict[str, list[Entry]]
 """Row -> its seeds."""
 
 
-def _blocks(entries: Sequence[Entry]) -> dict[str, Block]:
-    blocks: dict[str, Block] = {}
+def blocks(entries: Sequence[Entry]) -> dict[str, Block]:
+    """Table -> row -> its seeds."""
+    found: dict[str, Block] = {}
     for entry in entries:
-        blocks.setdefault(entry.cell.table_name, {}).setdefault(entry.cell.row_name, []).append(entry)
-    return blocks
+        found.setdefault(entry.cell.table_name, {}).setdefault(entry.cell.row_name, []).append(entry)
+    return found
 
 
-def _results(entries: Sequence[Entry]) -> list[EvaluationResult]:
+def results_of(entries: Sequence[Entry]) -> list[EvaluationResult]:
+    """Of those that have one."""
     return [entry.result for entry in entries if entry.result is not None]
 
 
@@ -60,11 +60,11 @@ def method_tables(entries: Sequence[Entry]) -> list[GroupedTable]:
     Args:
         entries: every cell of the grid, those without result as well.
     """
-    return [_method_table(title, block) for title, block in _blocks(entries).items()]
+    return [_method_table(title, block) for title, block in blocks(entries).items()]
 
 
 def _method_table(title: str, block: Block) -> GroupedTable:
-    rows = {row: _spreads([_numbers(result) for result in _results(entries)]) for row, entries in block.items()}
+    rows = {row: _spreads([_numbers(result) for result in results_of(entries)]) for row, entries in block.items()}
     same, apart = _same_attacks(block)
     highest = [key for values in rows.values() for key in values if key[0] in same]
     return grouped_table(
@@ -97,18 +97,20 @@ def _spreads(seeds: Sequence[Mapping[Key, float]]) -> dict[Key, Spread]:
 def _same_attacks(block: Block) -> tuple[set[str], set[str]]:
     """Labels whose numbers compare across rows, and those that were measured in different ways."""
     configs: dict[str, list[Any]] = {}
-    samples = [result.labels for entries in block.values() for result in _results(entries)]
+    samples = [result.labels for entries in block.values() for result in results_of(entries)]
     alike = all(np.array_equal(labels, samples[0]) for labels in samples)
     for entries in block.values():
-        for result in _results(entries):
+        for result in results_of(entries):
             for label, attack in result.items():
                 configs.setdefault(label, []).append(dict(attack.config))
+            if len(result.corruptions):
+                configs.setdefault(CORRUPTIONS, []).append((sorted(result.corruptions), result.corruptions.source))
     apart = {label for label, several in configs.items() if any(config != several[0] for config in several)}
     return (set(configs) - apart if alike else set()), apart if alike else set(configs)
 
 
 def _reading(block: Block) -> Iterator[str]:
-    counts = {row: len(_results(entries)) for row, entries in block.items()}
+    counts = {row: len(results_of(entries)) for row, entries in block.items()}
     most = max(counts.values())
     if most == 0:
         yield "no cell is finished"
@@ -120,16 +122,18 @@ def _reading(block: Block) -> Iterator[str]:
     yield "worst: the lowest class of each seed by itself"
     if len(block) > 1:
         yield "bold: the highest mean of a column; a lead that is not clearly larger than its ± is no evidence"
-    sizes = sorted({len(result.labels) for entries in block.values() for result in _results(entries)})
+    sizes = sorted({len(result.labels) for entries in block.values() for result in results_of(entries)})
     yield f"test images: {', '.join(map(str, sizes))}"
 
 
 def _attack_notes(block: Block, apart: set[str]) -> Iterator[str]:
     told: dict[str, str] = {}
     for entries in block.values():
-        for result in _results(entries):
+        for result in results_of(entries):
             for label, attack in result.items():
                 told.setdefault(label, _attack_words(attack))
+            if len(result.corruptions):
+                told.setdefault(CORRUPTIONS, _corruption_words(result.corruptions))
     for label, words in told.items():
         if label in apart:
             yield f"{label}: options or test images differ between the rows, nothing is marked as best"
@@ -144,6 +148,13 @@ def _attack_words(attack: AttackResult) -> str:
     return "" if name == "none" else f"{name}({words})"
 
 
+def _corruption_words(found: CorruptionResults) -> str:
+    kind = f"made by fairart, version {found.version}" if found.made else "as published"
+    severities = ", ".join(map(str, found.severities))
+    names = ", ".join(found.names)
+    return f"mean over {names} at severities {severities}, {kind}; worst: mean of the worst class of each"
+
+
 def _failures(block: Block) -> Iterator[str]:
     for entries in block.values():
         for entry in entries:
@@ -156,19 +167,21 @@ def metric_tables(entries: Sequence[Entry], metrics: Sequence[str], reference: s
 
     Args:
         entries: every cell of the grid.
-        metrics: registered names; none gives no tables.
-        reference: row that metrics with a baseline compare with, seed by seed.
+        metrics: registered names.
+        reference: row that metrics with a baseline and mCE compare with, seed by seed.
+
+    Returns:
+        The tables; none where there is nothing to show.
     """
-    if not metrics:
-        return []
     tables = []
-    for title, block in _blocks(entries).items():
+    for title, block in blocks(entries).items():
         base = {entry.cell.config.seed: entry.result for entry in block.get(reference or "", ())}
         rows = {
             row: _spreads([_metrics(entry, metrics, base) for entry in several if entry.result]) for row, several in block.items()
         }
-        notes = [f"metrics with a baseline compare with {reference}, seed by seed"] if reference else []
-        tables.append(grouped_table(rows, title=f"{title}: fairness metrics", corner="method", scale=1.0, digits=3, notes=notes))
+        notes = [f"mCE and metrics with a baseline compare with {reference}, seed by seed"] if reference else []
+        table = grouped_table(rows, title=f"{title}: metrics", corner="method", scale=1.0, digits=3, notes=notes)
+        tables += [table] if table.columns else []
     return tables
 
 
@@ -179,54 +192,6 @@ def _metrics(entry: Entry, metrics: Sequence[str], base: Mapping[int, Evaluation
         against = baseline[label] if baseline is not None and label in baseline else None
         found = attack.metrics(baseline=against)
         numbers.update({(label, name): found.get(name, math.nan) for name in metrics})
+    if entry.result is not None and len(entry.result.corruptions) and baseline is not None:
+        numbers[CORRUPTIONS, "mCE"] = entry.result.mean_corruption_error(baseline)
     return numbers
-
-
-def class_tables(entries: Sequence[Entry]) -> list[GroupedTable]:
-    """One table for each data set, model and attack: a row for each class, a column for each method.
-
-    Args:
-        entries: every cell of the grid.
-    """
-    tables = []
-    for title, block in _blocks(entries).items():
-        finished = [result for several in block.values() for result in _results(several)]
-        names = list(finished[0].class_names or map(str, range(finished[0].nb_classes))) if finished else []
-        for label in dict.fromkeys(label for result in finished for label in result):
-            rows: dict[str, dict[Key, Spread]] = {name: {} for name in names}
-            for method, several in block.items():
-                accuracies = [result[label].class_accuracy for result in _results(several) if label in result]
-                for index, name in enumerate(names):
-                    rows[name][method, ""] = Spread.of([accuracy[index] for accuracy in accuracies])
-            tables.append(grouped_table(rows, title=f"{title}: accuracy of each class in per cent, {label}", corner="class"))
-    return tables
-
-
-IDENTITY = ("cell", "method", "dataset", "model", "trainer", "objective", "averaging", "seed")
-NUMBERS = ("attack", "class", "name", "n", "correct", "accuracy")
-
-
-def long_form(entries: Sequence[Entry]) -> str:
-    """CSV, one line for each cell, attack and class; what varies in the grid has columns of its own.
-
-    Args:
-        entries: every cell of the grid; those without result have no lines.
-    """
-    more = list(dict.fromkeys(name for entry in entries for name in (*entry.cell.row, *entry.cell.table) if name not in IDENTITY))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*IDENTITY, *more, *NUMBERS])
-    for entry in entries:
-        values = {**flat(entry.full), "cell": entry.cell.name, "method": entry.cell.method}
-        said = flat(entry.cell.config)
-        who = [*(values.get(name) for name in IDENTITY), *(said.get(name, values.get(name)) for name in more)]
-        for label, attack in (entry.result or {}).items():
-            writer.writerows([*who, label, *line] for line in _classes(attack))
-    return text.getvalue()
-
-
-def _classes(attack: AttackResult) -> Iterator[list[Any]]:
-    names = attack.class_names or [str(index) for index in range(attack.nb_classes)]
-    right = np.diag(attack.confusion.counts)
-    for index, (name, count, correct) in enumerate(zip(names, attack.confusion.support, right, strict=True)):
-        yield [index, name, int(count), int(correct), float(correct / count) if count else ""]
