@@ -206,19 +206,36 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is none.
-        OptionError: it holds no YAML, or no mapping; the message names the file.
+        OptionError: it holds no YAML, no mapping, or a key twice; the message names the file.
     """
     import yaml
 
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        found = yaml.safe_load(text)
+        twice = _key_given_twice(yaml.compose(text, Loader=yaml.SafeLoader))
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no config file {str(path)!r}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise OptionError(f"{path} is no YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
         raise OptionError(f"{path} must hold 'key: value' lines, got {type(found).__name__}")
+    if twice is not None:
+        raise OptionError(f"{path} gives {twice} twice: YAML would silently take the last")
     return found
+
+
+def _key_given_twice(node: Any) -> str | None:
+    """Name and line of the first key that a mapping of a YAML document has twice."""
+    children = [] if node is None or isinstance(node.value, str) else node.value
+    pairs = [child for child in children if isinstance(child, tuple)]
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if str(key.value) in seen:
+            return f"{str(key.value)!r} (line {key.start_mark.line + 1})"
+        seen.add(str(key.value))
+    below = [value for _, value in pairs] or children
+    return next((found for found in map(_key_given_twice, below) if found), None)
 
 
 def parse_setting(text: str, *, owner: str = "KIND") -> tuple[str, str, Any]:

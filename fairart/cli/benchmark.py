@@ -115,7 +115,7 @@ def _list(grid: Any, folder: Path, found: Mapping[str, str], *, as_json: bool) -
         print_json({"output": str(folder), "cells": cells, "evaluation": grid.plan.to_dict()})
         return 0
     rows = [[cell.row_name, cell.table_name, str(cell.config.seed), found[cell.name], cell.name] for cell in grid.cells]
-    print_table(["method", "of", "seed", "state", "folder"], rows, title=f"{len(rows)} cells in {folder / 'cells'}")
+    print_table(["method", "of", "seed", "state", "folder"], rows, title=f"cells in {folder / 'cells'}: {len(rows)}")
     return 0
 
 
@@ -124,5 +124,6 @@ def _show(result: Any) -> None:
         rows = [[name, *(f"{cell.text}{' *' if cell.best else ''}" for cell in cells)] for name, cells in table.rows]
         print_table([table.corner, *table.columns], rows, title=table.title)
         print("\n".join([*(note.replace("bold:", "*:") for note in table.notes), ""]))
-    failed = f"; {len(result.failed)} cells failed" if result.failed else ""
+    count = len(result.failed)
+    failed = f"; {count} cell{'s' * (count != 1)} failed" if count else ""
     print(f"written to {result.folder}: {', '.join(path.name for path in result.files)}{failed}")

@@ -35,6 +35,8 @@ PROBE = (
         (["compare", "--help"], 0),
         (["report", "--help"], 0),
         (["report"], 2),
+        (["benchmark", "--help"], 0),
+        (["benchmark", "x.yaml", "--workers", "-2"], 2),
         (["trian"], 2),
         (["train", "at", "--epoch-s", "3"], 2),
         (["train", "at", "--eps", "-1", "--output", "x"], 2),

@@ -152,7 +152,7 @@ class Book:
             "failed": "failed earlier (--retry-failed)",
         }
         told = [f"{count} {words[state]}" for state, count in counts.items() if count]
-        self._print(f"{len(found)} cells{': ' if told else ''}{', '.join(told)}; {left} to run")
+        self._print(f"{len(found)} cell{'s' * (len(found) != 1)}{': ' if told else ''}{', '.join(told)}; {left} to run")
 
     def _say(self, name: str) -> None:
         entry = self._entries[name]

@@ -1,0 +1,64 @@
+"""``fairart benchmark`` as a user has it: output, exit codes, messages."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+GRID = {
+    "base": {"per_class": 10, "epochs": 1, "eps": 0.1, "eps_step": 0.05, "max_iter": 1, "batch_size": 50, "device": "cpu"},
+    "methods": ["at"],
+    "evaluation": {"attacks": ["fgsm"], "limit": 50},
+}
+
+
+@pytest.fixture
+def grid(tmp_path):
+    def write(**parts):
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump({**GRID, **parts}))
+        return path
+
+    return write
+
+
+def test_the_table_is_printed_and_written(fairart_command, grid, tmp_path):
+    code, out, err = fairart_command("benchmark", grid(output=str(tmp_path / "out")), "--workers", "0")
+    assert code == 0
+    assert out.startswith("digits, small-cnn: accuracy in per cent\nmethod  clean, overall")
+    assert f"written to {tmp_path / 'out'}: results.md, results.tex, results.csv" in out
+    assert err.startswith("1 cell; 1 to run\n[1/1] at, digits")
+    code, out, err = fairart_command("benchmark", grid(output=str(tmp_path / "out")), "--workers", "0", "--json", "--quiet")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert document["cells"][0]["accuracy"].keys() == {"clean", "fgsm"}
+    code, out, _ = fairart_command("benchmark", grid(output=str(tmp_path / "out")), "--dry-run")
+    assert code == 0
+    assert out.splitlines()[-1].split()[:6] == ["at", "digits,", "small-cnn", "0", "done", document["cells"][0]["name"]]
+
+
+def test_a_failed_cell_is_seen_in_the_exit_code(fairart_command, grid, tmp_path):
+    path = grid(base={**GRID["base"], "lr": 1e30})
+    code, out, _ = fairart_command("benchmark", path, "--output", tmp_path / "out", "--workers", "0")
+    assert code == 1
+    assert "1 cell failed" in out
+    document = json.loads(fairart_command("benchmark", path, "--output", tmp_path / "out", "--dry-run", "--json")[1])
+    assert [cell["state"] for cell in document["cells"]] == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "which grid?"),
+        (("no-such.yaml",), "there is no config file 'no-such.yaml'"),
+        (("x.yaml", "--workers", "many"), "expects a whole number >= 0 or ray"),
+        (("x.yaml", "--ray-gpus", "-1"), "expects a number >= 0"),
+        (("x.yaml", "--worker", "2"), "did you mean '--workers'"),
+    ],
+)
+def test_mistakes_are_one_line(fairart_command, arguments, told):
+    code, out, err = fairart_command("benchmark", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told in err
