@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -80,6 +81,19 @@ def test_damaged_and_foreign_files_are_done_again(document, tmp_path, trained):
     record["config"]["lr"] = 0.3  # as if the defaults of fairart had been others
     (folder / "cell.json").write_text(json.dumps(record))
     assert dry_run(grid_from_mapping(grid), tmp_path) == {name: "new"}
+
+
+def test_an_evaluation_in_the_format_of_another_fairart_is_made_again(document, tmp_path, trained):
+    grid = document(methods=["at"])
+    before = run(grid, tmp_path).files[2].read_text()
+    folder = tmp_path / "cells" / trained[0]
+    foreign = (folder / "evaluation.json").read_text().replace('"format_version": ', '"format_version": 9')
+    (folder / "evaluation.json").write_text(foreign)
+    record = json.loads((folder / "cell.json").read_text())
+    record["evaluation"]["file"] = hashlib.sha256(foreign.encode()).hexdigest()
+    (folder / "cell.json").write_text(json.dumps(record))
+    assert run(grid, tmp_path).files[2].read_text() == before
+    assert len(trained) == 1
 
 
 def test_a_cell_that_fails_is_recorded_and_the_others_go_on(document, tmp_path, trained, capsys):

@@ -16,7 +16,7 @@ from fairart.benchmark.grid.results import Entry, method_tables, metric_tables
 from fairart.benchmark.grid.state import RECORD, TRACEBACK, Record, State, Task, cell_folder, state_of
 from fairart.benchmark.grid.workers import Finished
 from fairart.config import RunConfig
-from fairart.evaluation import EvaluationResult
+from fairart.evaluation import DamagedFileError, EvaluationResult
 from fairart.reporting.grouped import GroupedTable, to_latex, to_markdown
 
 __all__ = ["Book", "GridRun"]
@@ -89,6 +89,13 @@ class Book:
         self._cells = {cell.name: cell for cell in grid.cells}
         plan = grid.plan.to_dict()
         found = {cell.name: state_of(cell_folder(folder, cell.name), cell.config.to_dict(), plan) for cell in grid.cells}
+        self._results: dict[str, EvaluationResult] = {}
+        for name in [name for name, state in found.items() if state == "done"]:
+            try:
+                self._results[name] = EvaluationResult.load(cell_folder(folder, name) / EVALUATION)
+            except DamagedFileError:
+                # Whole, but in the format of another fairart: the weights are still good.
+                found[name] = "trained"
         left = [name for name, state in found.items() if state != "done" and (retry_failed or state != "failed")]
         self.tasks = [
             Task(
@@ -124,7 +131,8 @@ class Book:
             failure = f"{record.error.get('type')}: {record.error.get('message')}"
             self._entries[name] = Entry(entry.cell, entry.full, failure=failure)
         elif record is not None and record.evaluation:
-            self._entries[name] = Entry(entry.cell, entry.full, result=EvaluationResult.load(folder / EVALUATION))
+            result = self._results.get(name) or EvaluationResult.load(folder / EVALUATION)
+            self._entries[name] = Entry(entry.cell, entry.full, result=result)
         else:
             self._entries[name] = Entry(entry.cell, entry.full, failure=f"it left no {RECORD} that can be read")
 
