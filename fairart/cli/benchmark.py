@@ -21,7 +21,8 @@ def parser() -> Parser:
         prog="fairart benchmark",
         usage="fairart benchmark GRID [flags]",
         description="Train and evaluate every cell of a grid file, and put all in one table. Run again, it goes on where it "
-        "stopped: finished cells are kept. The folder gets results.md, results.tex, results.csv, and a run for each cell.",
+        "stopped: finished cells are kept. The folder gets results.md, results.tex, results.csv, report.html, and a "
+        "run for each cell.",
         epilog="Exit code: 0 every cell is done; 1 some failed; 2 the grid cannot run.",
     )
     made.add_argument("grid", metavar="GRID", nargs="?", help="YAML file; docs/benchmark.md says what stands in it")

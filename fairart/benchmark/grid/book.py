@@ -12,6 +12,7 @@ from fairart.benchmark.files import write_text
 from fairart.benchmark.folders import EVALUATION
 from fairart.benchmark.grid.by_class import class_tables, long_form
 from fairart.benchmark.grid.file import Grid
+from fairart.benchmark.grid.pages import write_pages
 from fairart.benchmark.grid.results import Entry, method_tables, metric_tables
 from fairart.benchmark.grid.state import RECORD, TRACEBACK, Record, State, Task, cell_folder, state_of
 from fairart.benchmark.grid.workers import Finished
@@ -137,7 +138,7 @@ class Book:
             self._entries[name] = Entry(entry.cell, entry.full, failure=f"it left no {RECORD} that can be read")
 
     def write(self) -> GridRun:
-        """Write the tables of what is finished."""
+        """Write the tables and the pages of what is finished."""
         entries, plan = list(self._entries.values()), self.grid.plan
         methods = method_tables(entries)
         metrics = metric_tables(entries, plan.metrics, plan.reference)
@@ -149,6 +150,7 @@ class Book:
             CSV: long_form(entries),
         }
         files = [write_text(self.folder / name, text) for name, text in texts.items()]
+        files += write_pages(self.folder, entries)
         return GridRun(folder=self.folder, grid=self.grid, entries=entries, tables=tables, files=files)
 
     def _say_what_is_there(self, found: Mapping[str, State], left: int) -> None:
