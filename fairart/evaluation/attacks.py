@@ -25,7 +25,9 @@ __all__ = ["AttackTarget", "draw_uniform", "fgsm_attack", "pgd_attack"]
 FLAT_BATCH = 8
 """A batch this large in which no sample has any gradient is a fault; a few saturated samples at the end are not."""
 
-Epsilon = Annotated[float, Option("L-inf radius, in the classifier's own input units (8/255 of 0..1, 8 of 0..255)", low=0)]
+Epsilon = Annotated[
+    float, Option("radius, L-inf unless norm says so, in the classifier's own input units (8/255 of 0..1, 8 of 0..255)", low=0)
+]
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class AttackTarget:
             ``dtype`` and ``clip_values`` are what ``x`` comes in.
         sample_seeds: a seed for each sample of the batch. Drawing from these instead of ``generator`` keeps a sample's
             random numbers the same whatever batch it falls into; None outside an evaluation.
+        seed: of the evaluation, for programs that take one seed for all; None outside an evaluation.
     """
 
     classifier: PyTorchClassifier
     network: Network
     sample_seeds: tuple[int, ...] | None = None
+    seed: int | None = None
 
 
 def draw_uniform(x: Tensor, seeds: Sequence[int] | None, *, generator: torch.Generator | None = None) -> Tensor:
