@@ -10,10 +10,10 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
-from fairart.attacks import frozen
+from fairart.attacks import pgd
 from fairart.engine.network import Network, restored_modes
 from fairart.errors import OptionError
-from fairart.evaluation.attacks import AttackTarget, Epsilon, pgd_attack
+from fairart.evaluation.attacks import AttackTarget, Epsilon, draw_uniform
 from fairart.evaluation.preflight import preflight
 from fairart.options import Option
 
@@ -46,9 +46,11 @@ def transfer_attack(
     eps: Epsilon = 8 / 255,
     eps_step: Annotated[float, Option("step, in the units of eps", low=0, low_open=True)] = 2 / 255,
     max_iter: Annotated[int, Option("number of steps", low=1)] = 20,
-    num_random_init: Annotated[int, Option("restarts, each from a uniform start; 0 starts at the input itself", low=0)] = 1,
+    num_random_init: Annotated[int, Option("1 starts at a random point, 0 at the input itself", choices=(0, 1))] = 1,
 ) -> Tensor:
     """Transfer attack: PGD on a surrogate classifier, scored on this one (Papernot et al., 2016).
+
+    All steps are made, also where the surrogate is wrong already: what is far on the wrong side there transfers better.
 
     Args:
         target: what is attacked.
@@ -59,27 +61,25 @@ def transfer_attack(
         eps: L-inf radius, >= 0.
         eps_step: step, > 0.
         max_iter: steps, >= 1.
-        num_random_init: restarts, >= 0; a sample that the surrogate is wrong about after one is left out of the next ones.
+        num_random_init: 1 for a uniform start, 0 for the input itself.
 
     Returns:
         (n, ...) adversarial inputs.
-
-    Raises:
-        EvaluationError: no gradient of the surrogate reaches the input.
     """
     network = Network(surrogate)
-    inner = AttackTarget(surrogate, network, target.sample_seeds)
+    images = x.to(device=network.device, dtype=network.dtype)
     if generator is not None and generator.device.type != network.device.type:
         generator = torch.Generator(network.device).manual_seed(generator.initial_seed())
-    with restored_modes(network, training=False), frozen(network):
-        found = pgd_attack(
-            inner,
-            x.to(device=network.device, dtype=network.dtype),
+    start = images + eps * draw_uniform(images, target.sample_seeds, generator=generator) if num_random_init else images
+    with restored_modes(network, training=False):
+        found = pgd(
+            network,
+            images,
             y.to(network.device),
-            generator=generator,
             eps=eps,
             eps_step=eps_step,
             max_iter=max_iter,
-            num_random_init=num_random_init,
+            start=start,
+            clip_values=network.clip_values,
         )
     return found.to(x)
