@@ -181,7 +181,7 @@ def square(subject: Subject, queries: int) -> dict[str, Robust]:
     return contenders
 
 
-def autoattack(subject: Subject) -> dict[str, Robust]:
+def autoattack(subject: Subject, art: bool) -> dict[str, Robust]:
     from pyautoattack import AutoAttack
 
     def run(seed: int) -> np.ndarray[Any, Any]:
@@ -195,7 +195,7 @@ def autoattack(subject: Subject) -> dict[str, Robust]:
             member.verbose, member.batch_size = False, subject.batch_size
         return attack
 
-    return {"fairart": ours(subject, "autoattack"), "pyautoattack": run, "ART": of_art(subject, make)}
+    return {"fairart": ours(subject, "autoattack"), "pyautoattack": run, **({"ART": of_art(subject, make)} if art else {})}
 
 
 def measured(contenders: dict[str, Robust], rounds: int) -> dict[str, dict[str, Any]]:
@@ -238,6 +238,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs=3, default=(1000, 300, 100), metavar="N", help="for PGD, Square, AutoAttack")
     parser.add_argument("--rounds", type=int, nargs=3, default=(7, 3, 3), metavar="N", help="for PGD, Square, AutoAttack")
     parser.add_argument("--queries", type=int, default=1000, help="of Square Attack")
+    parser.add_argument("--without-art", action="store_true", help="leave ART's ensemble out, which takes many times as long")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     subject = trained(arguments)
@@ -246,7 +247,11 @@ def main() -> None:
         "square": f"Square Attack, {arguments.queries} queries",
         "autoattack": "AutoAttack, standard (ART: its own ensemble)",
     }
-    makers = {"pgd": pgd, "square": lambda part: square(part, arguments.queries), "autoattack": autoattack}
+    makers = {
+        "pgd": pgd,
+        "square": lambda part: square(part, arguments.queries),
+        "autoattack": lambda part: autoattack(part, not arguments.without_art),
+    }
     results = {}
     for (name, make), images, rounds in zip(makers.items(), arguments.images, arguments.rounds, strict=True):
         if arguments.only and name not in arguments.only:

@@ -69,5 +69,5 @@ def test_every_name_in_it_is_registered():
 
 def test_every_attack_stands_in_its_table():
     (table,) = re.findall(r"^\| attack \| what it is.*?\n\n", README, flags=re.MULTILINE | re.DOTALL)
-    names = {name for row in table.splitlines()[2:] for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+    names = {name for row in table.strip().splitlines()[2:] for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
     assert names == {name for name, entry in fairart.registered("attack").items() if entry.plugin == "fairart"}

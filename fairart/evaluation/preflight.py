@@ -18,16 +18,19 @@ Preflight = Callable[[PyTorchClassifier, Mapping[str, Any]], Mapping[str, Any] |
 Attack = TypeVar("Attack", bound=Callable[..., Any])
 
 
-def preflight(check: Preflight) -> Callable[[Attack], Attack]:
+def preflight(check: Preflight, *, returns_input: bool = False) -> Callable[[Attack], Attack]:
     """Decorate an attack with a check that runs once, before the first sample is touched.
 
     Args:
         check: see :data:`Preflight`. What it warns about is seen at the start, what it returns (text, numbers, lists) stands
             under ``notes`` beside the attack's options.
+        returns_input: the attack gives an input back as it was where it found nothing. Then no change at all is a result;
+            of any other attack it is an error.
     """
 
     def decorate(attack: Attack) -> Attack:
         attack.preflight = check  # type: ignore[attr-defined]
+        attack.returns_input = returns_input  # type: ignore[attr-defined]
         return attack
 
     return decorate

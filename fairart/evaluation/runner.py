@@ -176,7 +176,7 @@ class Runner:
         return float((high - low).max())
 
     def _check_did_something(self, spec: AttackSpec, perturbation: Perturbation) -> None:
-        if not perturbation.nb_attacked or perturbation.share_changed > 0 or spec.radius == 0:
+        if not perturbation.nb_attacked or perturbation.share_changed > 0 or spec.radius == 0 or spec.returns_input:
             return
         raise EvaluationError(
             f"attack {spec.label!r} changed none of {perturbation.nb_attacked} samples although its eps is {spec.eps:g}: "

@@ -43,6 +43,7 @@ class AttackSpec:
         options: every option with its value, defaults included.
         preflight: the attack's own check before any work, or None.
         notes: what that check said.
+        returns_input: whether the attack gives an input back as it was where it found nothing.
     """
 
     label: str
@@ -54,6 +55,7 @@ class AttackSpec:
 
     preflight: Preflight | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    returns_input: bool = False
 
     @property
     def order(self) -> float | None:
@@ -198,4 +200,5 @@ def _resolve(item: str, given: Mapping[str, Any]) -> AttackSpec:
         takes_generator="generator" in declared or any(p.kind is p.VAR_KEYWORD for p in parameters),
         options={**full, **{key: value for key, value in chosen.items() if key not in full}},
         preflight=getattr(factory, "preflight", None),
+        returns_input=getattr(factory, "returns_input", False),
     )

@@ -38,7 +38,7 @@ def _check(classifier: PyTorchClassifier, options: Mapping[str, Any]) -> dict[st
     return notes
 
 
-@preflight(_check)
+@preflight(_check, returns_input=True)
 def art_autoattack(
     target: AttackTarget,
     x: Tensor,

@@ -130,7 +130,7 @@ def _package() -> Any:
     return pyautoattack
 
 
-@preflight(_check)
+@preflight(_check, returns_input=True)
 def autoattack(
     target: AttackTarget,
     x: Tensor,

@@ -26,7 +26,7 @@ def _check(classifier: PyTorchClassifier, options: Mapping[str, Any]) -> dict[st
     return {"budget": MINIMAL.format(norm="L-inf" if norm_order(options["norm"]) == math.inf else "L2")}
 
 
-@preflight(_check)
+@preflight(_check, returns_input=True)
 def cw_attack(
     target: AttackTarget,
     x: Tensor,

@@ -63,7 +63,7 @@ def _one_by_one(
     return run_art(target, x, y, attack)
 
 
-@preflight(_check_boundary)
+@preflight(_check_boundary, returns_input=True)
 def boundary_attack(
     target: AttackTarget,
     x: Tensor,
@@ -124,7 +124,7 @@ def boundary_attack(
     return _one_by_one(target, x, y, "boundary", init_size, make, generator)
 
 
-@preflight(_check_hop_skip_jump)
+@preflight(_check_hop_skip_jump, returns_input=True)
 def hop_skip_jump_attack(
     target: AttackTarget,
     x: Tensor,

@@ -139,3 +139,13 @@ def test_an_attack_that_does_nothing_is_still_an_error_in_l2(classifier, digits,
     register(attacks={"idle": idle})
     with pytest.raises(EvaluationError, match="changed none"):
         evaluate(classifier, digits.x[:20], digits.y[:20], attacks=["idle"], verbose=False)
+
+
+def test_an_attack_that_returns_the_input_where_it_fails_may_fail_on_all(classifier, digits, register):
+    def nothing_found(target, x, y, *, eps: float = 0.5):
+        return x
+
+    register(attacks={"honest": preflight(lambda *_: None, returns_input=True)(nothing_found)})
+    result = evaluate(classifier, digits.x[:20], digits.y[:20], attacks=["honest"], verbose=False)
+    assert result["honest"].accuracy == result["clean"].accuracy
+    assert result["honest"].perturbation.share_changed == 0
