@@ -73,6 +73,17 @@ def fairart_register_fairness_metrics(register: Register) -> None:
 def fairart_register_attacks(register: Register) -> None:
     register("fgsm", "fairart.evaluation.attacks:fgsm_attack")
     register("pgd", "fairart.evaluation.attacks:pgd_attack")
+    register("apgd-ce", "fairart.evaluation.attack_library.apgd:apgd_ce_attack")
+    register("apgd-dlr", "fairart.evaluation.attack_library.apgd:apgd_dlr_attack")
+    register("autoattack", "fairart.evaluation.attack_library.autoattack:autoattack")
+    register("art-autoattack", "fairart.evaluation.attack_library.art_autoattack:art_autoattack")
+    register("square", "fairart.evaluation.attack_library.square:square_attack")
+    register("cw", "fairart.evaluation.attack_library.carlini:cw_attack")
+    register("deepfool", "fairart.evaluation.attack_library.deepfool:deepfool_attack")
+    register("boundary", "fairart.evaluation.attack_library.decision:boundary_attack")
+    register("hop-skip-jump", "fairart.evaluation.attack_library.decision:hop_skip_jump_attack")
+    register("spatial", "fairart.evaluation.attack_library.spatial:spatial_attack")
+    register("transfer", "fairart.evaluation.attack_library.transfer:transfer_attack")
 
 
 @hookimpl

@@ -65,3 +65,9 @@ def test_every_name_in_it_is_registered():
         (row,) = re.findall(rf"^\| `{kind}` \| (.*) \|$", README, flags=re.MULTILINE)
         builtin = [name for name, entry in fairart.registered(kind).items() if entry.plugin == "fairart"]
         assert sorted(row.split(", ")) == sorted(builtin)
+
+
+def test_every_attack_stands_in_its_table():
+    (table,) = re.findall(r"^\| attack \| what it is.*?\n\n", README, flags=re.MULTILINE | re.DOTALL)
+    names = {name for row in table.strip().splitlines()[2:] for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+    assert names == {name for name, entry in fairart.registered("attack").items() if entry.plugin == "fairart"}

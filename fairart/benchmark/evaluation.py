@@ -16,6 +16,7 @@ from fairart.evaluation import EvaluationResult
 from fairart.evaluation.corrupted import CorruptionSource
 from fairart.evaluation.corruption_results import check_same_kind
 from fairart.evaluation.corruptions import SEVERITIES, CorruptionFolder, MadeCorruptions, corruption_names
+from fairart.evaluation.norms import norm_order
 from fairart.options import declared_options
 from fairart.plugins import get_plugin_manager, registered
 
@@ -65,6 +66,7 @@ def choose_attacks(config: RunConfig, attacks: Sequence[Attack], options: Option
 
     Raises:
         UnknownNameError: no such attack.
+        OptionError: a budget in L2 without its eps: that of the run is an L-inf radius.
     """
     chosen = []
     for attack in attacks:
@@ -75,6 +77,8 @@ def choose_attacks(config: RunConfig, attacks: Sequence[Attack], options: Option
         own: dict[str, Any] = {
             key: getattr(config, key) for key in ("eps", "eps_step") if key in declared and getattr(config, key) > 0
         }
+        if "eps" in own and "eps" not in given and norm_order(given.get("norm", "inf")) == 2:
+            raise OptionError(f"attack {name!r}: set eps as well; that of the run, {own['eps']:g}, is an L-inf radius")
         chosen.append((name, {**own, **given}))
     return chosen
 

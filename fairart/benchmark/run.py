@@ -192,7 +192,7 @@ def evaluate_run(
         corruptions_dir: folder in the layout of CIFAR-10-C to read corruptions from; without names all that it has.
         severities: of the corruptions, any of 1 to 5; None for all.
         reference: an ``evaluation.json`` with these corruptions, to take the mean corruption error (mCE) against.
-        options: attack or corruption -> its options.
+        options: attack or corruption -> its options. ``surrogate`` of the transfer attack may be the folder of a run.
         batch_size: images at a time.
         seed: of the attacks' random starts, of the corruptions made, and of the choice under ``limit``.
         limit: evaluate that many test images, drawn at random.
@@ -217,6 +217,11 @@ def evaluate_run(
     )
     chosen = plan.choose_attacks(config, attacks, given)
     where = build.resolved_device(device or config.device)
+    surrogates = {name: str(own["surrogate"]) for name, own in chosen if isinstance(own.get("surrogate"), str | Path)}
+    chosen = [
+        (name, {**own, "surrogate": load_run(surrogates[name], device=where).classifier} if name in surrogates else own)
+        for name, own in chosen
+    ]
     run = load_run(folder, device=where)
     data = run.dataset
     keep = plan.choose_images(len(data.y_test), limit, seed)
@@ -248,6 +253,8 @@ def evaluate_run(
         verbose=verbose,
     )
     result.config.update(dataset=run.config.dataset, trainer=run.config.trainer, note=data.note)
+    if surrogates:
+        result.config["surrogates"] = surrogates
     if compared is not None:
         value = result.mean_corruption_error(compared)
         result.config["mean_corruption_error"] = {"reference": str(reference), "value": value}

@@ -15,17 +15,16 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
-from fairart.attacks import fgsm, pgd, project
+from fairart.attacks import fgsm, project
 from fairart.engine.network import Network
-from fairart.evaluation.errors import EvaluationError
+from fairart.evaluation.descent import descend
 from fairart.options import Option
 
 __all__ = ["AttackTarget", "draw_uniform", "fgsm_attack", "pgd_attack"]
 
-FLAT_BATCH = 8
-"""A batch this large in which no sample has any gradient is a fault; a few saturated samples at the end are not."""
-
-Epsilon = Annotated[float, Option("L-inf radius, in the classifier's own input units (8/255 of 0..1, 8 of 0..255)", low=0)]
+Epsilon = Annotated[
+    float, Option("radius, L-inf unless norm says so, in the classifier's own input units (8/255 of 0..1, 8 of 0..255)", low=0)
+]
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,13 @@ class AttackTarget:
             ``dtype`` and ``clip_values`` are what ``x`` comes in.
         sample_seeds: a seed for each sample of the batch. Drawing from these instead of ``generator`` keeps a sample's
             random numbers the same whatever batch it falls into; None outside an evaluation.
+        seed: of the evaluation, for programs that take one seed for all; None outside an evaluation.
     """
 
     classifier: PyTorchClassifier
     network: Network
     sample_seeds: tuple[int, ...] | None = None
+    seed: int | None = None
 
 
 def draw_uniform(x: Tensor, seeds: Sequence[int] | None, *, generator: torch.Generator | None = None) -> Tensor:
@@ -100,8 +101,11 @@ def pgd_attack(
     eps_step: Annotated[float, Option("step, in the units of eps", low=0, low_open=True)] = 2 / 255,
     max_iter: Annotated[int, Option("number of steps", low=1)] = 20,
     num_random_init: Annotated[int, Option("restarts, each from a uniform start; 0 starts at the input itself", low=0)] = 1,
+    stop_when_fooled: Annotated[bool, Option("score the first iterate that is wrong; false scores the last one")] = True,
 ) -> Tensor:
     """Projected gradient descent on cross-entropy, the worst of its restarts for each sample (Madry et al., ICLR 2018).
+
+    Other programs score the last iterate, which may be right again, or wrong in another way, where an earlier one was wrong.
 
     Args:
         target: what is attacked.
@@ -112,6 +116,7 @@ def pgd_attack(
         eps_step: step, > 0.
         max_iter: steps, >= 1.
         num_random_init: restarts, >= 0; a sample that one of them fools is left out of the next ones.
+        stop_when_fooled: stop each sample at its first iterate that is classified wrongly; False makes all steps.
 
     Returns:
         (n, ...) adversarial inputs.
@@ -131,18 +136,9 @@ def pgd_attack(
             start = images + eps * draw_uniform(images, seeds, generator=generator)
         # Projected here already, so that a start that never moves comes back bit by bit.
         start = project(start, images, eps=eps, clip_values=network.clip_values)
-        found = pgd(
-            network,
-            images,
-            labels,
-            eps=eps,
-            eps_step=eps_step,
-            max_iter=max_iter,
-            start=start,
-            clip_values=network.clip_values,
+        found = descend(
+            network, images, labels, start=start, eps=eps, eps_step=eps_step, max_iter=max_iter, stop=stop_when_fooled
         )
-        if eps > 0 and len(found) >= FLAT_BATCH:
-            _check_moved(found, start)
         result[standing] = found
         if restart < last:
             with torch.no_grad():
@@ -154,12 +150,3 @@ def pgd_attack(
 
 def _next_seed(stream: torch.Generator) -> int:
     return int(torch.randint(2**62, (), generator=stream))
-
-
-def _check_moved(found: Tensor, start: Tensor) -> None:
-    if torch.equal(found, start):
-        raise EvaluationError(
-            f"PGD never moved from its start on a batch of {len(start)} samples: the gradient at the input is exactly zero. "
-            "Surviving that is no robustness. Likely causes: the model rounds, quantises or takes an argmax; its outputs "
-            "are saturated probabilities instead of logits; a preprocessing step blocks the gradient"
-        )

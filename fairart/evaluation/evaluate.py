@@ -99,7 +99,7 @@ def evaluate(
     names = _check_names(class_names, classifier.nb_classes)
     _check_whole("batch_size", batch_size, 1)
     _check_whole("seed", seed, 0)
-    specs = resolve_attacks(attacks)
+    specs = [spec.checked(classifier) for spec in resolve_attacks(attacks)]
     for spec in specs:
         _warn_if_faint(spec, classifier)
     source, at = resolve_corruptions(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fairart.attacks import frozen, project
+from fairart.attacks import frozen
 from fairart.engine.data import uint8_divisor
 from fairart.engine.network import restored_modes
 from fairart.engine.randomness import isolated_random_state
@@ -152,14 +152,14 @@ class Runner:
         network.eval()
         x = self._images(indices)
         x_adv = self._perturb(spec, x, indices)
-        kept = project(x_adv, x, eps=spec.eps, clip_values=network.clip_values)
+        kept = spec.hold(x_adv, x, network.clip_values)
         scores = self._score(kept, indices, spec.name)
         return {**scores.columns(), "moved": _distance(kept, x), "excess": _distance(x_adv, kept)}
 
     def _perturb(self, spec: AttackSpec, x: Tensor, indices: IntArray) -> Tensor:
         network = self.target.network
         seeds = sample_seeds(self.seed, spec.name, indices.tolist())
-        target = AttackTarget(self.target.classifier, network, seeds)
+        target = AttackTarget(self.target.classifier, network, seeds, self.seed)
         labels = torch.as_tensor(self.labels[indices], device=network.device)
         extra: dict[str, Any] = {}
         if spec.takes_generator:
@@ -176,7 +176,7 @@ class Runner:
         return float((high - low).max())
 
     def _check_did_something(self, spec: AttackSpec, perturbation: Perturbation) -> None:
-        if not perturbation.nb_attacked or perturbation.share_changed > 0 or spec.eps == 0:
+        if not perturbation.nb_attacked or perturbation.share_changed > 0 or spec.radius == 0 or spec.returns_input:
             return
         raise EvaluationError(
             f"attack {spec.label!r} changed none of {perturbation.nb_attacked} samples although its eps is {spec.eps:g}: "

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fairart.errors import OptionError
+from art.estimators.classification import PyTorchClassifier
+from torch import Tensor
+
+from fairart.attacks.common import ClipValues
+from fairart.errors import OptionError, PluginError
+from fairart.evaluation.norms import hold, norm_order
+from fairart.evaluation.preflight import Preflight
 from fairart.options import declared_options
-from fairart.plugins import create, get_plugin_manager
+from fairart.plugins import BUILTIN, create, get_plugin_manager
 
 __all__ = ["AttackSpec", "Attacks", "resolve_attacks"]
 
@@ -34,6 +41,9 @@ class AttackSpec:
         run: the function with its options filled in, ``run(target, x, y)``.
         takes_generator: whether ``run`` has a ``generator`` parameter.
         options: every option with its value, defaults included.
+        preflight: the attack's own check before any work, or None.
+        notes: what that check said.
+        returns_input: whether the attack gives an input back as it was where it found nothing.
     """
 
     label: str
@@ -43,18 +53,70 @@ class AttackSpec:
     takes_generator: bool
     options: dict[str, Any] = field(default_factory=dict)
 
+    preflight: Preflight | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    returns_input: bool = False
+
     @property
-    def eps(self) -> float:
-        """L-inf budget that the output is held to; infinite for an attack that has none, or measures it in another norm."""
-        if str(self.options.get("norm", "inf")).lower() not in ("inf", "linf"):
-            return math.inf
+    def order(self) -> float | None:
+        """Order of the norm of the budget: inf, 2, or None for another one."""
+        return norm_order(self.options.get("norm", "inf"))
+
+    @property
+    def radius(self) -> float:
+        """Budget in that norm; infinite for an attack that has none."""
         eps = self.options.get("eps")
         return float(eps) if isinstance(eps, int | float) else math.inf
 
     @property
+    def eps(self) -> float:
+        """L-inf budget that the output is held to; infinite for an attack that has none, or measures it in another norm."""
+        return self.radius if self.order == math.inf else math.inf
+
+    def hold(self, x_adv: Tensor, x: Tensor, clip_values: ClipValues) -> Tensor:
+        """The (n, ...) output of the attack, projected onto its budget around ``x`` and the clip values."""
+        return hold(x_adv, x, eps=self.radius, order=self.order, clip_values=clip_values)
+
+    @property
     def config(self) -> dict[str, Any]:
-        """What stands beside the numbers: attack, plugin, all options."""
-        return {"attack": self.name, "plugin": self.plugin, "options": dict(self.options)}
+        """What stands beside the numbers: attack, plugin, all options, and what the attack says about itself."""
+        options = {key: _described(value) for key, value in self.options.items()}
+        return {
+            "attack": self.name,
+            "plugin": self.plugin,
+            "options": options,
+            **({"notes": dict(self.notes)} if self.notes else {}),
+        }
+
+    def checked(self, classifier: PyTorchClassifier) -> AttackSpec:
+        """The same attack, after its own check on the classifier.
+
+        Raises:
+            OptionError: it cannot run on this classifier.
+            ImportError: it needs a package that is not installed.
+            PluginError: the check of a third party raised something else.
+        """
+        if self.preflight is None:
+            return self
+        try:
+            notes = self.preflight(classifier, self.options)
+        except Exception as error:  # a stranger's check may raise anything; it is named
+            if self.plugin == BUILTIN or isinstance(error, OptionError | ImportError | UserWarning):
+                raise
+            raise PluginError(
+                f"plugin {self.plugin!r}: the check of attack {self.name!r} raised {type(error).__name__}: {error}"
+            ) from error
+        return replace(self, notes=dict(notes or {}))
+
+
+def _described(value: Any) -> Any:
+    if not isinstance(value, PyTorchClassifier):
+        return value
+    digest = hashlib.blake2b(digest_size=4)
+    for name, tensor in value.model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return f"{type(value.model).__name__} with weights {digest.hexdigest()}"
 
 
 def resolve_attacks(attacks: Attacks) -> list[AttackSpec]:
@@ -137,4 +199,6 @@ def _resolve(item: str, given: Mapping[str, Any]) -> AttackSpec:
         run=run,
         takes_generator="generator" in declared or any(p.kind is p.VAR_KEYWORD for p in parameters),
         options={**full, **{key: value for key, value in chosen.items() if key not in full}},
+        preflight=getattr(factory, "preflight", None),
+        returns_input=getattr(factory, "returns_input", False),
     )

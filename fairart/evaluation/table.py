@@ -133,12 +133,17 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else _number(value)
+
+
 def _note(result: AttackResult) -> str:
     options = ", ".join(f"{key}={_number(value)}" for key, value in result.config.get("options", {}).items())
     name = result.config.get("attack", result.label)
     if name == "none":
         return f"{result.label}: no attack"
-    text = f"{result.label}: {name}({options})"
+    notes = result.config.get("notes", {}).items()
+    text = "; ".join([f"{result.label}: {name}({options})", *(f"{key}: {_listed(value)}" for key, value in notes)])
     if "over" in result.config:
         text = f"{result.label}: right under all of {', '.join(result.config['over'])}"
     change = result.perturbation

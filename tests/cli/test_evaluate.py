@@ -25,7 +25,13 @@ def test_the_table_the_file_and_the_budget_of_the_run(fairart_command, trained):
     assert list(result) == ["clean", "pgd", "fgsm"]
     assert len(result.labels) == 60
     # Trained at eps 0.1, so attacked at eps 0.1, not at the attack's own default.
-    assert result["pgd"].config["options"] == {"eps": 0.1, "eps_step": 0.05, "max_iter": 2, "num_random_init": 1}
+    assert result["pgd"].config["options"] == {
+        "eps": 0.1,
+        "eps_step": 0.05,
+        "max_iter": 2,
+        "num_random_init": 1,
+        "stop_when_fooled": True,
+    }
     assert result["fgsm"].config["options"] == {"eps": 0.1}
     assert result.config["trainer"] == "at"
 

@@ -29,7 +29,7 @@ def test_clean_numbers_are_those_of_arts_predict(classifier, digits):
 
 
 def test_attacked_numbers_are_those_of_the_attack_scored_by_hand(classifier, digits):
-    fixed = {"eps": 0.1, "eps_step": 0.03, "max_iter": 4, "num_random_init": 0}
+    fixed = {"eps": 0.1, "eps_step": 0.03, "max_iter": 4, "num_random_init": 0, "stop_when_fooled": False}
     result = run(classifier, digits, attacks=[("pgd", fixed)])
     network = Network(classifier).eval()
     x, y = torch.from_numpy(digits.x), torch.from_numpy(digits.y)
@@ -252,7 +252,7 @@ def test_versions_and_settings_stand_beside_the_numbers(classifier, digits):
         "seed": 4, "batch_size": 50, "nb_samples": 120, "device": "cpu", "dtype": "float32", "clip_values": [0.0, 1.0],
     }  # fmt: skip
     assert set(result.versions) == {"fairart", "torch", "art"}
-    assert result["pgd"].config["options"] == {**STRONG, "num_random_init": 1}
+    assert result["pgd"].config["options"] == {**STRONG, "num_random_init": 1, "stop_when_fooled": True}
     assert result["pgd"].worst_class_name.startswith("digit ")
 
 

@@ -9,7 +9,8 @@ from torch import nn
 from fairart.engine.network import Network
 from fairart.errors import OptionError, UnknownNameError
 from fairart.evaluation import AttackTarget, EvaluationError
-from fairart.evaluation.attacks import FLAT_BATCH, draw_uniform, fgsm_attack, pgd_attack
+from fairart.evaluation.attacks import draw_uniform, fgsm_attack, pgd_attack
+from fairart.evaluation.descent import FLAT_BATCH
 from fairart.evaluation.random_state import sample_seeds
 from fairart.evaluation.specs import resolve_attacks
 
@@ -132,7 +133,7 @@ def test_the_configuration_holds_every_option_and_text_is_read_as_numbers():
     assert spec.config == {
         "attack": "pgd",
         "plugin": "fairart",
-        "options": {"eps": 4 / 255, "eps_step": 2 / 255, "max_iter": 20, "num_random_init": 1},
+        "options": {"eps": 4 / 255, "eps_step": 2 / 255, "max_iter": 20, "num_random_init": 1, "stop_when_fooled": True},
     }
     assert spec.eps == 4 / 255
 

@@ -1,0 +1,76 @@
+"""Signed gradient steps in which a sample that is fooled stands still, and costs nothing more."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fairart.attacks.common import make_box
+from fairart.engine.network import Network
+from fairart.evaluation.errors import EvaluationError
+
+__all__ = ["FLAT_BATCH", "descend"]
+
+FLAT_BATCH = 8
+"""A batch this large in which no sample has any gradient is a fault; a few saturated samples at the end are not."""
+
+LEAVE_AT = 1 / 8
+"""Share of fooled samples from which the batch is made smaller: copying it costs as well."""
+
+
+def descend(
+    network: Network, x: Tensor, y: Tensor, *, start: Tensor, eps: float, eps_step: float, max_iter: int, stop: bool = True
+) -> Tensor:
+    """PGD on the cross-entropy that stops for each sample at its first iterate that is classified wrongly.
+
+    The last iterate may be right again where an earlier one was wrong: what was found counts.
+
+    Args:
+        network: in eval mode.
+        x: (n, ...) inputs in clip values.
+        y: (n,) labels.
+        start: (n, ...) where to start, inside the ball and the clip values.
+        eps: L-inf radius, >= 0.
+        eps_step: step, > 0.
+        max_iter: steps, >= 1.
+        stop: False makes every step with every sample.
+
+    Returns:
+        (n, ...) adversarial inputs.
+
+    Raises:
+        EvaluationError: no gradient reaches the input.
+    """
+    result, place = start.clone(), torch.arange(len(x), device=x.device)
+    box, now = make_box(x, eps, network.clip_values), start
+    for step in range(max_iter):
+        inputs = now.detach().requires_grad_(True)
+        with torch.enable_grad():
+            logits = network(inputs)
+            (gradient,) = torch.autograd.grad(F.cross_entropy(logits, y, reduction="sum"), inputs)
+        if step == 0 and eps > 0 and len(x) >= FLAT_BATCH:
+            _check_not_flat(gradient)
+        moved = box.project(now + eps_step * gradient.sign_())
+        if not stop:
+            now = moved
+            continue
+        fooled = logits.argmax(dim=1) != y
+        now = torch.where(fooled.view(-1, *[1] * (x.ndim - 1)), now, moved)
+        if int(fooled.sum()) > LEAVE_AT * len(fooled):
+            result[place], left = now, ~fooled
+            place, now, y = place[left], now[left], y[left]
+            box = type(box)(box.low[left], box.high[left])
+            if not len(place):
+                break
+    result[place] = now
+    return result
+
+
+def _check_not_flat(gradient: Tensor) -> None:
+    if not bool(gradient.any()):
+        raise EvaluationError(
+            f"PGD never moved from its start on a batch of {len(gradient)} samples: the gradient at the input is exactly zero. "
+            "Surviving that is no robustness. Likely causes: the model rounds, quantises or takes an argmax; its outputs "
+            "are saturated probabilities instead of logits; a preprocessing step blocks the gradient"
+        )
