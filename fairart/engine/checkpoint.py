@@ -14,6 +14,7 @@ import torch
 
 from fairart.engine.checkpoint_folder import CheckpointError, CheckpointFolder, SavedState
 from fairart.engine.identity import differences
+from fairart.errors import OptionError
 from fairart.options import Declared, Option, check_value
 
 __all__ = ["Checkpointing", "FitCheckpoints", "opened"]
@@ -32,16 +33,26 @@ class Checkpointing:
             the fit are always written.
         resume: go on from the newest whole checkpoint of this very fit; start anew where the folder has none. With
             ``seed=None`` its seed is taken.
+        overwrite: remove the checkpoints that are there when the fit begins.
 
     Raises:
-        OptionError: ``every_minutes`` is negative or no number.
+        OptionError: ``every_minutes`` is negative or no number, or both ``resume`` and ``overwrite``.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, every_minutes: float | None = None, resume: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        every_minutes: float | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
         declared = Declared("every_minutes", float | None, None, Option("", low=0))
         self.folder = Path(folder).expanduser()
         self.every_minutes: float | None = check_value(every_minutes, declared, where="Checkpointing")
-        self.resume = resume
+        if resume and overwrite:
+            raise OptionError("Checkpointing: checkpoints are either gone on from or overwritten, not both")
+        self.resume, self.overwrite = resume, overwrite
 
     def __repr__(self) -> str:
         return f"Checkpointing({str(self.folder)!r}, every_minutes={self.every_minutes}, resume={self.resume})"
@@ -73,6 +84,8 @@ class FitCheckpoints:
 
     def _look(self) -> None:
         files = self.folder.files()
+        if self.settings.overwrite:
+            return
         if files and not self.settings.resume:
             raise CheckpointError(
                 f"{str(self.settings.folder)!r} has checkpoints already: go on from them with resume=True, or take another folder"
@@ -112,6 +125,8 @@ class FitCheckpoints:
             CheckpointError: there are checkpoints, and none can be used.
         """
         self._identity = dict(identity)
+        if self.settings.overwrite:
+            self.folder.clear()
         for saved in self.saved:
             try:
                 _check_belongs(saved, self._identity)

@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 
 import fairart
 from fairart.engine.packing import pack, unpack
-from fairart.files import remove_leftovers, replacing, write_text
+from fairart.files import replacing, write_text
 
-__all__ = ["CheckpointError", "CheckpointFolder", "CheckpointWriteError", "SavedState", "remove_checkpoints"]
+__all__ = ["CheckpointError", "CheckpointFolder", "CheckpointWriteError", "SavedState"]
 
 FORMAT = "fairart.checkpoint"
 VERSION = 1
@@ -85,9 +85,14 @@ class CheckpointFolder:
         except OSError as error:
             raise CheckpointWriteError(f"cannot keep checkpoints in {str(path)!r}: {error.strerror or error}") from error
         _take_lock(self._lock, path)
-        for left in path.glob(".checkpoint-*.tmp"):
-            left.unlink(missing_ok=True)
+        self._tidy()
         self._number = max((_number(file) for file in self.files()), default=-1) + 1
+
+    def _tidy(self) -> None:
+        """Remove what a killed process left half done."""
+        lonely = [one for one in self.path.glob(f"{PATTERN}.sha256") if not one.with_suffix("").exists()]
+        for left in [*self.path.glob(".checkpoint-*.tmp"), *lonely]:
+            left.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let another process in."""
@@ -160,24 +165,17 @@ class CheckpointFolder:
         last = f"the last good one is {left[0]}" if left else "there is none before it"
         return f"the checkpoint {str(final)!r} could not be written ({reason}); {last}"
 
+    def clear(self) -> None:
+        """Remove all checkpoints, refused ones too."""
+        for file in [*self.path.glob(f"{PATTERN}*")]:
+            file.unlink()
+
     def set_aside(self, path: Path) -> Path:
         """Rename a refused checkpoint, so that it is neither read again nor counted among the last two."""
         moved = path.with_name(f"{path.name}.refused")
         path.replace(moved)
         _sum_file(path).unlink(missing_ok=True)
         return moved
-
-
-def remove_checkpoints(path: Path) -> None:
-    """Remove every checkpoint of a folder, refused ones too; whatever else is in it stays, and so does a folder with more in it.
-
-    Args:
-        path: folder; it need not exist.
-    """
-    for file in [*path.glob(PATTERN), *path.glob(f"{PATTERN}.refused"), *path.glob(f"{PATTERN}.sha256")]:
-        file.unlink(missing_ok=True)
-    for file in path.glob(PATTERN):
-        remove_leftovers(file)
 
 
 def _remove(path: Path) -> None:
