@@ -99,8 +99,11 @@ class FitCheckpoints:
             raise self._nothing_left()
 
     def _nothing_left(self) -> CheckpointError:
-        reasons = "; ".join(reason for _, reason in self.refused)
-        return CheckpointError(f"{str(self.settings.folder)!r} has no checkpoint to resume from: {reasons}")
+        files: dict[str, list[str]] = {}
+        for path, reason in self.refused:
+            files.setdefault(reason.removeprefix(f"{path.name} "), []).append(path.name)
+        told = "; ".join(f"{' and '.join(names)}: {reason}" for reason, names in files.items())
+        return CheckpointError(f"no checkpoint in {str(self.settings.folder)!r} can be resumed from: {told}")
 
     @property
     def seed(self) -> int | None:
