@@ -200,10 +200,10 @@ def test_an_interrupted_run_keeps_its_epochs_and_says_so(train, tmp_path, monkey
     engine = fairart.engine.loop.Engine
     whole = engine._epoch
 
-    def interrupted(self, source, epoch, *rest):
-        if epoch == 2:
+    def interrupted(self, source, current, *rest):
+        if current.epoch == 2:
             raise KeyboardInterrupt
-        return whole(self, source, epoch, *rest)
+        return whole(self, source, current, *rest)
 
     monkeypatch.setattr(engine, "_epoch", interrupted)
     code, out, err = train("at", tmp_path / "a", "--epochs", "4")
