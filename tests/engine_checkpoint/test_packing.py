@@ -96,3 +96,10 @@ def test_what_cannot_be_kept_is_named(value):
 def test_a_made_up_tree_is_an_error(tree):
     with pytest.raises((KeyError, TypeError, ValueError)):
         unpack(tree, {}.__getitem__, CPU)
+
+
+def test_what_was_on_a_device_goes_back_to_one_and_the_rest_stays():
+    tree, tensors = pack({"weights": torch.ones(2), "generator": torch.ones(2)})
+    tree["weights"]["device"] = "cuda"
+    state = unpack(tree, tensors.__getitem__, torch.device("meta"))
+    assert (state["weights"].device.type, state["generator"].device.type) == ("meta", "cpu")

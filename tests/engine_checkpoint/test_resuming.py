@@ -12,6 +12,7 @@ import pytest
 import torch
 from art.attacks.evasion import ProjectedGradientDescent
 from art.data_generators import NumpyDataGenerator
+from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from fairart import hookimpl, plugins
@@ -470,3 +471,20 @@ def test_a_checkpoint_of_another_torch_is_a_warning(make, make_data, tmp_path, m
     monkeypatch.setattr(CheckpointFolder, "read", older)
     with pytest.warns(UserWarning, match=r"was written with torch 1\.0, .* may differ in the last bits"):
         checkpointed(make, data, tmp_path, resume=True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_cuda(make_data, stop_after, tmp_path):
+    data = make_data(62, 3)
+
+    def again():
+        torch.manual_seed(0)
+        model = DropoutNet().cuda()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        classifier = PyTorchClassifier(
+            model, nn.CrossEntropyLoss(), (1, 8, 8), 3, optimizer=optimizer, clip_values=(0, 1), device_type="gpu"
+        )
+        return FairTATTrainer(classifier, eps=0.1, eps_step=0.05, max_iter=2, averaging="ema"), None
+
+    with torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+        assert same(resumed(again, stop_after, data, tmp_path), fit(*again(), data))
