@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fairart.errors import OptionError, nearest
 from fairart.options import Declared, Option, check_value, declared_options
 
-__all__ = ["OFF", "OPTION_KINDS", "PART_KINDS", "RunConfig", "check_names", "parse_setting", "read_yaml"]
+__all__ = ["LOGGERS", "OFF", "OPTION_KINDS", "PART_KINDS", "RunConfig", "check_names", "parse_setting", "read_yaml"]
 
 PART_KINDS = ("objective", "target_sampler", "epsilon_scheduler", "class_weighting", "weight_perturbation", "averaging")
 """The parts of a method that a run may choose."""
@@ -24,6 +24,9 @@ OPTION_KINDS = ("trainer", "dataset", "model", *PART_KINDS)
 
 OFF = "none"
 """The name that switches a part off."""
+
+LOGGERS = ("csv", "tensorboard", "wandb")
+"""Where the figures of each epoch can go."""
 
 _PART = "a registered name, none to do without; by default the method's own"
 
@@ -70,6 +73,12 @@ class RunConfig:
     ] = (0.5, 0.75)
     seed: Annotated[int, Option("of everything random in the run", low=0)] = 0
     device: Annotated[str, Option("where to compute: auto, cpu or cuda", choices=("auto", "cpu", "cuda"))] = "auto"
+    checkpoint_every_minutes: Annotated[
+        float | None, Option("minutes between two checkpoints, within epochs too; by default one after every epoch", low=0)
+    ] = None
+    logger: Annotated[
+        tuple[str, ...], Option("where each epoch's figures go, such as csv,tensorboard,wandb; none for nowhere")
+    ] = ("csv",)
     plugins_dir: Annotated[str | None, Option("folder of plugins (*.py) to load")] = None
     options: Annotated[Mapping[str, Any], Option("an option of the method, the data set, the model or a part of the method")] = (
         field(default_factory=dict)
@@ -104,7 +113,7 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Every field as plain values that YAML and JSON can say; :meth:`from_mapping` takes them back."""
         plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        plain["lr_milestones"] = list(self.lr_milestones)
+        plain["lr_milestones"], plain["logger"] = list(self.lr_milestones), list(self.logger)
         plain["options"] = {kind: dict(options) for kind, options in self.options.items()}
         return plain
 
@@ -161,7 +170,7 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
         read = _SPECIAL.get(name)
         if read is not None:
             value = read(value, f"{where}: {label}")
-        elif value == OFF and name == "per_class":
+        elif value == OFF and name in ("per_class", "checkpoint_every_minutes"):
             value = None
         checked[name] = check_value(value, shown, where=where)
     return checked
@@ -194,7 +203,19 @@ def _options(value: Any, label: str) -> dict[str, dict[str, Any]]:
     return {kind: given for kind, given in nested.items() if given}
 
 
-_SPECIAL = {"lr_milestones": _milestones, "options": _options}
+def _loggers(value: Any, label: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [] if value.strip() in ("", OFF) else value.split(",")
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise OptionError(f"{label} expects names such as csv,tensorboard, got {value!r}")
+    names = [name.strip() for name in value]
+    for name in names:
+        if name not in LOGGERS:
+            raise OptionError(f"{label}: there is no logger {name!r}; {nearest(name, LOGGERS)}")
+    return tuple(dict.fromkeys(names))
+
+
+_SPECIAL = {"logger": _loggers, "lr_milestones": _milestones, "options": _options}
 """Fields whose values have a form that a declaration cannot say."""
 
 

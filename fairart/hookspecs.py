@@ -95,7 +95,7 @@ def fairart_register_trainers(register: Register) -> None:
 
 @hookspec
 def fairart_fit_start(trainer: Any) -> None:
-    """Told once when training starts, before the first batch."""
+    """Told once when training starts, before the first batch; a resumed trainer has its earlier epochs in ``history`` then."""
 
 
 @hookspec

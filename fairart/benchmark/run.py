@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,25 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart.benchmark import build
 from fairart.benchmark import evaluation as plan
-from fairart.benchmark.folders import CONFIG, EVALUATION, HISTORY, PARTIAL, WEIGHTS, RunError, check_output, clear, read_config
-from fairart.benchmark.recorder import recorded
+from fairart.benchmark.folders import (
+    CHECKPOINTS,
+    CONFIG,
+    EVALUATION,
+    HISTORY,
+    PARTIAL,
+    WEIGHTS,
+    RunError,
+    check_output,
+    check_unchanged,
+    clear,
+    read_config,
+)
+from fairart.benchmark.loggers import build_loggers, check_loggers
+from fairart.benchmark.recorder import HistoryFile, Observer, observed
 from fairart.benchmark.weights import load_weights, read_scaling, save_weights
 from fairart.config import RunConfig, check_names
 from fairart.datasets import Dataset
-from fairart.engine import EpochRecord
+from fairart.engine import Checkpointing, EpochRecord
 from fairart.evaluation import EvaluationResult, evaluate, remove_partial
 from fairart.trainers.base import FairnessTrainer
 
@@ -27,19 +41,21 @@ __all__ = ["LoadedRun", "TrainedRun", "evaluate_run", "load_run", "train_run"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedRun:
-    """A run that has just been trained.
+    """A run that has been trained.
 
     Args:
         folder: where its files are.
         config: the run, said in full.
         dataset: what it was trained on.
         trainer: the trainer after ``fit``.
+        finished_before: whether there was nothing left to train.
     """
 
     folder: Path
     config: RunConfig
     dataset: Dataset
     trainer: FairnessTrainer
+    finished_before: bool = False
 
     @property
     def classifier(self) -> PyTorchClassifier:
@@ -71,26 +87,57 @@ class LoadedRun:
     history: list[dict[str, Any]]
 
 
-def train_run(config: RunConfig, output: str | Path, *, overwrite: bool = False, verbose: bool = True) -> TrainedRun:
-    """Train by a config, and leave a folder: ``config.yaml``, ``history.jsonl``, ``model.safetensors``.
+class _RunFolder:
+    """Makes room for the run once the trainer has accepted its data: an earlier one is not lost to one that cannot start."""
 
-    Names, options and data are checked before anything is written. The history grows with every epoch, so that an
-    interrupted run keeps what it had. Training again by the ``config.yaml`` repeats the run bit for bit on one machine.
+    def __init__(self, folder: Path, config: RunConfig, trainer: FairnessTrainer, *, verbose: bool) -> None:
+        self.folder, self.config, self.trainer, self.verbose = folder, config, trainer, verbose
+
+    def start(self, history: Sequence[EpochRecord]) -> None:
+        """Write the config, and clear the folder unless the run goes on."""
+        if self.trainer.resumed_from is None:
+            clear(self.folder)
+        elif self.verbose:
+            print(f"fairart: going on from {self.trainer.resumed_from}", file=sys.stderr)
+        self.config.save(self.folder / CONFIG)
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Nothing to do."""
+
+    def end(self) -> None:
+        """Nothing to do."""
+
+
+def train_run(
+    config: RunConfig, output: str | Path, *, overwrite: bool = False, resume: bool = False, verbose: bool = True
+) -> TrainedRun:
+    """Train by a config, and leave a folder.
+
+    It holds ``config.yaml``, ``history.jsonl``, ``model.safetensors``, ``checkpoint/`` and what the loggers write.
+
+    Names, options and data are checked before anything is written. An interrupted run goes on with ``resume`` where its last
+    checkpoint stands, and on the CPU ends bit for bit as if it had run through. Training again by the ``config.yaml`` repeats
+    the run bit for bit on one machine.
 
     Args:
         config: the run.
         output: its folder.
         overwrite: replace the run that is in the folder.
+        resume: go on with the run that is in the folder; begin it where there is none, and only read it where it is finished.
         verbose: show a progress bar on a terminal.
 
     Raises:
         FileExistsError: the folder has a run already.
+        RunError: the run to resume was begun with other settings, or its checkpoints are gone.
+        CheckpointError: the checkpoints to resume from are damaged or foreign, or another process is training there.
+        CheckpointWriteError: a checkpoint could not be written, on a full disk for example.
         UnknownNameError: a name that is registered nowhere.
-        OptionError: a bad option of a part, the data set or the model.
+        OptionError: a bad option of a part, the data set or the model, or a logger whose packages are missing.
         ValueError: data that cannot be trained on.
         TrainingDivergedError: the loss became NaN or infinite.
     """
-    folder = check_output(output, overwrite=overwrite)
+    folder = check_output(output, overwrite=overwrite, resume=resume)
+    check_loggers(config.logger)
     build.load_plugins(config)
     check_names(config)
     build.trainer_class(config)
@@ -99,15 +146,24 @@ def train_run(config: RunConfig, output: str | Path, *, overwrite: bool = False,
     classifier = build.build_classifier(config, data, device=device)
     trainer = build.build_trainer(config, classifier, data)
     full = build.resolved_config(config, data)
+    going_on = resume and (folder / CONFIG).exists()
+    finished = going_on and (folder / WEIGHTS).exists()
+    if going_on:
+        check_unchanged(folder, full)
+    if finished and not any((folder / CHECKPOINTS).glob("checkpoint-*.safetensors")):
+        raise RunError(f"the run in {str(folder)!r} is finished and its checkpoints are gone: there is nothing to resume")
     folder.mkdir(parents=True, exist_ok=True)
-
-    def start() -> None:
-        # Only now has the trainer checked the data: an earlier run is not lost to one that cannot start.
-        clear(folder)
-        full.save(folder / CONFIG)
-
+    observers: list[Observer] = [
+        _RunFolder(folder, full, trainer, verbose=verbose and not finished),
+        HistoryFile(folder / HISTORY),
+    ]
+    # A finished run is read, not told once more.
+    observers += [] if finished else build_loggers(full, folder, data.classes)
+    checkpoint = Checkpointing(
+        folder / CHECKPOINTS, every_minutes=config.checkpoint_every_minutes, resume=going_on, overwrite=overwrite
+    )
     # cuDNN may otherwise choose another algorithm in the next run, and sum in another order.
-    with recorded(trainer, folder / HISTORY, start=start), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+    with observed(trainer, observers), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
         trainer.fit(
             data.x_train,
             data.y_train,
@@ -116,9 +172,10 @@ def train_run(config: RunConfig, output: str | Path, *, overwrite: bool = False,
             scheduler=build.build_scheduler(config, classifier.optimizer),
             seed=config.seed,
             verbose=verbose,
+            checkpoint=checkpoint,
         )
     save_weights(trainer.get_classifier().model, data, folder / WEIGHTS)
-    return TrainedRun(folder=folder, config=full, dataset=data, trainer=trainer)
+    return TrainedRun(folder=folder, config=full, dataset=data, trainer=trainer, finished_before=finished)
 
 
 def load_run(folder: str | Path, *, device: str | None = None) -> LoadedRun:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from fairart.benchmark.folders import check_output, describe
+from fairart.benchmark.folders import CONFIG, RunError, check_output, describe, resume_hint
 from fairart.cli.output import print_json, print_table, share, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags
 from fairart.config import RunConfig, check_names, check_values, parse_setting, read_yaml
-from fairart.errors import nearest
+from fairart.errors import OptionError, nearest
 from fairart.options import Declared
 
 __all__ = ["parser", "run"]
@@ -34,8 +35,9 @@ def parser() -> Parser:
     """The flags of ``fairart train``."""
     made = Parser(
         prog="fairart train",
-        usage="fairart train METHOD --output FOLDER [flags]",
-        description="Train a classifier by a method. The folder gets config.yaml, history.jsonl and model.safetensors.",
+        usage="fairart train METHOD --output FOLDER [flags]\n       fairart train --resume --output FOLDER",
+        description="Train a classifier by a method. The folder gets config.yaml, history.jsonl, metrics.csv, checkpoint/ and "
+        "model.safetensors.",
         epilog="Names are listed by 'fairart plugins', the options of one by 'fairart plugins KIND NAME'.",
     )
     declared = RunConfig.declared()
@@ -43,6 +45,11 @@ def parser() -> Parser:
     made.add_argument("--output", metavar="FOLDER", help="where the run is written to")
     made.add_argument("--config", metavar="FILE", help="YAML file with any of the values below; flags override it")
     made.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
+    made.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run that is in the folder, by its own config; begin one if there is none",
+    )
     add_common_flags(made)
     for name, spec in declared.items():
         if name in APART:
@@ -61,12 +68,12 @@ def parser() -> Parser:
     return made
 
 
-def _config(arguments: argparse.Namespace) -> RunConfig:
+def _config(arguments: argparse.Namespace, begun: dict[str, Any]) -> RunConfig:
     given = vars(arguments)
     flags = {name: given[name] for name in RunConfig.declared() if name in given}
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(begun)
     if arguments.config is not None:
-        values = check_values(read_yaml(arguments.config), where=arguments.config)
+        values.update(check_values(read_yaml(arguments.config), where=arguments.config))
     values.update(check_values(flags, where="train", flags=True))
     options = {kind: dict(chosen) for kind, chosen in values.get("options", {}).items()}
     for text in arguments.settings:
@@ -78,6 +85,15 @@ def _config(arguments: argparse.Namespace) -> RunConfig:
     if "trainer" not in values:
         raise UsageError(f"which method? Write 'fairart train METHOD ...'; {_known_methods()}")
     return RunConfig(**values)
+
+
+def _begun(folder: str) -> dict[str, Any]:
+    """The config of the run to resume, said in full; nothing where there is none. What else is given must agree with it."""
+    path = Path(folder).expanduser() / CONFIG
+    try:
+        return RunConfig.load(path).to_dict() if path.exists() else {}
+    except OptionError as error:
+        raise RunError(f"the {CONFIG} of the run is damaged or foreign: {error}") from error
 
 
 def _known_methods() -> str:
@@ -95,19 +111,28 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: no method or no output.
     """
-    config = _config(arguments)
     if arguments.output is None:
+        _config(arguments, {})
         raise UsageError("where to? Give --output FOLDER")
-    folder = check_output(arguments.output, overwrite=arguments.overwrite)
+    begun = _begun(arguments.output) if arguments.resume else {}
+    if arguments.resume and not begun and "trainer" not in vars(arguments) and arguments.config is None:
+        raise UsageError(f"there is no run in {arguments.output!r} to resume; to begin one, write 'fairart train METHOD ...'")
+    config = _config(arguments, begun)
+    folder = check_output(arguments.output, overwrite=arguments.overwrite, resume=arguments.resume)
     _check_before_imports(config)
 
     from fairart.benchmark.run import train_run
+    from fairart.engine import CheckpointWriteError
 
     try:
         with stdout_kept_clean(arguments.json):
-            trained = train_run(config, folder, overwrite=arguments.overwrite, verbose=not arguments.quiet)
+            trained = train_run(
+                config, folder, overwrite=arguments.overwrite, resume=arguments.resume, verbose=not arguments.quiet
+            )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(describe(folder)) from None
+    except CheckpointWriteError as error:
+        raise CheckpointWriteError(f"{error}{resume_hint(folder)}") from error
     if arguments.json:
         print_json(_document(trained))
     elif not arguments.quiet:
@@ -130,6 +155,7 @@ def _document(trained: Any) -> dict[str, Any]:
         "config": trained.config.to_dict(),
         "classes": list(trained.dataset.classes),
         "note": trained.dataset.note,
+        "finished_before": trained.finished_before,
         "epochs": len(trained.history),
         "seconds": sum(record.seconds for record in trained.history),
         "class_accuracy": {name: list(map(float, matrix.class_accuracy)) for name, matrix in _columns(last).items()},
@@ -158,5 +184,7 @@ def _show(trained: Any) -> None:
     rows.append(["overall", *(share(matrix.accuracy) for matrix in matrices)])
     rows.append(["worst class", *(share(matrix.worst_class_accuracy()) for matrix in matrices)])
     title = f"{trained.config.trainer} on {trained.dataset.name}: accuracy in per cent, epoch {len(trained.history)}"
+    if trained.finished_before:
+        print(f"The run in {trained.folder} was finished before: nothing was left to train.\n")
     print_table(["class", *columns], rows, title=title)
     print(f"\nThe run is in {trained.folder}; 'fairart evaluate {trained.folder}' attacks it on the test images.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from fairart.engine.augmentation import crop_and_flip
+from fairart.engine.checkpoint import Checkpointing
+from fairart.engine.checkpoint_folder import CheckpointError, CheckpointWriteError
 from fairart.engine.history import EpochRecord
 from fairart.engine.loop import Engine, TrainingDivergedError
 from fairart.engine.method import Budget, Method
@@ -11,6 +13,9 @@ from fairart.engine.validation import ValidationAttack
 
 __all__ = [
     "Budget",
+    "CheckpointError",
+    "CheckpointWriteError",
+    "Checkpointing",
     "Engine",
     "EpochRecord",
     "Method",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,3 +84,39 @@ class EpochRecord:
     def to_json(self) -> str:
         """One line of ``history.jsonl``."""
         return json.dumps(self.to_dict(), allow_nan=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Every field, arrays as arrays, for a checkpoint; :meth:`from_state` takes it back."""
+        plain = {name: value for name, value in vars(self).items() if name != "statistics"}
+        return {**plain, "statistics": _statistics_state(self.statistics)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> EpochRecord:
+        """The record that :meth:`state_dict` described."""
+        return cls(**{**state, "statistics": _statistics(state["statistics"])})
+
+
+def _statistics_state(statistics: EpochStatistics) -> dict[str, Any]:
+    validation = statistics.validation
+    held = None
+    if validation is not None:
+        held = {**vars(validation), "clean": validation.clean.counts, "robust": validation.robust.counts}
+    clean = None if statistics.clean is None else statistics.clean.counts
+    return {**vars(statistics), "robust": statistics.robust.counts, "clean": clean, "validation": held}
+
+
+def _statistics(state: Mapping[str, Any]) -> EpochStatistics:
+    held, clean = state["validation"], state["clean"]
+    validation = None
+    if held is not None:
+        validation = ValidationStatistics(
+            **{**held, "clean": ConfusionMatrix(held["clean"]), "robust": ConfusionMatrix(held["robust"])}
+        )
+    return EpochStatistics(
+        **{
+            **state,
+            "robust": ConfusionMatrix(state["robust"]),
+            "clean": None if clean is None else ConfusionMatrix(clean),
+            "validation": validation,
+        }
+    )

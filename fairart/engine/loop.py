@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import inspect
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +23,7 @@ from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
 from fairart.engine.randomness import Streams
 from fairart.engine.sources import Source, batch_slices
+from fairart.engine.under_way import EpochUnderWay
 from fairart.engine.validation import Validator
 from fairart.errors import PolicyError
 from fairart.objectives.base import Batch, Examples
@@ -91,6 +91,8 @@ class Engine:
         validator: Validator | None,
         on_epoch_end: Callable[[EpochRecord], None],
         verbose: bool,
+        under_way: EpochUnderWay | None = None,
+        on_batch_end: Callable[[EpochUnderWay], None] | None = None,
     ) -> None:
         """Train from ``first_epoch`` to ``nb_epochs``.
 
@@ -101,6 +103,8 @@ class Engine:
             validator: measures validation data after every epoch, or None.
             on_epoch_end: is given every epoch's record.
             verbose: show a progress bar where there is a terminal.
+            under_way: the first epoch as a checkpoint left it, or None to begin it.
+            on_batch_end: is given the epoch after every batch but a pool's last, when nothing is left to do for that batch.
 
         Raises:
             TrainingDivergedError: the loss became NaN or infinite.
@@ -111,7 +115,9 @@ class Engine:
         with tqdm(total=steps, disable=None if verbose else True, unit="batch", dynamic_ncols=True) as bar:
             for epoch in range(first_epoch, nb_epochs):
                 bar.set_description(f"epoch {epoch + 1}/{nb_epochs}")
-                record = self._epoch(source, epoch, nb_epochs, validator, bar)
+                current = under_way or EpochUnderWay(epoch, EpochMeter(self.nb_classes, self.network.device, self.needs))
+                under_way = None
+                record = self._epoch(source, current, nb_epochs, validator, bar, on_batch_end)
                 bar.set_postfix(
                     loss=f"{record.loss:.3f}",
                     robust=f"{record.robust.accuracy:.1%}",
@@ -119,16 +125,23 @@ class Engine:
                 )
                 on_epoch_end(record)
 
-    def _epoch(self, source: Source, epoch: int, nb_epochs: int, validator: Validator | None, bar: tqdm[Any]) -> EpochRecord:
-        begin = time.perf_counter()
+    def _epoch(
+        self,
+        source: Source,
+        current: EpochUnderWay,
+        nb_epochs: int,
+        validator: Validator | None,
+        bar: tqdm[Any],
+        on_batch_end: Callable[[EpochUnderWay], None] | None,
+    ) -> EpochRecord:
+        epoch, meter = current.epoch, current.meter
         plan = self._plan()
-        meter = EpochMeter(self.nb_classes, self.network.device, self.needs)
         rate = float(self.optimizer.param_groups[0]["lr"])
         with restored_modes(self.network, training=True):
-            self._train(source, epoch, meter, bar)
+            self._train(source, current, bar, on_batch_end)
         self._check(meter, epoch)
         self._check_change(meter, epoch)
-        trained = time.perf_counter() - begin
+        trained = current.seconds()
         statistics = EpochStatistics(
             epoch=epoch,
             nb_epochs=nb_epochs,
@@ -145,7 +158,7 @@ class Engine:
             loss=loss,
             learning_rate=rate,
             averaged=averaged,
-            seconds=time.perf_counter() - begin,
+            seconds=current.seconds(),
             images_per_second=meter.samples / trained,
             **plan,
         )
@@ -168,17 +181,30 @@ class Engine:
             "class_weights": weighting.current.copy(),
         }
 
-    def _train(self, source: Source, epoch: int, meter: EpochMeter, bar: tqdm[Any]) -> None:
+    def _train(
+        self,
+        source: Source,
+        current: EpochUnderWay,
+        bar: tqdm[Any],
+        on_batch_end: Callable[[EpochUnderWay], None] | None,
+    ) -> None:
+        epoch, meter = current.epoch, current.meter
         for data in source.pools():
-            order = torch.randperm(len(data), generator=self.streams.order).to(self.network.device)
-            for part in batch_slices(len(data), source.batch_size):
+            order = current.begin_pool(len(data), self.streams.order).to(self.network.device)
+            parts = batch_slices(len(data), source.batch_size)
+            bar.update(current.batches)
+            for part in parts[current.batches :]:
                 x, y = data.take(order[part])
                 if self.augmentation is not None:
                     x = self.augmentation(x, self.streams.attack)
                 self._step(x, y, epoch, meter)
+                current.batches += 1
                 bar.update()
                 if meter.batches % CHECK_EVERY == 0:
                     self._check(meter, epoch)
+                if on_batch_end is not None and current.batches < len(parts):
+                    on_batch_end(current)
+            current.end_pool()
 
     def _step(self, x: Tensor, y: Tensor, epoch: int, meter: EpochMeter) -> None:
         batch = self._batch(x, y, epoch)

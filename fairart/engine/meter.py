@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -87,6 +90,27 @@ class EpochMeter:
         support = self._robust.view(self.nb_classes, -1).sum(dim=1, keepdim=True).clamp_min(1)
         means: FloatArray = (self._probabilities / support).cpu().numpy()
         return means
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums so far, for a checkpoint within an epoch."""
+        return {
+            "robust": self._robust,
+            "clean": self._clean,
+            "probabilities": self._probabilities,
+            "losses": torch.stack(self._losses) if self._losses else None,
+            "change": self._change,
+            "samples": self.samples,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the sums back, on the meter's own device."""
+        for name, sums in (("robust", self._robust), ("clean", self._clean), ("probabilities", self._probabilities)):
+            if sums is not None:
+                sums.copy_(state[name])
+        self._change.copy_(state["change"])
+        losses = state["losses"]
+        self._losses = [] if losses is None else list(losses.to(self._change.device).unbind())
+        self.samples = int(state["samples"])
 
     def _matrix(self, counts: Tensor) -> ConfusionMatrix:
         return ConfusionMatrix(counts.view(self.nb_classes, -1).cpu().numpy())

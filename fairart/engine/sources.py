@@ -13,6 +13,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
 from fairart.engine.data import check_pair, uint8_divisor
+from fairart.engine.identity import digest
 
 __all__ = ["ArraySource", "DeviceData", "GeneratorSource", "Source", "batch_slices", "to_device"]
 
@@ -67,6 +68,11 @@ class Source(Protocol):
     """Gives an epoch's data in pools, each shuffled and cut by the loop."""
 
     batch_size: int
+    repeatable: bool
+    """Whether an epoch can be begun anew with the same data, in one pool, so that a checkpoint may lie in the middle of it."""
+
+    def identity(self) -> str:
+        """What data it is, in one line, for a checkpoint."""
 
     def pools(self) -> Iterator[DeviceData]:
         """The epoch's data, in as few pools as memory allows."""
@@ -78,12 +84,18 @@ class Source(Protocol):
 class ArraySource:
     """Arrays that stay on the device for the whole run."""
 
+    repeatable = True
+
     def __init__(self, data: DeviceData, batch_size: int) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ValueError(f"batch_size must be an integer >= 1, got {batch_size!r}")
         if batch_size > len(data):
             raise ValueError(f"batch_size must be at most the number of training samples {len(data)}, got {batch_size}")
         self.data, self.batch_size = data, int(batch_size)
+
+    def identity(self) -> str:
+        """Number of samples, and a digest of images and labels."""
+        return f"{len(self.data)} samples ({digest(self.data.x, self.data.y)})"
 
     def pools(self) -> Iterator[DeviceData]:
         """One pool: everything."""
@@ -112,6 +124,8 @@ class GeneratorSource:
         ValueError: it does not know its size.
     """
 
+    repeatable = False
+
     def __init__(
         self,
         generator: DataGenerator,
@@ -133,6 +147,10 @@ class GeneratorSource:
     def nb_batches(self) -> int:
         """Batches an epoch."""
         return -(-int(self.generator.size) // self.batch_size)
+
+    def identity(self) -> str:
+        """Kind and size; what it will give cannot be known."""
+        return f"{type(self.generator).__name__} of {self.generator.size} samples"
 
     def pools(self) -> Iterator[DeviceData]:
         """The epoch's batches, gathered.

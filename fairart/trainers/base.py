@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import os
-import warnings
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -12,25 +10,23 @@ import numpy.typing as npt
 import torch
 from art.attacks import EvasionAttack
 from art.data_generators import DataGenerator
-from art.defences.trainer import Trainer
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.engine.art_attack import ArtInnerAttack
 from fairart.engine.augmentation import Augmentation, get_augmentation
+from fairart.engine.checkpoint import Checkpointing, FitCheckpoints, opened
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
 from fairart.engine.history import EpochRecord
-from fairart.engine.loop import Engine
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
-from fairart.engine.randomness import Streams, isolated_random_state, resolve_seed
-from fairart.engine.sources import ArraySource, DeviceData, GeneratorSource, Source
-from fairart.engine.validation import ValidationAttack, Validator
+from fairart.engine.randomness import resolve_seed
+from fairart.engine.sources import ArraySource, GeneratorSource
 from fairart.engine.warm_start import read_weights
 from fairart.errors import OptionError, nearest
 from fairart.objectives.base import Objective
 from fairart.options import Option, check_value, declared_options
-from fairart.plugins import get_plugin_manager
 from fairart.trainers.combinations import check_combination
+from fairart.trainers.fitting import Fitting
 from fairart.trainers.parts import (
     PART_OF_KIND,
     AveragingPart,
@@ -50,7 +46,7 @@ Pair = tuple[npt.ArrayLike, npt.ArrayLike]
 WarmStart = Annotated[str | os.PathLike[str] | None, Option("safetensors file with the weights to start from")]
 
 
-class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
+class FairnessTrainer(Fitting):
     """Base of all trainers; a subclass says its default parts in ``defaults``.
 
     The classifier handed in is trained in place. With ``averaging``, it carries the averaged weights after ``fit``; the raw ones
@@ -134,6 +130,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         self.history: list[EpochRecord] = []
         self.seed: int | None = None
         self.raw_weights: dict[str, torch.Tensor] | None = None
+        self.resumed_from: str | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Show the preset's own options and defaults in ``help()`` and to everything that reads the signature."""
@@ -184,6 +181,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         scheduler: Any = None,
         seed: int | None = None,
         verbose: bool = True,
+        checkpoint: Checkpointing | None = None,
     ) -> None:
         """Train on arrays.
 
@@ -196,24 +194,35 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
             scheduler: learning-rate scheduler of the classifier's optimizer; anything with ``step()``, once an epoch.
             seed: of everything random in the run; None draws one (kept in ``self.seed``).
             verbose: show a progress bar on a terminal.
+            checkpoint: where checkpoints are kept, and whether to go on from them; None for none.
 
         Raises:
             ValueError: bad data or a number out of range, before any training.
+            CheckpointError: the checkpoints that are there cannot be gone on from.
+            CheckpointWriteError: a checkpoint could not be written; the last good one stays.
             TrainingDivergedError: the loss became NaN or infinite.
             PolicyError: a policy broke its rules; the message names it.
         """
-        number = resolve_seed(seed)
-        images, labels = check_pair(x, y, self._classifier)
-        held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
-        if held is None and self._needs_validation():
-            kept, out = stratified_split(labels, self.hold_out, self._streams(number).split_seed)
-            if not len(out):
-                raise ValueError("a policy needs validation data and there are too few samples to hold any out")
-            held = images[out], labels[out]
-            images, labels = images[kept], labels[kept]
-        warn_absent_classes(np.bincount(labels, minlength=self._classifier.nb_classes))
-        source = ArraySource(self._on_device(images, labels), batch_size)
-        self._run(source, held, nb_epochs=nb_epochs, scheduler=scheduler, seed=number, verbose=verbose)
+        with opened(checkpoint) as checkpoints:
+            number = resolve_seed(_seed(seed, checkpoints))
+            images, labels = check_pair(x, y, self._classifier)
+            held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
+            if held is None and self._needs_validation():
+                kept, out = stratified_split(labels, self.hold_out, self._streams(number).split_seed)
+                if not len(out):
+                    raise ValueError("a policy needs validation data and there are too few samples to hold any out")
+                held = images[out], labels[out]
+                images, labels = images[kept], labels[kept]
+            warn_absent_classes(np.bincount(labels, minlength=self._classifier.nb_classes))
+            self._run(
+                ArraySource(self._on_device(images, labels), batch_size),
+                held,
+                nb_epochs=nb_epochs,
+                scheduler=scheduler,
+                seed=number,
+                verbose=verbose,
+                checkpoints=checkpoints,
+            )
 
     def fit_generator(
         self,
@@ -224,6 +233,7 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         scheduler: Any = None,
         seed: int | None = None,
         verbose: bool = True,
+        checkpoint: Checkpointing | None = None,
     ) -> None:
         """Train on any ART ``DataGenerator``, drawn from anew in every epoch.
 
@@ -234,17 +244,28 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
             scheduler: see :meth:`fit`.
             seed: see :meth:`fit`.
             verbose: see :meth:`fit`.
+            checkpoint: see :meth:`fit`. A generator's own position and random state cannot be saved: a resumed run begins an
+                epoch anew, and repeats an uninterrupted one only if the generator, made anew, gives the same in every epoch.
 
         Raises:
             TypeError: no ``DataGenerator``.
             ValueError: bad data, or a policy needs validation data and none is given.
         """
-        number = resolve_seed(seed)
-        held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
-        if held is None and self._needs_validation():
-            raise ValueError("a policy needs validation data: give fit_generator(validation_data=(x, y))")
-        source = GeneratorSource(generator, classifier=self._classifier, device=self._network.device, dtype=self._network.dtype)
-        self._run(source, held, nb_epochs=nb_epochs, scheduler=scheduler, seed=number, verbose=verbose)
+        with opened(checkpoint) as checkpoints:
+            number = resolve_seed(_seed(seed, checkpoints))
+            held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
+            if held is None and self._needs_validation():
+                raise ValueError("a policy needs validation data: give fit_generator(validation_data=(x, y))")
+            network = self._network
+            self._run(
+                GeneratorSource(generator, classifier=self._classifier, device=network.device, dtype=network.dtype),
+                held,
+                nb_epochs=nb_epochs,
+                scheduler=scheduler,
+                seed=number,
+                verbose=verbose,
+                checkpoints=checkpoints,
+            )
 
     def predict(self, x: npt.ArrayLike, batch_size: int = 128, **kwargs: Any) -> npt.NDArray[np.float32]:
         """Logits (n, K) of the trained classifier; modes of the model are left as they were.
@@ -266,127 +287,10 @@ class FairnessTrainer(Trainer):  # type: ignore[misc]  # ART has no types
         """The classifier that was handed in, trained; with averaging it carries the averaged weights."""
         return self._classifier
 
-    def _streams(self, seed: int) -> Streams:
-        # A second fit goes on: the same seed must not draw the same again.
-        return Streams.of(seed, self._network.device, first_epoch=len(self.history))
 
-    def _needs_validation(self) -> bool:
-        return bool(self.method.needs & {"validation", "validation_losses"})
-
-    def _on_device(self, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> DeviceData:
-        network = self._network
-        return DeviceData(x, y, classifier=self._classifier, device=network.device, dtype=network.dtype)
-
-    def _run(
-        self,
-        source: Source,
-        held: tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None,
-        *,
-        nb_epochs: int,
-        scheduler: Any,
-        seed: int,
-        verbose: bool,
-    ) -> None:
-        if isinstance(nb_epochs, bool) or not isinstance(nb_epochs, int | np.integer) or nb_epochs < 1:
-            raise ValueError(f"nb_epochs must be an integer >= 1, got {nb_epochs!r}")
-        if scheduler is not None and not callable(getattr(scheduler, "step", None)):
-            raise TypeError(f"scheduler must have a method step(), got {type(scheduler).__qualname__}")
-        self.seed, first = seed, len(self.history)
-        streams = self._streams(seed)
-        self._start_policies()
-        self._load_start_weights()
-        self._restore_raw_weights()
-        plugins = get_plugin_manager()
-        plugins.notify("fairart_fit_start", trainer=self)
-        engine = Engine(
-            self._network,
-            self._classifier.optimizer,
-            self.method,
-            self.budget,
-            nb_classes=self._classifier.nb_classes,
-            streams=streams,
-            augmentation=self.augmentation,
-            scheduler=scheduler,
-            clean_statistics=self.clean_statistics,
-        )
-
-        def on_epoch_end(record: EpochRecord) -> None:
-            self.history.append(record)
-            # What a generator holds is only known once it was drawn from; arrays were looked at before.
-            if record.epoch == first and isinstance(source, GeneratorSource):
-                warn_absent_classes(record.robust.support, stacklevel=6)
-            plugins.notify("fairart_epoch_end", trainer=self, record=record)
-
-        try:
-            with isolated_random_state(seed, self._network.device, first_epoch=first), restored_modes(self._network):
-                engine.run(
-                    source,
-                    first_epoch=first,
-                    nb_epochs=first + int(nb_epochs),
-                    validator=self._validator(held, source.batch_size),
-                    on_epoch_end=on_epoch_end,
-                    verbose=verbose,
-                )
-        finally:
-            self._classifier.optimizer.zero_grad(set_to_none=True)
-        self._take_average()
-        plugins.notify("fairart_fit_end", trainer=self)
-
-    def _validator(self, held: tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None, batch_size: int) -> Validator | None:
-        if held is None:
-            return None
-        budget, needs = self.budget, self.method.needs
-        # Losses are those of TRADES, which their own attack must maximise; its predictions then serve everybody.
-        attack = ValidationAttack(
-            eps=budget.eps,
-            eps_step=budget.eps_step,
-            max_iter=self.method.validation_iter or budget.max_iter,
-            loss="kl" if "validation_losses" in needs else "ce",
-        )
-        return Validator(
-            self._predicting,
-            self._on_device(*held),
-            attack,
-            nb_classes=self._classifier.nb_classes,
-            batch_size=max(batch_size, 256),
-            losses="validation_losses" in needs,
-        )
-
-    def _start_policies(self) -> None:
-        classes, method = self._classifier.nb_classes, self.method
-        method.epsilon_scheduler.start(classes, self.budget.eps, self.budget.eps_step)
-        method.class_weighting.start(classes)
-        if method.target_sampler is not None:
-            method.target_sampler.start(classes)
-
-    def _load_start_weights(self) -> None:
-        if self._start_weights is not None:
-            self._network.module.load_state_dict(self._start_weights)
-            self._start_weights = None
-
-    def _restore_raw_weights(self) -> None:
-        if self.raw_weights is not None:
-            self._network.module.load_state_dict(self.raw_weights)
-            self.raw_weights = None
-
-    def _take_average(self) -> None:
-        averaging = self.method.averaging
-        if averaging is None:
-            return
-        if averaging.average is None:
-            _warn_no_average(len(self.history))
-            return
-        self.raw_weights = copy.deepcopy(self._network.module.state_dict())
-        self._network.module.load_state_dict(averaging.average)
-
-
-def _warn_no_average(nb_epochs: int) -> None:
-    warnings.warn(
-        f"weight averaging took in none of the {nb_epochs} epochs (start_epoch or threshold too high for this run): the "
-        "classifier keeps its last weights",
-        UserWarning,
-        stacklevel=5,
-    )
+def _seed(seed: int | None, checkpoints: FitCheckpoints | None) -> int | None:
+    # A run without a seed of its own goes on with the one that it drew.
+    return checkpoints.seed if seed is None and checkpoints is not None else seed
 
 
 def _pair(data: Any) -> Pair:

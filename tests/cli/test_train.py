@@ -22,7 +22,8 @@ def history_of(folder):
 def test_a_run_leaves_its_files_and_a_table(train, tmp_path):
     code, out, err = train("fair-tat", tmp_path / "a", "--epochs", "2", "--set", "epsilon_scheduler.lambda1=0.3")
     assert (code, err) == (0, "")
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["config.yaml", "history.jsonl", "model.safetensors"]
+    found = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert found == ["checkpoint", "config.yaml", "history.jsonl", "metrics.csv", "model.safetensors"]
     history = history_of(tmp_path / "a")
     assert [record["epoch"] for record in history] == [0, 1]
     accuracy = json.dumps(history)
@@ -199,10 +200,10 @@ def test_an_interrupted_run_keeps_its_epochs_and_says_so(train, tmp_path, monkey
     engine = fairart.engine.loop.Engine
     whole = engine._epoch
 
-    def interrupted(self, source, epoch, *rest):
-        if epoch == 2:
+    def interrupted(self, source, current, *rest):
+        if current.epoch == 2:
             raise KeyboardInterrupt
-        return whole(self, source, epoch, *rest)
+        return whole(self, source, current, *rest)
 
     monkeypatch.setattr(engine, "_epoch", interrupted)
     code, out, err = train("at", tmp_path / "a", "--epochs", "4")

@@ -9,7 +9,7 @@ from fairart.benchmark import demo
 from fairart.benchmark.demo import run_demo
 from fairart.evaluation import EvaluationResult
 
-RUN_FILES = {"config.yaml", "history.jsonl", "model.safetensors", "evaluation.json"}
+RUN_FILES = {"config.yaml", "history.jsonl", "metrics.csv", "model.safetensors", "evaluation.json", "checkpoint"}
 QUICK = {**demo.SETTINGS, "epochs": 2, "per_class": 20, "max_iter": 2, "batch_size": 50}
 
 

@@ -1,0 +1,263 @@
+"""What a trainer does once its data is checked: policies, engine, checkpoints, averaged weights."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from art.defences.trainer import Trainer
+from art.estimators.classification import PyTorchClassifier
+
+from fairart.engine.augmentation import Augmentation
+from fairart.engine.checkpoint import FitCheckpoints
+from fairart.engine.data import warn_absent_classes
+from fairart.engine.history import EpochRecord
+from fairart.engine.identity import classifier_identity, digest, method_identity, told
+from fairart.engine.loop import Engine
+from fairart.engine.method import Budget, Method
+from fairart.engine.network import Network, restored_modes
+from fairart.engine.randomness import Streams, isolated_random_state, set_global_random_state
+from fairart.engine.snapshot import restore, snapshot
+from fairart.engine.sources import DeviceData, GeneratorSource, Source
+from fairart.engine.under_way import EpochUnderWay
+from fairart.engine.validation import ValidationAttack, Validator
+from fairart.plugins import get_plugin_manager
+
+__all__ = ["Fitting"]
+
+Held = tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None
+
+
+class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
+    """The inner half of :class:`fairart.trainers.FairnessTrainer`, which sets the attributes."""
+
+    _classifier: PyTorchClassifier
+    _network: Network
+    _predicting: Network
+    _start_weights: dict[str, torch.Tensor] | None
+    method: Method
+    budget: Budget
+    augmentation: Augmentation | None
+    clean_statistics: bool
+    history: list[EpochRecord]
+    seed: int | None
+    raw_weights: dict[str, torch.Tensor] | None
+    resumed_from: str | None
+    """Which checkpoint the last fit went on from, and where it stood; None where it began anew."""
+
+    def _streams(self, seed: int) -> Streams:
+        # A second fit goes on: the same seed must not draw the same again.
+        return Streams.of(seed, self._network.device, first_epoch=len(self.history))
+
+    def _needs_validation(self) -> bool:
+        return bool(self.method.needs & {"validation", "validation_losses"})
+
+    def _on_device(self, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> DeviceData:
+        network = self._network
+        return DeviceData(x, y, classifier=self._classifier, device=network.device, dtype=network.dtype)
+
+    def _run(
+        self,
+        source: Source,
+        held: Held,
+        *,
+        nb_epochs: int,
+        scheduler: Any,
+        seed: int,
+        verbose: bool,
+        checkpoints: FitCheckpoints | None,
+    ) -> None:
+        _check_run(nb_epochs, scheduler, checkpoints)
+        self.seed, self.resumed_from, first = seed, None, len(self.history)
+        last = first + int(nb_epochs)
+        engine = self._engine(seed, scheduler)
+        self._start_policies()
+        self._load_start_weights()
+        self._restore_raw_weights()
+        resumed: dict[str, Any] = {}
+        if checkpoints is not None:
+            identity = self._identity(source, held, scheduler, seed=seed, epochs=(first, last))
+            resumed = self._resume(engine, checkpoints, identity)
+        epochs = _Epochs(self, engine, source, checkpoints, first=first, last=last)
+        plugins = get_plugin_manager()
+        plugins.notify("fairart_fit_start", trainer=self)
+        try:
+            with isolated_random_state(seed, self._network.device, first_epoch=first), restored_modes(self._network):
+                if resumed:
+                    set_global_random_state(resumed["random"], self._network.device)
+                else:
+                    # Before any work: what cannot be written or kept is said now.
+                    epochs.save(None)
+                engine.run(
+                    source,
+                    first_epoch=len(self.history),
+                    nb_epochs=last,
+                    validator=self._validator(held, source.batch_size),
+                    on_epoch_end=epochs.on_epoch_end,
+                    verbose=verbose,
+                    under_way=resumed.get("under_way"),
+                    on_batch_end=epochs.on_batch_end if checkpoints is not None and source.repeatable else None,
+                )
+        finally:
+            self._classifier.optimizer.zero_grad(set_to_none=True)
+        self._take_average()
+        plugins.notify("fairart_fit_end", trainer=self)
+
+    def _engine(self, seed: int, scheduler: Any) -> Engine:
+        return Engine(
+            self._network,
+            self._classifier.optimizer,
+            self.method,
+            self.budget,
+            nb_classes=self._classifier.nb_classes,
+            streams=self._streams(seed),
+            augmentation=self.augmentation,
+            scheduler=scheduler,
+            clean_statistics=self.clean_statistics,
+        )
+
+    def _identity(
+        self, source: Source, held: Held, scheduler: Any, *, seed: int, epochs: tuple[int, int]
+    ) -> dict[str, str | int | float]:
+        """What a checkpoint of this fit belongs to: all that the weights follow from, in plain values."""
+        budget, augmentation = self.budget, self.augmentation
+        return {
+            "trainer": type(self).__name__,
+            **method_identity(self.method),
+            **classifier_identity(self._classifier, self._network.device),
+            "eps": budget.eps,
+            "eps_step": budget.eps_step,
+            "max_iter": budget.max_iter,
+            "augmentation": "none"
+            if augmentation is None
+            else getattr(augmentation, "__qualname__", type(augmentation).__name__),
+            "clean_statistics": str(self.clean_statistics),
+            "data": source.identity(),
+            "validation_data": "none" if held is None else f"{len(held[0])} samples ({digest(*held)})",
+            "batch_size": source.batch_size,
+            "scheduler": "none" if scheduler is None else f"{type(scheduler).__name__} {told(scheduler.state_dict())}",
+            "seed": seed,
+            "first epoch of the fit": epochs[0],
+            "nb_epochs": epochs[1] - epochs[0],
+        }
+
+    def _resume(self, engine: Engine, checkpoints: FitCheckpoints, identity: Mapping[str, Any]) -> dict[str, Any]:
+        resumed: dict[str, Any] = {}
+
+        def take(state: Any) -> None:
+            history = [EpochRecord.from_state(one) for one in state["history"]]
+            resumed.update(random=state["engine"]["random"], under_way=restore(engine, state["engine"]))
+            self.history[:] = history
+
+        saved = checkpoints.begin(identity, take, self._network.device)
+        if saved is not None:
+            under_way = resumed["under_way"]
+            where = f"{len(self.history)} epochs" + (f" and {under_way.batches} batches" if under_way is not None else "")
+            self.resumed_from = f"{saved.path} ({where})"
+        return resumed
+
+    def _validator(self, held: Held, batch_size: int) -> Validator | None:
+        if held is None:
+            return None
+        budget, needs = self.budget, self.method.needs
+        # Losses are those of TRADES, which their own attack must maximise; its predictions then serve everybody.
+        attack = ValidationAttack(
+            eps=budget.eps,
+            eps_step=budget.eps_step,
+            max_iter=self.method.validation_iter or budget.max_iter,
+            loss="kl" if "validation_losses" in needs else "ce",
+        )
+        return Validator(
+            self._predicting,
+            self._on_device(*held),
+            attack,
+            nb_classes=self._classifier.nb_classes,
+            batch_size=max(batch_size, 256),
+            losses="validation_losses" in needs,
+        )
+
+    def _start_policies(self) -> None:
+        classes, method = self._classifier.nb_classes, self.method
+        method.epsilon_scheduler.start(classes, self.budget.eps, self.budget.eps_step)
+        method.class_weighting.start(classes)
+        if method.target_sampler is not None:
+            method.target_sampler.start(classes)
+
+    def _load_start_weights(self) -> None:
+        if self._start_weights is not None:
+            self._network.module.load_state_dict(self._start_weights)
+            self._start_weights = None
+
+    def _restore_raw_weights(self) -> None:
+        if self.raw_weights is not None:
+            self._network.module.load_state_dict(self.raw_weights)
+            self.raw_weights = None
+
+    def _take_average(self) -> None:
+        averaging = self.method.averaging
+        if averaging is None:
+            return
+        if averaging.average is None:
+            _warn_no_average(len(self.history))
+            return
+        self.raw_weights = copy.deepcopy(self._network.module.state_dict())
+        self._network.module.load_state_dict(averaging.average)
+
+
+class _Epochs:
+    """Keeps the history and the checkpoints of a fit, and tells the plugins."""
+
+    def __init__(
+        self, trainer: Fitting, engine: Engine, source: Source, checkpoints: FitCheckpoints | None, *, first: int, last: int
+    ) -> None:
+        self.trainer, self.engine, self.checkpoints = trainer, engine, checkpoints
+        # What a generator holds is only known once it was drawn from; arrays were looked at before.
+        self._unseen = first if isinstance(source, GeneratorSource) else None
+        self._last = last - 1
+
+    def save(self, under_way: EpochUnderWay | None) -> None:
+        if self.checkpoints is not None:
+            history = [record.state_dict() for record in self.trainer.history]
+            self.checkpoints.save({"engine": snapshot(self.engine, under_way), "history": history})
+
+    def on_batch_end(self, under_way: EpochUnderWay) -> None:
+        due = self.checkpoints is not None and self.checkpoints.due(epoch_end=False)
+        # Weights that have gone wrong are no state to go on from.
+        if due and under_way.meter.first_bad_batch() is None:
+            self.save(under_way)
+
+    def on_epoch_end(self, record: EpochRecord) -> None:
+        self.trainer.history.append(record)
+        if record.epoch == self._unseen:
+            warn_absent_classes(record.robust.support, stacklevel=6)
+        try:
+            get_plugin_manager().notify("fairart_epoch_end", trainer=self.trainer, record=record)
+        finally:
+            # Also when a plugin raised: the epoch is not lost with it.
+            if self.checkpoints is not None and (record.epoch == self._last or self.checkpoints.due(epoch_end=True)):
+                self.save(None)
+
+
+def _warn_no_average(nb_epochs: int) -> None:
+    warnings.warn(
+        f"weight averaging took in none of the {nb_epochs} epochs (start_epoch or threshold too high for this run): the "
+        "classifier keeps its last weights",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
+def _check_run(nb_epochs: int, scheduler: Any, checkpoints: FitCheckpoints | None) -> None:
+    if isinstance(nb_epochs, bool) or not isinstance(nb_epochs, int | np.integer) or nb_epochs < 1:
+        raise ValueError(f"nb_epochs must be an integer >= 1, got {nb_epochs!r}")
+    if scheduler is not None and not callable(getattr(scheduler, "step", None)):
+        raise TypeError(f"scheduler must have a method step(), got {type(scheduler).__qualname__}")
+    if checkpoints is not None and scheduler is not None:
+        missing = [name for name in ("state_dict", "load_state_dict") if not callable(getattr(scheduler, name, None))]
+        if missing:
+            raise TypeError(f"a checkpoint needs a scheduler with {missing[0]}(), {type(scheduler).__qualname__} has none")
