@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -161,13 +162,14 @@ def remove_partial(folder: str | Path) -> None:
     _check_ours(path)
     if path.is_dir():
         _clear(path)
-        path.rmdir()
+        with contextlib.suppress(OSError):  # what a file manager left in it is not ours
+            path.rmdir()
 
 
 def _check_ours(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"checkpoint must be a folder for partial results, {folder} is a file")
-    strange = sorted(file.name for file in folder.glob("*") if not OURS.fullmatch(file.name))
+    strange = sorted(file.name for file in folder.glob("[!.]*") if not OURS.fullmatch(file.name))
     if strange:
         raise ValueError(f"checkpoint must be a folder of its own for partial results, {folder} holds {', '.join(strange[:3])}")
 
@@ -175,7 +177,8 @@ def _check_ours(folder: Path) -> None:
 def _clear(folder: Path) -> None:
     # The state goes last: while it stands, what is left is not taken for something else's.
     for file in sorted(folder.iterdir(), key=lambda file: file.name == STATE):
-        file.unlink(missing_ok=True)
+        if OURS.fullmatch(file.name):
+            file.unlink(missing_ok=True)
 
 
 def _read_state(folder: Path) -> dict[str, Any] | None:

@@ -315,6 +315,17 @@ def test_folders_and_files_of_others_are_left_alone(run, scored, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_what_a_file_manager_leaves_is_no_hindrance_and_stays(run, tmp_path):
+    folder = tmp_path / "partial"
+    folder.mkdir()
+    (folder / ".DS_Store").write_text("mine")
+    (folder / ".clean-clean-1a2b3c4d.npz.4711.tmp").write_text("of a process that was killed")
+    run(folder, corruptions=None, severities=None)
+    assert (folder / "state.json").exists()
+    remove_partial(folder)
+    assert [file.name for file in folder.iterdir()] == [".DS_Store"]
+
+
 def test_a_full_disk_does_not_end_the_evaluation(run, tmp_path, monkeypatch):
     whole = contents(run(), tmp_path)
 
