@@ -165,13 +165,14 @@ def code_digest(function: Callable[..., Any]) -> str:
 
 
 def spec_fingerprint(spec: AttackSpec) -> Fingerprint:
-    """An attack: who supplies it, its options, and for a third party's its code.
+    """An attack: who supplies it, its options, what it says about itself, and for a third party's its code.
 
     Args:
         spec: the attack.
     """
     code = {} if spec.plugin == BUILTIN else {"code": code_digest(getattr(spec.run, "func", spec.run))}
-    return {"attack": spec.name, "plugin": spec.plugin, **code, **options_fingerprint(spec.options)}
+    notes = {f"note on {name}": value for name, value in options_fingerprint(spec.notes).items()}
+    return {"attack": spec.name, "plugin": spec.plugin, **code, **options_fingerprint(spec.options), **notes}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

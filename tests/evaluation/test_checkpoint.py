@@ -250,6 +250,23 @@ def test_a_plugin_whose_code_changed_starts_over(run, tmp_path, monkeypatch):
     assert found["shift"].perturbation.max_linf == pytest.approx(0.1, abs=1e-6)
 
 
+def test_a_surrogate_is_known_again_by_its_weights(run, scored, classifier, make_classifier, tmp_path):
+    def attacked(shift):
+        torch.manual_seed(0)
+        surrogate = make_classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
+        with torch.no_grad():
+            surrogate.model[1].bias += shift * torch.arange(10)
+        attack = ("transfer", {"surrogate": surrogate, "eps": 0.1, "max_iter": 2})
+        return run(tmp_path / "partial", attacks=[attack], corruptions=None, severities=None)
+
+    attacked(0)
+    scored.batches = 0
+    attacked(0)
+    assert scored.batches == 0
+    with pytest.warns(UserWarning, match=r"attack 'transfer' is of other settings \(another surrogate\)"):
+        attacked(1)
+
+
 def damaged_versions(whole):
     """(what is done to it, bytes) of files that a disk may hand back."""
     yield "empty", b""
