@@ -8,7 +8,6 @@ from pathlib import Path
 
 from fairart.config import RunConfig
 from fairart.errors import OptionError
-from fairart.files import remove_leftovers
 
 __all__ = [
     "CHECKPOINTS",
@@ -32,10 +31,10 @@ CONFIG = "config.yaml"
 HISTORY = "history.jsonl"
 WEIGHTS = "model.safetensors"
 EVALUATION = "evaluation.json"
+METRICS = "metrics.csv"
 PARTIAL = "evaluation.partial"
 """Folder of what an evaluation has done so far; gone when it is done."""
 
-METRICS = "metrics.csv"
 RUN_FILES = (CONFIG, HISTORY, WEIGHTS, METRICS, EVALUATION, "report.html")
 """What a run leaves behind, besides its checkpoints."""
 
@@ -105,11 +104,17 @@ def check_unchanged(folder: Path, config: RunConfig) -> None:
         )
 
 
-def clear(folder: Path) -> None:
-    """Take the files of an earlier run away; whatever else is in the folder stays."""
-    for name in RUN_FILES:
+def clear(folder: Path, *, keep_config: bool = False) -> None:
+    """Take the files of an earlier run away; whatever else is in the folder stays.
+
+    Args:
+        folder: of the run.
+        keep_config: leave the config, which is about to be replaced: a process killed in between leaves a run that can be begun
+            again, and not some files of one.
+    """
+    # The config last of all, for the same reason.
+    for name in (*(name for name in RUN_FILES if name != CONFIG), *(() if keep_config else (CONFIG,))):
         (folder / name).unlink(missing_ok=True)
-        remove_leftovers(folder / name)
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     for pattern in (f"{CHECKPOINTS}/checkpoint-*", *LEFT_BY_LOGGERS):
         for file in folder.glob(pattern):

@@ -20,6 +20,7 @@ from fairart.benchmark.folders import (
     EVALUATION,
     HISTORY,
     PARTIAL,
+    RUN_FILES,
     WEIGHTS,
     RunError,
     check_output,
@@ -34,6 +35,7 @@ from fairart.config import RunConfig, check_names
 from fairart.datasets import Dataset
 from fairart.engine import Checkpointing, EpochRecord
 from fairart.evaluation import EvaluationResult, evaluate, remove_partial
+from fairart.files import remove_leftovers
 from fairart.trainers.base import FairnessTrainer
 
 __all__ = ["LoadedRun", "TrainedRun", "evaluate_run", "load_run", "train_run"]
@@ -96,9 +98,11 @@ class _RunFolder:
     def start(self, history: Sequence[EpochRecord]) -> None:
         """Write the config, and clear the folder unless the run goes on."""
         if self.trainer.resumed_from is None:
-            clear(self.folder)
+            clear(self.folder, keep_config=True)
         elif self.verbose:
             print(f"fairart: going on from {self.trainer.resumed_from}", file=sys.stderr)
+        for name in RUN_FILES:
+            remove_leftovers(self.folder / name)
         self.config.save(self.folder / CONFIG)
 
     def epoch(self, record: EpochRecord) -> None:

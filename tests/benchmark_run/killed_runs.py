@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -70,7 +71,10 @@ def in_child(work: Callable[[], None]) -> int:
         try:
             work()
             code = 0
+        except Exception:
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -100,14 +104,14 @@ def whole_run(method: str, folder: Path) -> tuple[int, int]:
     return every, writing
 
 
-def main(root: Path, kills: int) -> None:
+def main(root: Path, kills: int, seed: int = 0) -> None:
     torch.set_num_threads(1)
     checkpoint_folder.save_file = save_in_pieces
     data = build.build_dataset(config("wat"))
     build.build_dataset = lambda _: data
     # Lazy imports happen here, once, and not in every fork.
     train("wat", root / "warm-up", None)
-    draw, done = random.Random(0), {}
+    draw, done = random.Random(seed), {}
     for method in METHODS:
         every, writing = whole_run(method, root / f"{method}-whole")
         killed: list[str] = []
@@ -129,4 +133,4 @@ def main(root: Path, kills: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,3 +191,32 @@ def test_cuda_is_refused_where_there_is_none(tmp_path):
     with pytest.raises(OptionError, match="no CUDA device"):
         train_run(config(device="cuda"), tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_kill_while_the_folder_is_made_ready_leaves_a_run_that_can_be_begun_again(tmp_path, monkeypatch):
+    whole = train_run(config(), tmp_path / "whole", verbose=False)
+    for number in range(1, 30):
+        folder = tmp_path / str(number)
+        # As after a kill before the first checkpoint: a config, and what the observers began.
+        train_run(config(), folder, verbose=False)
+        for path in [folder / "model.safetensors", *(folder / "checkpoint").glob("checkpoint-*")]:
+            path.unlink()
+        left, unlink = [number], Path.unlink
+
+        def killed(self, missing_ok=False, left=left, unlink=unlink):
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            unlink(self, missing_ok=missing_ok)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", killed)
+            try:
+                train_run(config(), folder, resume=True, verbose=False)
+            except KeyboardInterrupt:
+                assert (folder / "config.yaml").exists()
+        again = train_run(config(), folder, resume=True, verbose=False)
+        assert [one.loss for one in again.history] == [one.loss for one in whole.history]
+        if left[0] > 0:
+            return
+    raise AssertionError("too few moments were tried")
