@@ -45,6 +45,9 @@ class Processes:
         """The first process's value."""
         return value
 
+    def wait(self) -> None:
+        """Until every process is here."""
+
 
 ONE_PROCESS = Processes()
 
@@ -102,6 +105,10 @@ class FabricProcesses(Processes):
     def same(self, value: Any) -> Any:
         """See :meth:`Processes.same`."""
         return self.fabric.broadcast(value, src=0)
+
+    def wait(self) -> None:
+        """See :meth:`Processes.wait`."""
+        self.fabric.barrier()
 
     def _apply(self, tensors: list[Tensor], factor: float) -> None:
         if self.size == 1 or not tensors:
