@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from fairart.benchmark.run import train_run
 from fairart.config import RunConfig
-from fairart.errors import OptionError
+from fairart.errors import UnknownNameError
 
 pytest.importorskip("lightning_fabric")
 
@@ -54,7 +54,7 @@ def test_processes_of_torchrun_leave_one_run(tmp_path):
 
 
 def test_what_is_wrong_is_said_before_processes_start(tmp_path):
-    with pytest.raises(OptionError, match="class_weighting"):
+    with pytest.raises(UnknownNameError, match="did you mean 'wat'"):
         train_run(RunConfig(trainer="at", devices=2, class_weighting="wat2", **SHORT), tmp_path / "run", verbose=False)
     assert not (tmp_path / "run").exists()
 
