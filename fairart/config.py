@@ -73,6 +73,7 @@ class RunConfig:
     ] = (0.5, 0.75)
     seed: Annotated[int, Option("of everything random in the run", low=0)] = 0
     device: Annotated[str, Option("where to compute: auto, cpu or cuda", choices=("auto", "cpu", "cuda"))] = "auto"
+    devices: Annotated[int, Option("processes that share every batch, one a device; needs Lightning Fabric", low=1)] = 1
     checkpoint_every_minutes: Annotated[
         float | None, Option("minutes between two checkpoints, within epochs too; by default one after every epoch", low=0)
     ] = None

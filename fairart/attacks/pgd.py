@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fairart import draws
 from fairart.attacks.common import ClipValues, Model, frozen, input_gradient, kl_divergence, make_box, per_sample
 
 __all__ = ["draw_start", "fgsm", "pgd", "signed_cross_entropy"]
@@ -26,9 +27,9 @@ def draw_start(x: Tensor, eps: Tensor, loss: str, generator: torch.Generator | N
         generator: random state on the device of ``x``; None for torch's global one.
     """
     if loss == "kl":
-        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        noise = draws.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
         return x + KL_START * noise
-    noise = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    noise = draws.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return x + eps * (2 * noise - 1)
 
 

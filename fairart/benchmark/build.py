@@ -145,7 +145,7 @@ def trainer_class(config: RunConfig) -> type[FairnessTrainer]:
     return found
 
 
-def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Dataset) -> FairnessTrainer:
+def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Dataset, *, fabric: Any = None) -> FairnessTrainer:
     """The config's method on a classifier.
 
     Raises:
@@ -154,7 +154,7 @@ def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Datase
     """
     method = trainer_class(config)
     options = config.options.get("trainer", {})
-    taken = {"classifier", *PART_KINDS, *HANDED_OVER, "augmentation"}
+    taken = {"classifier", "fabric", *PART_KINDS, *HANDED_OVER, "augmentation"}
     for name in sorted(taken & options.keys()):
         raise OptionError(f"trainer.{name} is an option of the run itself: set {name} (--{name.replace('_', '-')})")
     made: FairnessTrainer = create(
@@ -162,6 +162,7 @@ def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Datase
         config.trainer,
         classifier=classifier,
         augmentation=config.augmentation or data.augmentation,
+        fabric=fabric,
         **{name: getattr(config, name) for name in HANDED_OVER},
         **_parts(config, method),
         **options,

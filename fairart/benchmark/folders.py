@@ -42,7 +42,7 @@ CHECKPOINTS = "checkpoint"
 """Folder of the checkpoints inside that of the run."""
 
 LEFT_BY_LOGGERS = ("tensorboard/events.out.tfevents.*", "wandb/fairart-run-id")
-MAY_CHANGE = ("logger", "checkpoint_every_minutes", "device", "data_root", "plugins_dir")
+MAY_CHANGE = ("devices", "logger", "checkpoint_every_minutes", "device", "data_root", "plugins_dir")
 """Fields that a resumed run may set anew: where things are and what is told. The checkpoints themselves know their data."""
 
 

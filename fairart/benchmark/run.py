@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart.benchmark import build
 from fairart.benchmark import evaluation as plan
+from fairart.benchmark.devices import join, joined_size, start
 from fairart.benchmark.folders import (
     CHECKPOINTS,
     CONFIG,
@@ -34,6 +36,7 @@ from fairart.benchmark.weights import load_weights, read_scaling, save_weights
 from fairart.config import RunConfig, check_names
 from fairart.datasets import Dataset
 from fairart.engine import Checkpointing, EpochRecord
+from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult, evaluate, remove_partial
 from fairart.files import remove_leftovers
 from fairart.trainers.base import FairnessTrainer
@@ -119,6 +122,8 @@ def train_run(
 
     It holds ``config.yaml``, ``history.jsonl``, ``model.safetensors``, ``checkpoint/`` and what the loggers write.
 
+    With ``devices`` above 1 it starts so many processes, or joins those of ``torchrun``, and every batch is shared among them.
+
     Names, options and data are checked before anything is written. An interrupted run goes on with ``resume`` where its last
     checkpoint stands, and on the CPU ends bit for bit as if it had run through. Training again by the ``config.yaml`` repeats
     the run bit for bit on one machine.
@@ -140,7 +145,34 @@ def train_run(
         ValueError: data that cannot be trained on.
         TrainingDivergedError: the loss became NaN or infinite.
     """
-    folder = check_output(output, overwrite=overwrite, resume=resume)
+    asked = {"overwrite": overwrite, "resume": resume, "verbose": verbose}
+    joined = joined_size()
+    if joined > 1:
+        if config.devices not in (1, joined):
+            raise OptionError(f"devices {config.devices}: {joined} processes were started for this run")
+        config = dataclasses.replace(config, devices=joined)
+        return _train(config, output, **asked, fabric=join(build.resolved_device(config.device)))
+    if config.devices == 1:
+        return _train(config, output, **asked)
+    # Here first: what is wrong is said before processes are started, and a data set is fetched once.
+    check_output(output, overwrite=overwrite, resume=resume)
+    _prepare(config, None)
+    start(
+        _train_in_process,
+        config.to_dict(),
+        str(output),
+        asked,
+        device=build.resolved_device(config.device),
+        devices=config.devices,
+    )
+    return dataclasses.replace(_train(config, output, resume=True, verbose=False), finished_before=False)
+
+
+def _train_in_process(fabric: Any, config: dict[str, Any], output: str, asked: dict[str, bool]) -> None:
+    _train(RunConfig.from_mapping(config), output, **asked, fabric=fabric)
+
+
+def _prepare(config: RunConfig, fabric: Any) -> tuple[Dataset, FairnessTrainer]:
     check_loggers(config.logger)
     build.load_plugins(config)
     check_names(config)
@@ -148,7 +180,21 @@ def train_run(
     device = build.resolved_device(config.device)
     data = build.build_dataset(config)
     classifier = build.build_classifier(config, data, device=device)
-    trainer = build.build_trainer(config, classifier, data)
+    return data, build.build_trainer(config, classifier, data, fabric=fabric)
+
+
+def _train(
+    config: RunConfig,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    verbose: bool = True,
+    fabric: Any = None,
+) -> TrainedRun:
+    folder = check_output(output, overwrite=overwrite, resume=resume)
+    data, trainer = _prepare(config, fabric)
+    first = trainer.processes.rank == 0
     full = build.resolved_config(config, data)
     going_on = resume and (folder / CONFIG).exists()
     finished = going_on and (folder / WEIGHTS).exists()
@@ -156,29 +202,31 @@ def train_run(
         check_unchanged(folder, full)
     if finished and not any((folder / CHECKPOINTS).glob("checkpoint-*.safetensors")):
         raise RunError(f"the run in {str(folder)!r} is finished and its checkpoints are gone: there is nothing to resume")
+    # All have looked at the folder before one writes to it.
+    trainer.processes.wait()
     folder.mkdir(parents=True, exist_ok=True)
-    observers: list[Observer] = [
-        _RunFolder(folder, full, trainer, verbose=verbose and not finished),
-        HistoryFile(folder / HISTORY),
-    ]
-    # A finished run is read, not told once more.
-    observers += [] if finished else build_loggers(full, folder, data.classes)
+    observers: list[Observer] = []
+    if first:
+        observers += [_RunFolder(folder, full, trainer, verbose=verbose and not finished), HistoryFile(folder / HISTORY)]
+        # A finished run is read, not told once more.
+        observers += [] if finished else build_loggers(full, folder, data.classes)
     checkpoint = Checkpointing(
         folder / CHECKPOINTS, every_minutes=config.checkpoint_every_minutes, resume=going_on, overwrite=overwrite
     )
     # cuDNN may otherwise choose another algorithm in the next run, and sum in another order.
-    with observed(trainer, observers), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+    with observed(trainer, observers), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         trainer.fit(
             data.x_train,
             data.y_train,
             batch_size=config.batch_size,
             nb_epochs=config.epochs,
-            scheduler=build.build_scheduler(config, classifier.optimizer),
+            scheduler=build.build_scheduler(config, trainer.get_classifier().optimizer),
             seed=config.seed,
             verbose=verbose,
             checkpoint=checkpoint,
         )
-    save_weights(trainer.get_classifier().model, data, folder / WEIGHTS)
+    if first:
+        save_weights(trainer.get_classifier().model, data, folder / WEIGHTS)
     return TrainedRun(folder=folder, config=full, dataset=data, trainer=trainer, finished_before=finished)
 
 

@@ -133,6 +133,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise KeyboardInterrupt(describe(folder)) from None
     except CheckpointWriteError as error:
         raise CheckpointWriteError(f"{error}{resume_hint(folder)}") from error
+    if trained.trainer.processes.rank > 0:
+        return 0
     if arguments.json:
         print_json(_document(trained))
     elif not arguments.quiet:

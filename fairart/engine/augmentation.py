@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fairart import draws
 from fairart.errors import OptionError, nearest
 
 __all__ = ["AUGMENTATIONS", "Augmentation", "crop_and_flip", "get_augmentation"]
@@ -34,7 +35,7 @@ def crop_and_flip(x: Tensor, generator: torch.Generator, *, padding: int = PADDI
     padded = F.pad(x, (pad, pad, pad, pad), mode="reflect")
 
     def draw(high: int) -> Tensor:
-        return torch.randint(high, (n, 1), generator=generator, device=x.device)
+        return draws.randint(high, (n, 1), generator=generator, device=x.device)
 
     rows = draw(2 * pad + 1) + torch.arange(height, device=x.device)
     columns = draw(2 * pad + 1) + torch.arange(width, device=x.device)

@@ -21,8 +21,9 @@ from fairart.engine.history import EpochRecord
 from fairart.engine.meter import EpochMeter
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
+from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.engine.randomness import Streams
-from fairart.engine.sources import Source, batch_slices
+from fairart.engine.sources import Source, batch_slices, rows_of
 from fairart.engine.under_way import EpochUnderWay
 from fairart.engine.validation import Validator
 from fairart.errors import PolicyError
@@ -30,6 +31,7 @@ from fairart.objectives.base import Batch, Examples
 from fairart.plugins import origin
 from fairart.policies import TargetSampler
 from fairart.policies.base import ask
+from fairart.policies.weights import LossTerms
 from fairart.statistics import EpochStatistics
 
 __all__ = ["Engine", "TrainingDivergedError"]
@@ -56,6 +58,7 @@ class Engine:
         streams: random streams of the run.
         clean_statistics: also measure clean predictions on the training batches, one forward pass more a batch where the
             objective does not compute them anyway.
+        processes: who shares the run; every batch is split among them.
     """
 
     def __init__(
@@ -70,10 +73,13 @@ class Engine:
         augmentation: Augmentation | None = None,
         scheduler: Any = None,
         clean_statistics: bool = False,
+        processes: Processes = ONE_PROCESS,
     ) -> None:
         self.network, self.optimizer, self.method, self.budget = network, optimizer, method, budget
         self.nb_classes, self.streams = nb_classes, streams
-        self.augmentation, self.scheduler = augmentation, scheduler
+        self.augmentation, self.scheduler, self.processes = augmentation, scheduler, processes
+        for _, policy in method.policies():
+            policy.all_reduce = processes.reduce_
         self.needs = method.needs | ({"clean"} if clean_statistics else set())
         self._eps = self._eps_step = torch.empty(0)
         # Tensors, once: a number would be copied to the device in every batch, and the host would wait for that.
@@ -112,7 +118,8 @@ class Engine:
         """
         # disable=None shows the bar on terminals only.
         steps = source.nb_batches() * (nb_epochs - first_epoch)
-        with tqdm(total=steps, disable=None if verbose else True, unit="batch", dynamic_ncols=True) as bar:
+        shown = verbose and self.processes.rank == 0
+        with tqdm(total=steps, disable=None if shown else True, unit="batch", dynamic_ncols=True) as bar:
             for epoch in range(first_epoch, nb_epochs):
                 bar.set_description(f"epoch {epoch + 1}/{nb_epochs}")
                 current = under_way or EpochUnderWay(epoch, EpochMeter(self.nb_classes, self.network.device, self.needs))
@@ -140,7 +147,9 @@ class Engine:
         with restored_modes(self.network, training=True):
             self._train(source, current, bar, on_batch_end)
         self._check(meter, epoch)
+        meter.reduce_(self.processes)
         self._check_change(meter, epoch)
+        self.processes.average_buffers(self.network.module)
         trained = current.seconds()
         statistics = EpochStatistics(
             epoch=epoch,
@@ -191,10 +200,12 @@ class Engine:
         epoch, meter = current.epoch, current.meter
         for data in source.pools():
             order = current.begin_pool(len(data), self.streams.order).to(self.network.device)
-            parts = batch_slices(len(data), source.batch_size)
+            batches = batch_slices(len(data), source.batch_size, smallest=2 * self.processes.size)
             bar.update(current.batches)
-            for part in parts[current.batches :]:
-                x, y = data.take(order[part])
+            for batch in batches[current.batches :]:
+                # What is drawn for the batch is drawn alike in every process, each then takes its own rows.
+                part = self.streams.attack.part = self.processes.part(batch.stop - batch.start)
+                x, y = data.take(order[rows_of(batch, part)])
                 if self.augmentation is not None:
                     x = self.augmentation(x, self.streams.attack)
                 self._step(x, y, epoch, meter)
@@ -202,7 +213,7 @@ class Engine:
                 bar.update()
                 if meter.batches % CHECK_EVERY == 0:
                     self._check(meter, epoch)
-                if on_batch_end is not None and current.batches < len(parts):
+                if on_batch_end is not None and current.batches < len(batches):
                     on_batch_end(current)
             current.end_pool()
 
@@ -212,8 +223,9 @@ class Engine:
         self.optimizer.zero_grad(set_to_none=True)
         with self._perturbed(batch, examples):
             terms = self.method.objective.losses(self.network, batch, examples)
-            loss = self.method.class_weighting.combine(terms, y)
+            loss = self._loss(terms, y)
             loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.sum_gradients(self.network.module.parameters())
         if "clean" in self.needs and terms.clean_logits is None:
             # Before the step: of the same weights as the robust ones.
             terms = dataclasses.replace(terms, clean_logits=self._clean_logits(x))
@@ -226,9 +238,12 @@ class Engine:
             return contextlib.nullcontext()
 
         def loss() -> Tensor:
-            return method.class_weighting.combine(method.objective.losses(self.network, batch, examples), batch.y)
+            return self._loss(method.objective.losses(self.network, batch, examples), batch.y)
 
         return perturbation.perturbed(self.network.module, loss, epoch=batch.epoch)
+
+    def _loss(self, terms: LossTerms, y: Tensor) -> Tensor:
+        return self.processes.share(self.method.class_weighting.combine(terms, y), self.streams.attack.part)
 
     def _clean_logits(self, x: Tensor) -> Tensor:
         with restored_modes(self.network, training=False), torch.no_grad():
@@ -278,7 +293,7 @@ class Engine:
         return examples
 
     def _check(self, meter: EpochMeter, epoch: int) -> None:
-        bad = meter.first_bad_batch()
+        bad = meter.first_bad_batch(self.processes)
         if bad is not None:
             raise TrainingDivergedError(
                 f"the loss became NaN or infinite in epoch {epoch}, batch {bad} (both from 0). "

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.policies.weights import LossTerms
 from fairart.statistics import ConfusionMatrix, FloatArray
 
@@ -40,10 +41,9 @@ class EpochMeter:
         self._probabilities = zeros(nb_classes, nb_classes, dtype=torch.float64) if "mean_probabilities" in needs else None
         self._losses: list[Tensor] = []
         self._change = zeros(dtype=torch.float32)
-        self.samples = 0
 
     def add(self, terms: LossTerms, labels: Tensor, loss: Tensor) -> None:
-        """Add one batch."""
+        """Add one batch, or this process's part of one."""
         count(self._robust, labels, terms.adversarial_logits)
         if self._clean is not None and terms.clean_logits is not None:
             count(self._clean, labels, terms.clean_logits)
@@ -51,7 +51,17 @@ class EpochMeter:
             probabilities = torch.softmax(terms.adversarial_logits.detach().double(), dim=1)
             self._probabilities.index_add_(0, labels, probabilities)
         self._losses.append(loss.detach())
-        self.samples += len(labels)
+
+    def reduce_(self, processes: Processes) -> None:
+        """Sum everything over the processes; the losses, summands of the whole batch's, as well."""
+        for sums in (self._robust, self._clean, self._probabilities):
+            if sums is not None:
+                processes.reduce_(sums)
+        processes.reduce_(self._change, "max")
+        self._losses = list(self._stacked(processes))
+
+    def _stacked(self, processes: Processes) -> Tensor:
+        return processes.reduce_(torch.stack(self._losses))
 
     @property
     def batches(self) -> int:
@@ -62,14 +72,19 @@ class EpochMeter:
         """Note the largest change that an attack made to any value of a batch."""
         torch.maximum(self._change, largest.detach().float(), out=self._change)
 
-    def first_bad_batch(self) -> int | None:
-        """The first batch whose loss is NaN or infinite, from 0; None when all are finite. Reads from the device."""
-        bad = torch.nonzero(~torch.isfinite(torch.stack(self._losses)))
+    def first_bad_batch(self, processes: Processes = ONE_PROCESS) -> int | None:
+        """The first batch whose loss is NaN or infinite in any process, or None. Reads from the device."""
+        bad = torch.nonzero(~torch.isfinite(self._stacked(processes)))
         return int(bad[0]) if len(bad) else None
 
     def largest_change(self) -> float:
         """Largest change that any attack of the epoch made. Reads from the device."""
         return float(self._change)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples. Reads from the device."""
+        return int(self._robust.sum())
 
     def mean_loss(self) -> float:
         """Mean loss over the batches. Reads from the device."""
@@ -99,7 +114,6 @@ class EpochMeter:
             "probabilities": self._probabilities,
             "losses": torch.stack(self._losses) if self._losses else None,
             "change": self._change,
-            "samples": self.samples,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -110,7 +124,6 @@ class EpochMeter:
         self._change.copy_(state["change"])
         losses = state["losses"]
         self._losses = [] if losses is None else list(losses.to(self._change.device).unbind())
-        self.samples = int(state["samples"])
 
     def _matrix(self, counts: Tensor) -> ConfusionMatrix:
         return ConfusionMatrix(counts.view(self.nb_classes, -1).cpu().numpy())

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from fairart.draws import PartGenerator
+
 __all__ = ["Streams", "isolated_random_state", "resolve_seed"]
 
 
@@ -40,8 +42,8 @@ class Streams:
     """
 
     order: torch.Generator
-    attack: torch.Generator
-    validation: torch.Generator
+    attack: PartGenerator
+    validation: PartGenerator
     split_seed: int
 
     @classmethod
@@ -50,8 +52,8 @@ class Streams:
         order, attack, validation, split = (int(n) for n in np.random.SeedSequence([seed, first_epoch]).generate_state(4))
         return cls(
             torch.Generator().manual_seed(order),
-            torch.Generator(device).manual_seed(attack),
-            torch.Generator(device).manual_seed(validation),
+            _part_generator(device, attack),
+            _part_generator(device, validation),
             split,
         )
 
@@ -63,6 +65,12 @@ class Streams:
         """Take the states back."""
         for name, value in state.items():
             getattr(self, name).set_state(value)
+
+
+def _part_generator(device: torch.device, seed: int) -> PartGenerator:
+    generator = PartGenerator(device)
+    generator.manual_seed(seed)
+    return generator
 
 
 def global_random_state(device: torch.device) -> dict[str, Any]:

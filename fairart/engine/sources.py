@@ -12,10 +12,11 @@ from art.data_generators import DataGenerator
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
+from fairart.draws import Part
 from fairart.engine.data import check_pair, uint8_divisor
 from fairart.engine.identity import digest
 
-__all__ = ["ArraySource", "DeviceData", "GeneratorSource", "Source", "batch_slices", "to_device"]
+__all__ = ["ArraySource", "DeviceData", "GeneratorSource", "Source", "batch_slices", "rows_of", "to_device"]
 
 Array = npt.NDArray[Any]
 
@@ -53,15 +54,20 @@ def to_device(array: Array, device: torch.device) -> Tensor:
     return torch.tensor(array, device=device)
 
 
-def batch_slices(n: int, batch_size: int) -> list[slice]:
-    """Cut ``n`` samples into batches; a last batch of one is merged into the one before.
+def batch_slices(n: int, batch_size: int, *, smallest: int = 2) -> list[slice]:
+    """Cut ``n`` samples into batches; a last batch of less than ``smallest`` is merged into the one before.
 
-    Batch-norm cannot train on a single sample.
+    Batch-norm cannot train on a single sample, in no process.
     """
     starts = list(range(0, n, batch_size))
-    if len(starts) > 1 and n - starts[-1] == 1:
+    if len(starts) > 1 and n - starts[-1] < smallest:
         starts.pop()
     return [slice(first, last) for first, last in zip(starts, [*starts[1:], n], strict=True)]
+
+
+def rows_of(batch: slice, part: Part | None) -> slice:
+    """The samples of a batch that one process takes."""
+    return batch if part is None else slice(batch.start + part.first, batch.start + part.stop)
 
 
 class Source(Protocol):

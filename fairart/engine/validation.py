@@ -10,9 +10,11 @@ from torch import Tensor
 
 from fairart.attacks import pgd
 from fairart.attacks.common import kl_divergence
+from fairart.draws import PartGenerator
 from fairart.engine.meter import count
 from fairart.engine.network import Network, restored_modes
-from fairart.engine.sources import DeviceData, batch_slices
+from fairart.engine.processes import ONE_PROCESS, Processes
+from fairart.engine.sources import DeviceData, batch_slices, rows_of
 from fairart.objectives.base import cross_entropy
 from fairart.statistics import ConfusionMatrix, ValidationStatistics
 
@@ -46,6 +48,7 @@ class Validator:
         nb_classes: K.
         batch_size: samples at once.
         losses: also measure the class-wise natural and boundary loss.
+        processes: who shares the work.
     """
 
     def __init__(
@@ -57,12 +60,15 @@ class Validator:
         nb_classes: int,
         batch_size: int,
         losses: bool = False,
+        processes: Processes = ONE_PROCESS,
     ) -> None:
+        # Too few for everybody to have some: then each measures all of them, and nothing is summed.
+        self.processes = processes if len(data) >= processes.size else ONE_PROCESS
         self.network, self.data, self.attack = network, data, attack
         self.nb_classes, self.batch_size, self.losses = nb_classes, batch_size, losses
 
-    def measure(self, generator: torch.Generator) -> ValidationStatistics:
-        """One pass.
+    def measure(self, generator: PartGenerator) -> ValidationStatistics:
+        """One pass, shared by the processes.
 
         Args:
             generator: random state of the attack's starts, on the device.
@@ -71,14 +77,17 @@ class Validator:
         clean, robust = (torch.zeros(cells, dtype=torch.int64, device=self.network.device) for _ in range(2))
         sums = torch.zeros(2, self.nb_classes, dtype=torch.float64, device=self.network.device)
         with restored_modes(self.network, training=False):
-            for part in batch_slices(len(self.data), self.batch_size):
-                x, y = self.data.take(part)
+            for batch in batch_slices(len(self.data), self.batch_size, smallest=max(2, self.processes.size)):
+                generator.part = self.processes.part(batch.stop - batch.start)
+                x, y = self.data.take(rows_of(batch, generator.part))
                 clean_logits, robust_logits = self._logits(x, y, generator)
                 count(clean, y, clean_logits)
                 count(robust, y, robust_logits)
                 if self.losses:
                     sums[0].index_add_(0, y, cross_entropy(clean_logits, y).double())
                     sums[1].index_add_(0, y, kl_divergence(robust_logits, clean_logits).double())
+        for tensor in (clean, robust, sums):
+            self.processes.reduce_(tensor)
         return self._statistics(clean, robust, sums)
 
     def _logits(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -56,7 +56,7 @@ class AdversarialWeightPerturbation(WeightPerturbation):
             yield
             return
         before = [weight.detach().clone() for weight in weights]
-        gradients = _gradients(module, loss, weights)
+        gradients = [None if g is None else self.all_reduce(g) for g in _gradients(module, loss, weights)]
         try:
             with torch.no_grad():
                 for weight, gradient in zip(weights, gradients, strict=True):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from fairart.errors import PolicyError
 from fairart.plugins import origin
@@ -65,6 +66,10 @@ def checked(
     return array
 
 
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
+
+
 class Policy:
     """Base of everything that is planned between epochs.
 
@@ -76,6 +81,8 @@ class Policy:
     validation_iter: int | None = None
     """Steps of the attack on validation data that the policy asks for, or None; the most that any asks for are taken."""
     nb_classes: int = 0
+    all_reduce: Callable[[Tensor], Tensor] = staticmethod(_itself)
+    """Sums a tensor, in place, over the processes that share each batch; a policy that looks at a whole batch calls it."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that must survive a checkpoint, as numbers, text, lists and tensors."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fairart import draws
 from fairart.errors import PolicyError
 from fairart.options import Option
 from fairart.plugins import origin
@@ -101,7 +102,7 @@ class TargetSampler(Policy):
             self._table = torch.as_tensor(self.probabilities, dtype=torch.float32, device=labels.device)
         rows = self._table[labels]
         # The largest p / Exp(1) is a draw from p (exponential race): no read-back from the device, and p = 0 never wins.
-        uniform = torch.rand(rows.shape, generator=generator, device=rows.device)
+        uniform = draws.rand(rows.shape, generator=generator, device=rows.device, dtype=rows.dtype)
         race = -torch.log1p(-uniform)
         return (rows / race.clamp_min(torch.finfo(rows.dtype).tiny)).argmax(dim=1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import torch
@@ -20,12 +20,15 @@ LOG_LOW, LOG_HIGH = -30.0, 30.0
 """Where log(nu - max m), in units of the spread of the margins, is looked for: 40 halvings leave 6e-11 of it."""
 
 
-def class_margins(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def class_margins(
+    logits: Tensor, labels: Tensor, *, all_reduce: Callable[[Tensor], Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
     """Mean C&W margin max_{j != y} f_j - f_y of each class's samples in a batch, and which classes are present, (K,) each.
 
     Args:
         logits: (n, K) adversarial logits.
         labels: (n,) true classes.
+        all_reduce: sums over the processes that share the batch.
     """
     logits = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
     own = logits.gather(1, labels[:, None])
@@ -34,6 +37,8 @@ def class_margins(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     sums, counts = logits.new_zeros(2, logits.shape[1]).unbind()
     sums = sums.index_add(0, labels, margins)
     counts = counts.index_add(0, labels, torch.ones_like(margins))
+    if all_reduce is not None:
+        sums, counts = all_reduce(sums), all_reduce(counts)
     return sums / counts.clamp_min(1), counts > 0
 
 
@@ -108,7 +113,7 @@ class WorstCaseWeighting(ClassWeighting):
         total = terms.total()
         if not self.active:
             return total.mean()
-        margins, present = class_margins(terms.adversarial_logits, labels)
+        margins, present = class_margins(terms.adversarial_logits, labels, all_reduce=self.all_reduce)
         weights = worst_case_weights(margins, present, self.radius) * present.sum()
         return (weights[labels].to(total.dtype) * total).mean()
 

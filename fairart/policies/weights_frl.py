@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fairart.options import Option
@@ -105,8 +106,13 @@ class FRLWeighting(ClassWeighting):
         if self._boundary_table is None:
             self._boundary_table = ClassTable(weights)
         first, second = self.per_sample(labels, terms.natural), self._boundary_table(labels, boundary)
-        loss = (first * terms.natural).sum() / first.sum() + self.beta * (second * boundary).sum() / second.sum()
+        loss = self._weighted_mean(first, terms.natural) + self.beta * self._weighted_mean(second, boundary)
         return loss if terms.extra is None else loss + terms.extra.mean()
+
+    def _weighted_mean(self, weights: Tensor, values: Tensor) -> Tensor:
+        # The mean weight is that of the whole batch, of which this process may hold a part.
+        total = self.all_reduce(torch.stack([weights.sum(), weights.new_tensor(float(len(weights)))]))
+        return (weights * values).mean() / (total[0] / total[1])
 
     def state_dict(self) -> dict[str, Any]:
         """Multipliers, and how many rounds made them."""

@@ -14,11 +14,12 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart.engine.art_attack import ArtInnerAttack
 from fairart.engine.augmentation import Augmentation, get_augmentation
-from fairart.engine.checkpoint import Checkpointing, FitCheckpoints, opened
+from fairart.engine.checkpoint import Checkpointing, FitCheckpoints
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
 from fairart.engine.history import EpochRecord
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
+from fairart.engine.processes import ONE_PROCESS, FabricProcesses
 from fairart.engine.randomness import resolve_seed
 from fairart.engine.sources import ArraySource, GeneratorSource
 from fairart.engine.warm_start import read_weights
@@ -69,6 +70,8 @@ class FairnessTrainer(Fitting):
         hold_out: share of each class kept back for validation where a policy needs it and no ``validation_data`` is given.
         clean_statistics: also count clean predictions on the training batches (one forward pass more a batch).
         warm_start: safetensors file with the weights that the first ``fit`` starts from.
+        fabric: a launched ``lightning.fabric.Fabric``: each of its processes calls ``fit`` with the same data and trains on
+            its part of every batch. Statistics, policies and weights are the same in all of them.
 
     Raises:
         TypeError: no ``PyTorchClassifier``, or a part of the wrong type.
@@ -100,6 +103,7 @@ class FairnessTrainer(Fitting):
         ] = 0.02,
         clean_statistics: Annotated[bool, Option("also count clean predictions in training")] = False,
         warm_start: WarmStart = None,
+        fabric: Annotated[Any, Option("a launched Lightning Fabric, whose processes share every batch")] = None,
         **unknown: Any,
     ) -> None:
         checked = self._check_options({**unknown, "eps": eps, "eps_step": eps_step, "max_iter": max_iter, "hold_out": hold_out})
@@ -127,6 +131,7 @@ class FairnessTrainer(Fitting):
             raise OptionError("augmentation 'crop-flip' expects channels first, got a classifier with channels_first=False")
         self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
+        self.processes = ONE_PROCESS if fabric is None else FabricProcesses(fabric)
         self.history: list[EpochRecord] = []
         self.seed: int | None = None
         self.raw_weights: dict[str, torch.Tensor] | None = None
@@ -203,8 +208,8 @@ class FairnessTrainer(Fitting):
             TrainingDivergedError: the loss became NaN or infinite.
             PolicyError: a policy broke its rules; the message names it.
         """
-        with opened(checkpoint) as checkpoints:
-            number = resolve_seed(_seed(seed, checkpoints))
+        with self._opened(checkpoint) as checkpoints:
+            number = self.processes.same(resolve_seed(_seed(seed, checkpoints)))
             images, labels = check_pair(x, y, self._classifier)
             held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
             if held is None and self._needs_validation():
@@ -251,8 +256,8 @@ class FairnessTrainer(Fitting):
             TypeError: no ``DataGenerator``.
             ValueError: bad data, or a policy needs validation data and none is given.
         """
-        with opened(checkpoint) as checkpoints:
-            number = resolve_seed(_seed(seed, checkpoints))
+        with self._opened(checkpoint) as checkpoints:
+            number = self.processes.same(resolve_seed(_seed(seed, checkpoints)))
             held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
             if held is None and self._needs_validation():
                 raise ValueError("a policy needs validation data: give fit_generator(validation_data=(x, y))")

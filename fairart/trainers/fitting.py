@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,15 @@ from art.defences.trainer import Trainer
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.engine.augmentation import Augmentation
-from fairart.engine.checkpoint import FitCheckpoints
+from fairart.engine.checkpoint import Checkpointing, FitCheckpoints, opened
 from fairart.engine.data import warn_absent_classes
 from fairart.engine.history import EpochRecord
 from fairart.engine.identity import classifier_identity, digest, method_identity, told
 from fairart.engine.loop import Engine
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
+from fairart.engine.packing import pack, unpack
+from fairart.engine.processes import Processes
 from fairart.engine.randomness import Streams, isolated_random_state, set_global_random_state
 from fairart.engine.snapshot import restore, snapshot
 from fairart.engine.sources import DeviceData, GeneratorSource, Source
@@ -45,10 +48,17 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     augmentation: Augmentation | None
     clean_statistics: bool
     history: list[EpochRecord]
+    processes: Processes
     seed: int | None
     raw_weights: dict[str, torch.Tensor] | None
     resumed_from: str | None
     """Which checkpoint the last fit went on from, and where it stood; None where it began anew."""
+
+    @contextlib.contextmanager
+    def _opened(self, checkpoint: Checkpointing | None) -> Iterator[FitCheckpoints | None]:
+        # The first process reads and writes for all.
+        with opened(checkpoint if self.processes.rank == 0 else None) as checkpoints:
+            yield checkpoints
 
     def _streams(self, seed: int) -> Streams:
         # A second fit goes on: the same seed must not draw the same again.
@@ -73,17 +83,21 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         checkpoints: FitCheckpoints | None,
     ) -> None:
         _check_run(nb_epochs, scheduler, checkpoints)
+        self._check_shared(source.batch_size)
         self.seed, self.resumed_from, first = seed, None, len(self.history)
         last = first + int(nb_epochs)
         engine = self._engine(seed, scheduler)
         self._start_policies()
         self._load_start_weights()
         self._restore_raw_weights()
-        resumed: dict[str, Any] = {}
+        self.processes.agree(self._network.module)
+        identity: dict[str, str | int | float] = {}
         if checkpoints is not None:
             identity = self._identity(source, held, scheduler, seed=seed, epochs=(first, last))
-            resumed = self._resume(engine, checkpoints, identity)
+        resumed = self._resume(engine, checkpoints, identity)
         epochs = _Epochs(self, engine, source, checkpoints, first=first, last=last)
+        # The sums of an epoch under way lie with every process, and a generator cannot be put back to where it was.
+        between_batches = checkpoints is not None and source.repeatable and self.processes.size == 1
         plugins = get_plugin_manager()
         plugins.notify("fairart_fit_start", trainer=self)
         try:
@@ -101,7 +115,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
                     on_epoch_end=epochs.on_epoch_end,
                     verbose=verbose,
                     under_way=resumed.get("under_way"),
-                    on_batch_end=epochs.on_batch_end if checkpoints is not None and source.repeatable else None,
+                    on_batch_end=epochs.on_batch_end if between_batches else None,
                 )
         finally:
             self._classifier.optimizer.zero_grad(set_to_none=True)
@@ -119,6 +133,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             augmentation=self.augmentation,
             scheduler=scheduler,
             clean_statistics=self.clean_statistics,
+            processes=self.processes,
         )
 
     def _identity(
@@ -146,20 +161,36 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             "nb_epochs": epochs[1] - epochs[0],
         }
 
-    def _resume(self, engine: Engine, checkpoints: FitCheckpoints, identity: Mapping[str, Any]) -> dict[str, Any]:
+    def _resume(self, engine: Engine, checkpoints: FitCheckpoints | None, identity: Mapping[str, Any]) -> dict[str, Any]:
         resumed: dict[str, Any] = {}
 
         def take(state: Any) -> None:
             history = [EpochRecord.from_state(one) for one in state["history"]]
-            resumed.update(random=state["engine"]["random"], under_way=restore(engine, state["engine"]))
+            resumed.update(state=state, random=state["engine"]["random"], under_way=restore(engine, state["engine"]))
             self.history[:] = history
 
-        saved = checkpoints.begin(identity, take, self._network.device)
+        saved = None if checkpoints is None else checkpoints.begin(identity, take, self._network.device)
         if saved is not None:
             under_way = resumed["under_way"]
             where = f"{len(self.history)} epochs" + (f" and {under_way.batches} batches" if under_way is not None else "")
             self.resumed_from = f"{saved.path} ({where})"
+        self._share_state(resumed.pop("state", None), take)
+        resumed.pop("state", None)
         return resumed
+
+    def _share_state(self, state: Any, take: Callable[[Any], None]) -> None:
+        """Give the first process's state, read from a checkpoint, to the others, each on its own device."""
+        if self.processes.size == 1:
+            return
+        packed = self.processes.same(None if state is None else pack(state))
+        if packed is not None and self.processes.rank > 0:
+            tree, tensors = packed
+            take(unpack(tree, tensors.__getitem__, self._network.device))
+
+    def _check_shared(self, batch_size: int) -> None:
+        size = self.processes.size
+        if size > 1 and batch_size < 2 * size:
+            raise ValueError(f"batch_size must be at least 2 samples for each of the {size} processes, got {batch_size}")
 
     def _validator(self, held: Held, batch_size: int) -> Validator | None:
         if held is None:
@@ -179,6 +210,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             nb_classes=self._classifier.nb_classes,
             batch_size=max(batch_size, 256),
             losses="validation_losses" in needs,
+            processes=self.processes,
         )
 
     def _start_policies(self) -> None:

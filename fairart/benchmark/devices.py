@@ -1,0 +1,74 @@
+"""Several processes for one run, by Lightning Fabric: those that ``torchrun`` started, or some of our own."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.multiprocessing.spawn import ProcessRaisedException
+
+from fairart.errors import OptionError
+
+__all__ = ["join", "joined_size", "start"]
+
+
+def joined_size() -> int:
+    """How many processes ``torchrun``, or another launcher that speaks as it does, started for this run; 1 for none."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
+
+
+def join(device: str) -> Any:
+    """Meet the other processes that ``torchrun`` started.
+
+    Args:
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        A launched ``Fabric``.
+
+    Raises:
+        OptionError: Lightning Fabric is not installed.
+    """
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", joined_size()))
+    fabric = _fabric(device, devices=here, num_nodes=joined_size() // here, strategy="ddp")
+    fabric.launch()
+    return fabric
+
+
+def start(function: Callable[..., None], *arguments: Any, device: str, devices: int) -> None:
+    """Run a function in several new processes.
+
+    Args:
+        function: of a module; called with a launched ``Fabric`` and the arguments.
+        *arguments: what can be sent to another process.
+        device: ``"cpu"`` or ``"cuda"``.
+        devices: processes, one a device.
+
+    Raises:
+        OptionError: Lightning Fabric is not installed, or there are not so many devices.
+        RuntimeError: a process failed; with the last line of what it said.
+    """
+    if device == "cuda" and devices > torch.cuda.device_count():
+        raise OptionError(f"devices {devices}: torch finds {torch.cuda.device_count()} CUDA devices here")
+    fabric = _fabric(device, devices=devices, strategy="ddp_spawn")
+    try:
+        fabric.launch(function, *arguments)
+    except ProcessRaisedException as error:
+        told = str(error).strip().splitlines()[-1]
+        raise RuntimeError(f"one of {devices} processes failed: {told}") from error
+
+
+def _fabric(device: str, **options: Any) -> Any:
+    for name in ("lightning_fabric", "lightning.fabric"):
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError:
+            continue
+        # What it tells at every start is of no use here.
+        logging.getLogger(name).setLevel(logging.WARNING)
+        return module.Fabric(accelerator=device, **options)
+    raise OptionError('several devices need Lightning Fabric: pip install "fairart[devices]"')

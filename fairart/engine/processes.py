@@ -1,0 +1,121 @@
+"""The processes that share a run: one, or one a device started by Lightning Fabric. Each trains on its part of every batch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from fairart.draws import Part
+
+__all__ = ["ONE_PROCESS", "FabricProcesses", "Processes"]
+
+
+class Processes:
+    """A run in one process: every part is the whole, and there is nobody to agree with."""
+
+    rank = 0
+    size = 1
+
+    def part(self, total: int) -> Part | None:
+        """This process's rows of a batch of ``total`` samples; None for all of them."""
+        return None
+
+    def reduce_(self, tensor: Tensor, op: Literal["sum", "max"] = "sum") -> Tensor:
+        """Sum, or take the largest, over the processes, in place."""
+        return tensor
+
+    def share(self, loss: Tensor, part: Part | None) -> Tensor:
+        """A mean over this process's samples, as its summand in the mean over the whole batch."""
+        return loss if part is None else loss * (len(part) / part.total)
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Sum the gradients over the processes, in place."""
+
+    def agree(self, module: nn.Module) -> None:
+        """Give every process the parameters and buffers of the first."""
+
+    def average_buffers(self, module: nn.Module) -> None:
+        """Average floating-point buffers, such as batch-norm's statistics, over the processes."""
+
+    def same(self, value: Any) -> Any:
+        """The first process's value."""
+        return value
+
+    def wait(self) -> None:
+        """Until every process is here."""
+
+
+ONE_PROCESS = Processes()
+
+
+class FabricProcesses(Processes):
+    """The processes of a launched Lightning Fabric.
+
+    The model is not wrapped for distribution: ten of twelve passes of a step are the attack's and need no word from the others,
+    so the gradients are summed once, in one piece, after the backward pass.
+
+    Args:
+        fabric: a ``lightning.fabric.Fabric`` on which ``launch()`` was called.
+
+    Raises:
+        TypeError: something else.
+    """
+
+    def __init__(self, fabric: Any) -> None:
+        for name in ("all_reduce", "broadcast", "global_rank", "world_size"):
+            if not hasattr(fabric, name):
+                raise TypeError(f"fabric must be a launched lightning.fabric.Fabric, got {type(fabric).__qualname__}")
+        self.fabric = fabric
+        self.rank, self.size = int(fabric.global_rank), int(fabric.world_size)
+
+    def part(self, total: int) -> Part | None:
+        """Contiguous rows; sizes differ by one at most."""
+        if self.size == 1:
+            return None
+        first, stop = (total * rank // self.size for rank in (self.rank, self.rank + 1))
+        return Part(first, stop, total)
+
+    def reduce_(self, tensor: Tensor, op: Literal["sum", "max"] = "sum") -> Tensor:
+        """See :meth:`Processes.reduce_`."""
+        if self.size > 1:
+            reduced: Tensor = self.fabric.all_reduce(tensor.clone(), reduce_op=op)
+            tensor.copy_(reduced)
+        return tensor
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """See :meth:`Processes.sum_gradients`."""
+        self._apply([p.grad for p in parameters if p.grad is not None], 1.0)
+
+    def agree(self, module: nn.Module) -> None:
+        """See :meth:`Processes.agree`."""
+        if self.size == 1:
+            return
+        with torch.no_grad():
+            for tensor in [*module.parameters(), *module.buffers()]:
+                tensor.copy_(self.fabric.broadcast(tensor.detach().clone(), src=0).to(tensor.device))
+
+    def average_buffers(self, module: nn.Module) -> None:
+        """See :meth:`Processes.average_buffers`."""
+        self._apply([buffer for buffer in module.buffers() if buffer.is_floating_point()], 1.0 / self.size)
+
+    def same(self, value: Any) -> Any:
+        """See :meth:`Processes.same`."""
+        return self.fabric.broadcast(value, src=0)
+
+    def wait(self) -> None:
+        """See :meth:`Processes.wait`."""
+        self.fabric.barrier()
+
+    def _apply(self, tensors: list[Tensor], factor: float) -> None:
+        if self.size == 1 or not tensors:
+            return
+        with torch.no_grad():
+            dtype = functools.reduce(torch.promote_types, (tensor.dtype for tensor in tensors), torch.float32)
+            flat = torch.cat([tensor.reshape(-1).to(dtype) for tensor in tensors])
+            flat = self.reduce_(flat).mul_(factor)
+            for tensor, piece in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+                tensor.copy_(piece.view_as(tensor))

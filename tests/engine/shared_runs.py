@@ -1,0 +1,80 @@
+"""Training alone and shared, for ``test_processes.py``: functions that a spawned process can import."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from art.estimators.classification import PyTorchClassifier
+
+from fairart import create
+
+RUNS: dict[str, dict[str, Any]] = {
+    "at": {"augmentation": "crop-flip"},
+    "fair-tat": {"averaging": ("fawa", {"start_epoch": 0, "threshold": 0.0})},
+    "fat": {},
+    "bat": {},
+    "cfa": {},
+    "frl": {"class_weighting": ("frl", {"warm_up": 0}), "epsilon_scheduler": ("frl", {"warm_up": 0})},
+    "wat": {},
+    "dafa": {},
+    "faal": {"class_weighting": ("faal", {"warm_up": 0})},
+    "trades": {"weight_perturbation": "awp", "clean_statistics": True},
+    "standard": {},
+}
+"""Every method, with what else must come out alike."""
+
+
+def digits(number: int = 230) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels; in batches of 50 some processes get one sample more than others."""
+    data = create("dataset", "digits")
+    return data.x_train[:number], data.y_train[:number]
+
+
+def make_classifier(dtype: torch.dtype, *, seed: int) -> PyTorchClassifier:
+    with torch.random.fork_rng():
+        torch.default_generator.manual_seed(seed)
+        # Smooth: a sign that flips with the rounding is then rare.
+        layers = [torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(256, 10)]
+        model = torch.nn.Sequential(*layers).to(dtype)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    return PyTorchClassifier(
+        model,
+        torch.nn.CrossEntropyLoss(),
+        (1, 8, 8),
+        10,
+        optimizer=optimizer,
+        clip_values=(0.0, 1.0),
+        device_type="cpu",
+    )
+
+
+def train(fabric: Any, method: str, dtype: torch.dtype, nb_epochs: int) -> dict[str, Any]:
+    """Train, and give what has to be alike as plain numbers."""
+    rank = 0 if fabric is None else fabric.global_rank
+    # Other first weights in every process: those of the first must count.
+    classifier = make_classifier(dtype, seed=rank)
+    options = {
+        name: create(name, value[0], **value[1]) if isinstance(value, tuple) else value for name, value in RUNS[method].items()
+    }
+    trainer = create("trainer", method, classifier=classifier, eps=0.1, eps_step=0.03, max_iter=3, fabric=fabric, **options)
+    x, y = digits()
+    trainer.fit(x, y, validation_data=(x[:21], y[:21]), batch_size=50, nb_epochs=nb_epochs, seed=3, verbose=False)
+    return {
+        "weights": {name: value.tolist() for name, value in classifier.model.state_dict().items()},
+        "history": [without_time(record.to_dict()) for record in trainer.history],
+    }
+
+
+def without_time(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in ("seconds", "images_per_second")}
+
+
+def train_all(fabric: Any, folder: str, methods: list[str], dtype: torch.dtype, nb_epochs: int) -> None:
+    """Train every method and write what came out, one file a process: the launcher's own way back holds little."""
+    torch.set_num_threads(1)
+    found = {method: train(fabric, method, dtype, nb_epochs) for method in methods}
+    Path(folder, f"{fabric.global_rank}.json").write_text(json.dumps(found))
