@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["remove_leftovers", "replacing", "write_text"]
+__all__ = ["remove_leftovers", "replaced", "replacing", "sha256_of", "write_bytes", "write_text"]
 
 
 @contextlib.contextmanager
@@ -30,15 +32,43 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, all of it or nothing.
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """The temporary file of :func:`replacing`, open for bytes."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+def write_bytes(path: Path, contents: bytes) -> Path:
+    """Write a file, all of it or nothing.
 
     Args:
         path: file; its folder must exist.
-        text: what it holds.
+        contents: what it holds.
+
+    Returns:
+        The path.
     """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(contents)
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write text as UTF-8, as :func:`write_bytes` does."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def sha256_of(path: Path) -> str | None:
+    """Checksum of a file in hex; None where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
 
 
 def remove_leftovers(path: Path) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairart.evaluation.files import replaced
 from fairart.evaluation.fingerprint import differences
+from fairart.files import replaced
 
 __all__ = ["Columns", "PartialResults", "Unit", "remove_partial"]
 

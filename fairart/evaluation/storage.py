@@ -14,8 +14,8 @@ import numpy as np
 from fairart.evaluation.checks import SanityCheck
 from fairart.evaluation.corruption_results import CorruptionResults
 from fairart.evaluation.errors import DamagedFileError
-from fairart.evaluation.files import replaced
 from fairart.evaluation.outcome import AttackResult, Perturbation
+from fairart.files import replaced
 
 if TYPE_CHECKING:
     from fairart.evaluation.result import EvaluationResult

@@ -176,7 +176,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(result, tmp_path, monkey
     def fail(_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("fairart.evaluation.files.os.fsync", fail)
+    monkeypatch.setattr("fairart.files.os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         EvaluationResult([result["first"]]).save(path)
     assert path.read_text() == before

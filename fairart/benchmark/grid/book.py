@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fairart.benchmark.files import write_text
 from fairart.benchmark.folders import EVALUATION
 from fairart.benchmark.grid.by_class import class_tables, long_form
 from fairart.benchmark.grid.file import Grid
@@ -18,6 +17,7 @@ from fairart.benchmark.grid.state import RECORD, TRACEBACK, Record, State, Task,
 from fairart.benchmark.grid.workers import Finished
 from fairart.config import RunConfig
 from fairart.evaluation import DamagedFileError, EvaluationResult
+from fairart.files import write_text
 from fairart.reporting.grouped import GroupedTable, to_latex, to_markdown
 
 __all__ = ["Book", "GridRun"]

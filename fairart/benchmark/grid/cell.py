@@ -11,12 +11,13 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairart.benchmark.files import sha256_of, write_text
-from fairart.benchmark.folders import EVALUATION, WEIGHTS
+from fairart.benchmark.folders import EVALUATION, WEIGHTS, RunError
 from fairart.benchmark.grid.lock import locked
 from fairart.benchmark.grid.state import LOG, TRACEBACK, Record, State, Task
 from fairart.benchmark.run import evaluate_run, train_run
 from fairart.config import RunConfig
+from fairart.engine import CheckpointError
+from fairart.files import sha256_of, write_text
 
 __all__ = ["run_cell"]
 
@@ -64,7 +65,12 @@ def _begin(folder: Path, task: Task) -> Record:
 
 def _train(folder: Path, task: Task, record: Record) -> None:
     begin = time.perf_counter()
-    train_run(RunConfig.from_mapping(task.full), folder, overwrite=True, verbose=False)
+    config = RunConfig.from_mapping(task.full)
+    try:
+        # A cell that was killed goes on where its last checkpoint stands.
+        train_run(config, folder, resume=True, verbose=False)
+    except (RunError, CheckpointError):
+        train_run(config, folder, overwrite=True, verbose=False)
     record.training = {"weights": sha256_of(folder / WEIGHTS), "seconds": round(time.perf_counter() - begin, 3)}
     record.save(folder)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import fairart
-from fairart.benchmark.files import write_bytes
 from fairart.benchmark.grid.lock import LOCK
 from fairart.benchmark.grid.state import RECORD, Task
 from fairart.benchmark.grid.workers import Finished
+from fairart.files import write_bytes
 from fairart.options import Option
 
 __all__ = ["RayOptions", "on_ray"]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import fairart
-from fairart.benchmark.files import sha256_of, write_text
 from fairart.benchmark.folders import EVALUATION, WEIGHTS
 from fairart.config import RunConfig
 from fairart.errors import OptionError
+from fairart.files import sha256_of, write_text
 
 __all__ = ["LOG", "RECORD", "TRACEBACK", "Record", "State", "Task", "cell_folder", "state_of"]
 

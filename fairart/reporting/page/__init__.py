@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 import fairart
-from fairart.evaluation.files import replaced
+from fairart.files import replaced
 from fairart.reporting.comparison import Comparison, compare_runs
 from fairart.reporting.page import setup, views
 from fairart.reporting.page.corruptions import corruptions
