@@ -262,7 +262,7 @@ def _after_margin(subject: Subject, standing: BoolArray, eps: float) -> BoolArra
     On cross-entropy alone PGD may run after the wrong class, even on a linear model.
     """
     index = torch.from_numpy(standing).to(subject.x.device).nonzero()[:, 0]
-    left = standing.copy()
+    left: BoolArray = standing.copy()
     try:
         left[index.cpu().numpy()] = subject.climb(index, eps=eps, steps=STEPS, loss=margin).cpu().numpy()
     except RuntimeError as error:

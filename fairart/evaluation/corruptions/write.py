@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+import fairart
 from fairart.evaluation.corruptions.common import SEVERITIES
-from fairart.evaluation.corruptions.folder import LABELS_FILE, MADE_FILE
+from fairart.evaluation.corruptions.folder import LABELS_FILE, MADE_FILE, read_made
 from fairart.evaluation.corruptions.make import MadeCorruptions
 
 __all__ = ["write_corruptions"]
@@ -28,8 +32,10 @@ def write_corruptions(
     seed: int = 0,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     device: torch.device | str = "cpu",
+    resume: bool = False,
     overwrite: bool = False,
-    progress: Callable[[str], None] | None = None,
+    about: Mapping[str, Any] | None = None,
+    progress: Callable[[str, int], object] | None = None,
 ) -> Path:
     """Write corrupted versions of images, all five severities of each, as CIFAR-10-C is published.
 
@@ -45,45 +51,97 @@ def write_corruptions(
         seed: of all corruptions.
         options: options of single corruptions, as for :class:`MadeCorruptions`.
         device: where images are corrupted.
+        resume: go on where an earlier writing of the same images with the same seed and options was interrupted, or add
+            corruptions to it: files that are there stay.
         overwrite: replace files of a folder that fairart made before.
-        progress: told the name of each corruption when its file is complete.
+        about: what else stands in ``made.json``, such as the name of the data set: plain values.
+        progress: told the name of the corruption and the number of images done, with 0 where one begins.
 
     Returns:
         The folder.
 
     Raises:
-        FileExistsError: a file to write is there, and ``overwrite`` is not set or the folder was not made by fairart.
+        FileExistsError: files are there, and neither ``resume`` nor ``overwrite`` is set, or they are of other images, another
+            seed or other options, or were not made by fairart.
         TypeError, ValueError, MissingTexturesError: as :class:`MadeCorruptions`, before anything is written.
     """
     made = MadeCorruptions(x, y, corruptions=corruptions, seed=seed, options=options, device=device)
     target = Path(folder).expanduser()
-    _refuse_to_replace(target, made.names, overwrite)
+    note = {**made.describe(), "fairart": fairart.__version__, "digest": _digest(made), **(about or {})}
+    earlier = _earlier(target, made.names, note, resume=resume, overwrite=overwrite)
     target.mkdir(parents=True, exist_ok=True)
     # First, so that a folder that is never finished is not taken for a published one.
-    text = json.dumps(made.describe(), indent=2, default=str) + "\n"
+    text = json.dumps(_joined(note, earlier), indent=2, default=str) + "\n"
     _renamed(target / MADE_FILE, lambda file: file.write_text(text, encoding="utf-8"))
     labels = np.tile(made.labels, len(SEVERITIES))
     labels = labels.astype(np.uint8 if labels.max() < 256 else np.int64)
     _renamed(target / LABELS_FILE, lambda file: _save(file, labels))
+    tell = progress or (lambda name, images: None)
     for name in made.names:
-        _renamed(target / f"{name}.npy", lambda file, name=name: _write_images(file, made, name))  # type: ignore[misc]
-        if progress is not None:
-            progress(name)
+        tell(name, 0)
+        if earlier is not None and (target / f"{name}.npy").exists():
+            tell(name, len(SEVERITIES) * len(made))
+        else:
+            _renamed(target / f"{name}.npy", functools.partial(_write_images, made=made, name=name, tell=tell))
     return target
 
 
-def _refuse_to_replace(target: Path, names: Sequence[str], overwrite: bool) -> None:
+def _digest(made: MadeCorruptions) -> str:
+    """Of the images and classes, so that a folder is not completed from others."""
+    digest = blake2b(digest_size=16)
+    for array in (made.images.numpy(), made.labels):
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _earlier(
+    target: Path, names: Sequence[str], note: Mapping[str, Any], *, resume: bool, overwrite: bool
+) -> dict[str, Any] | None:
+    """The note of what is there already and stays; None where nothing is, or it is replaced."""
     taken = [file for file in (MADE_FILE, LABELS_FILE, *(f"{name}.npy" for name in names)) if (target / file).exists()]
-    if taken and not overwrite:
-        raise FileExistsError(f"{target} already holds {', '.join(taken)}; give another folder, or overwrite")
-    if taken and not (target / MADE_FILE).exists():
+    if not taken:
+        return None
+    if not (target / MADE_FILE).exists():
         raise FileExistsError(f"{target} was not made by fairart and is not overwritten; it holds {', '.join(taken)}")
+    if overwrite:
+        return None
+    if not resume:
+        raise FileExistsError(f"{target} already holds {', '.join(taken)}; give another folder, or overwrite")
+    earlier = read_made(target / MADE_FILE) or {}
+    mine, theirs = _what_decides(note), _what_decides(earlier, names=note["corruptions"])
+    differs = [key for key in mine if mine[key] != theirs[key]]
+    if differs:
+        told = [f"{key} {theirs[key]} and not {mine[key]}" for key in differs if key != "digest"]
+        told += ["other images or classes"] if "digest" in differs else []
+        raise FileExistsError(f"{target} was made with {', '.join(told)}; give another folder, or overwrite")
+    return earlier
+
+
+def _what_decides(note: Mapping[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
+    """What images of a folder follow from."""
+    options = note.get("options") or {}
+    shared = set(note.get("corruptions") or ()) & set(names) if names else set(options)
+    return {
+        **{key: note.get(key) for key in ("source", "version", "seed", "digest")},
+        "options": {name: options[name] for name in sorted(shared & set(options))},
+    }
+
+
+def _joined(note: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The note of a folder to which corruptions are added."""
+    if earlier is None:
+        return dict(note)
+    both = {key: list(dict.fromkeys([*earlier.get(key, ()), *note[key]])) for key in ("corruptions", "notes")}
+    return {**note, **both, "options": {**(earlier.get("options") or {}), **note["options"]}}
 
 
 def _renamed(file: Path, write: Callable[[Path], object]) -> None:
     part = file.with_name(f".{file.name}.part")
     try:
         write(part)
+        with part.open("rb+") as opened:
+            os.fsync(opened.fileno())
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
@@ -94,16 +152,15 @@ def _save(file: Path, array: npt.NDArray[Any]) -> None:
         np.save(opened, array, allow_pickle=False)
 
 
-def _write_images(file: Path, made: MadeCorruptions, name: str) -> None:
-    array: npt.NDArray[np.uint8] | None = None
+def _write_images(file: Path, *, made: MadeCorruptions, name: str, tell: Callable[[str, int], object]) -> None:
+    _, channels, height, width = made.images.shape
+    shape = (len(SEVERITIES) * len(made), height, width, channels)
+    array = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
     written = 0
     for severity in SEVERITIES:
         for images, _ in made.batches(name, severity):
             pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-            if array is None:
-                shape = (len(SEVERITIES) * len(made), *pixels.shape[1:])
-                array = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
             array[written : written + len(pixels)] = pixels
             written += len(pixels)
-    if array is not None:
-        array.flush()  # type: ignore[attr-defined]
+            tell(name, len(pixels))
+    array.flush()
