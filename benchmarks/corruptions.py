@@ -67,7 +67,7 @@ def measured(images: Array, repeats: int, reference_images: int) -> dict[str, di
     """corruption -> who -> wall and processor seconds of each repeat, for all severities of all images."""
     module = imagecorruptions()
     made = MadeCorruptions(images.transpose(0, 3, 1, 2).copy(), np.zeros(len(images), dtype=np.int64))
-    network = create("model", "small-cnn", input_shape=made.images.shape[1:], nb_classes=10).eval()
+    network = create("model", "small-cnn", input_shape=made.image_shape, nb_classes=10).eval()
     large = images if images.shape[1] >= 32 else images.repeat(4, 1).repeat(4, 2).repeat(3, 3)
     singles = large[:reference_images]
     scale = len(images) / len(singles)

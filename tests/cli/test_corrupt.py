@@ -45,7 +45,7 @@ def test_it_is_gone_on_with_or_refused(corrupt, tmp_path):
     assert (tmp_path / "made" / "fog.npy").stat().st_mtime_ns == before
     code, _, err = corrupt("--corruptions", "fog", "--seed", 4)
     assert code == 2
-    assert "was made with seed 3 and not 4, other images or classes; give another folder, or overwrite" in err
+    assert "was made with corruption seed 3 and not 4, other images, other labels; give another folder, or overwrite" in err
     assert corrupt("--corruptions", "fog", "--seed", 4, "--overwrite")[0] == 0
     (tmp_path / "made" / "made.json").unlink()
     assert "not made by fairart" in corrupt("--corruptions", "fog", "--overwrite")[2]

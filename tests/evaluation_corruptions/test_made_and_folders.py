@@ -189,7 +189,7 @@ def test_corruptions_are_added_to_a_folder_of_the_same_images_alone(folder: Path
     for changed, message in (
         ({"seed": 2}, "seed 1 and not 2"),
         ({"x": small.flip(3)}, "other images"),
-        ({"y": LABELS[::-1]}, "other images or classes"),
+        ({"y": LABELS[::-1]}, "other labels"),
     ):
         arguments: dict[str, Any] = {"x": small, "y": LABELS, "seed": 1, **changed}
         with pytest.raises(FileExistsError, match=message):
@@ -201,7 +201,7 @@ def test_frost_of_other_pictures_is_not_taken_for_the_same(images: Tensor, tmp_p
     write_corruptions(small, LABELS[:4], tmp_path / "made", options={"frost": {"textures": textures}}, **again)  # type: ignore[arg-type]
     other = tmp_path / "other"
     shutil.copytree(textures, other)
-    with pytest.raises(FileExistsError, match="options"):
+    with pytest.raises(FileExistsError, match="textures"):
         write_corruptions(small, LABELS[:4], tmp_path / "made", options={"frost": {"textures": str(other)}}, **again)  # type: ignore[arg-type]
 
 

@@ -77,11 +77,6 @@ class MadeCorruptions:
     def __len__(self) -> int:
         return len(self._images)
 
-    @property
-    def images(self) -> Tensor:
-        """(n, C, H, W) the images themselves, on the CPU, as they came."""
-        return self._images
-
     def _function(self, name: str) -> Callable[..., Tensor]:
         function: Callable[..., Tensor] = create("corruption", name, **self._options.get(name, {}))
         # One image, so that missing textures and other lacks of a corruption show before an hour of work.

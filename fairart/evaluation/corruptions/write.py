@@ -6,7 +6,6 @@ import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +66,9 @@ def write_corruptions(
     """
     made = MadeCorruptions(x, y, corruptions=corruptions, seed=seed, options=options, device=device)
     target = Path(folder).expanduser()
-    note = {**made.describe(), "fairart": fairart.__version__, "digest": _digest(made), **(about or {})}
-    earlier = _earlier(target, made.names, note, resume=resume, overwrite=overwrite)
+    note = {**made.describe(), **(about or {}), "fairart": fairart.__version__}
+    note["identities"] = {name: made.identity(name) for name in made.names}
+    earlier = _earlier(target, note, resume=resume, overwrite=overwrite)
     target.mkdir(parents=True, exist_ok=True)
     # First, so that a folder that is never finished is not taken for a published one.
     text = json.dumps(_joined(note, earlier), indent=2, default=str) + "\n"
@@ -86,20 +86,10 @@ def write_corruptions(
     return target
 
 
-def _digest(made: MadeCorruptions) -> str:
-    """Of the images and classes, so that a folder is not completed from others."""
-    digest = blake2b(digest_size=16)
-    for array in (made.images.numpy(), made.labels):
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _earlier(
-    target: Path, names: Sequence[str], note: Mapping[str, Any], *, resume: bool, overwrite: bool
-) -> dict[str, Any] | None:
+def _earlier(target: Path, note: Mapping[str, Any], *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
     """The note of what is there already and stays; None where nothing is, or it is replaced."""
-    taken = [file for file in (MADE_FILE, LABELS_FILE, *(f"{name}.npy" for name in names)) if (target / file).exists()]
+    names = [MADE_FILE, LABELS_FILE, *(f"{name}.npy" for name in note["identities"])]
+    taken = [file for file in names if (target / file).exists()]
     if not taken:
         return None
     if not (target / MADE_FILE).exists():
@@ -109,23 +99,26 @@ def _earlier(
     if not resume:
         raise FileExistsError(f"{target} already holds {', '.join(taken)}; give another folder, or overwrite")
     earlier = read_made(target / MADE_FILE) or {}
-    mine, theirs = _what_decides(note), _what_decides(earlier, names=note["corruptions"])
-    differs = [key for key in mine if mine[key] != theirs[key]]
+    differs = _differences(earlier.get("identities") or {}, note["identities"])
     if differs:
-        told = [f"{key} {theirs[key]} and not {mine[key]}" for key in differs if key != "digest"]
-        told += ["other images or classes"] if "digest" in differs else []
-        raise FileExistsError(f"{target} was made with {', '.join(told)}; give another folder, or overwrite")
+        raise FileExistsError(f"{target} was made with {', '.join(differs)}; give another folder, or overwrite")
     return earlier
 
 
-def _what_decides(note: Mapping[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
-    """What images of a folder follow from."""
-    options = note.get("options") or {}
-    shared = set(note.get("corruptions") or ()) & set(names) if names else set(options)
-    return {
-        **{key: note.get(key) for key in ("source", "version", "seed", "digest")},
-        "options": {name: options[name] for name in sorted(shared & set(options))},
-    }
+def _differences(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """In what the corruptions of a folder differ from those that are wanted, one phrase each."""
+    if not earlier:
+        return ["a version that did not say of which images"]
+    told: dict[str, None] = {}
+    for name, theirs in earlier.items():
+        # Of another corruption, what follows from its name and options may differ.
+        mine = wanted.get(name)
+        shared = ("corruption seed", "images", "labels") if mine is None else {**theirs, **mine}
+        for key in shared:
+            here = (mine or next(iter(wanted.values()))).get(key)
+            if theirs.get(key) != here:
+                told[f"other {key}" if key in ("images", "labels") else f"{key} {theirs.get(key)} and not {here}"] = None
+    return list(told)
 
 
 def _joined(note: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -133,7 +126,8 @@ def _joined(note: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> dict[
     if earlier is None:
         return dict(note)
     both = {key: list(dict.fromkeys([*earlier.get(key, ()), *note[key]])) for key in ("corruptions", "notes")}
-    return {**note, **both, "options": {**(earlier.get("options") or {}), **note["options"]}}
+    joined = {key: {**(earlier.get(key) or {}), **note[key]} for key in ("options", "identities")}
+    return {**note, **both, **joined}
 
 
 def _renamed(file: Path, write: Callable[[Path], object]) -> None:
@@ -153,7 +147,7 @@ def _save(file: Path, array: npt.NDArray[Any]) -> None:
 
 
 def _write_images(file: Path, *, made: MadeCorruptions, name: str, tell: Callable[[str, int], object]) -> None:
-    _, channels, height, width = made.images.shape
+    channels, height, width = made.image_shape
     shape = (len(SEVERITIES) * len(made), height, width, channels)
     array = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
     written = 0
