@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from fairart.benchmark.build import resolved_device
+from fairart.benchmark.evaluation import choose_images
 from fairart.datasets import Dataset
 from fairart.errors import PluginError
 from fairart.evaluation.corruptions import SEVERITIES, corruption_names, write_corruptions
@@ -65,10 +65,8 @@ def corrupt_dataset(
     data = create("dataset", dataset, data_root=data_root, **of_data)
     if not isinstance(data, Dataset):
         raise PluginError(f"dataset {dataset!r} must give a fairart.datasets.Dataset, got {type(data).__qualname__}")
-    x, y = data.x_test, data.y_test
-    if limit is not None and limit < len(y):
-        keep = np.sort(np.random.default_rng(seed).permutation(len(y))[:limit])
-        x, y = x[keep], y[keep]
+    keep = choose_images(len(data.y_test), limit, seed)
+    x, y = data.x_test[keep], data.y_test[keep]
     about = {"dataset": dataset, "split": "test", "dataset_options": of_data, "classes": list(data.classes)}
     with tqdm(total=len(names) * len(SEVERITIES) * len(y), unit="image", disable=None if verbose else True) as bar:
 
