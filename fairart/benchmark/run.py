@@ -38,6 +38,7 @@ from fairart.datasets import Dataset
 from fairart.engine import Checkpointing, EpochRecord
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult, evaluate, remove_partial
+from fairart.evaluation.sanity import SANITY_SAMPLES
 from fairart.files import remove_leftovers
 from fairart.trainers.base import FairnessTrainer
 
@@ -286,6 +287,7 @@ def evaluate_run(
     limit: int | None = None,
     device: str | None = None,
     restart: bool = False,
+    sanity_samples: int = SANITY_SAMPLES,
     verbose: bool = True,
 ) -> EvaluationResult:
     """Evaluate a run on its test images, class by class, and write ``evaluation.json`` into its folder.
@@ -307,6 +309,7 @@ def evaluate_run(
         limit: evaluate that many test images, drawn at random.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``; by default the run's own.
         restart: start over, whatever was kept.
+        sanity_samples: images that the sanity checks look at, 0 for none of them.
         verbose: show a progress bar on a terminal.
 
     Raises:
@@ -360,6 +363,7 @@ def evaluate_run(
         class_names=data.classes,
         checkpoint=partial,
         verbose=verbose,
+        sanity_samples=sanity_samples,
     )
     result.config.update(dataset=run.config.dataset, trainer=run.config.trainer, note=data.note)
     if surrogates:

@@ -54,6 +54,13 @@ def parser() -> Parser:
     made.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of random starts and corruptions (default: 0)")
     made.add_argument("--limit", type=at_least(1), metavar="N", help="take N test images, drawn at random; by default all")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to compute; by default as in training")
+    made.add_argument(
+        "--sanity-samples",
+        type=at_least(0),
+        default=256,
+        metavar="N",
+        help="images that the sanity checks look at, 0 for none (default: 256)",
+    )
     made.add_argument("--restart", action="store_true", help="start over instead of going on with an interrupted evaluation")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load, besides the run's own")
     add_common_flags(made)
@@ -96,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
                 limit=arguments.limit,
                 device=arguments.device,
                 restart=arguments.restart,
+                sanity_samples=arguments.sanity_samples,
                 verbose=not arguments.quiet,
             )
     except KeyboardInterrupt:

@@ -18,7 +18,6 @@ import fairart
 from fairart.engine.data import check_inputs, check_labels
 from fairart.engine.network import Network
 from fairart.evaluation.attacks import AttackTarget
-from fairart.evaluation.checks import SanityCheck
 from fairart.evaluation.corrupted import Corruptions, CorruptionSource, resolve_corruptions
 from fairart.evaluation.corruption_results import CorruptionResults, corruption_label
 from fairart.evaluation.fingerprint import array_digest, classifier_fingerprint
@@ -27,6 +26,7 @@ from fairart.evaluation.partial import PartialResults
 from fairart.evaluation.progress import Progress
 from fairart.evaluation.result import EvaluationResult
 from fairart.evaluation.runner import Runner
+from fairart.evaluation.sanity import SANITY_SAMPLES, run_checks
 from fairart.evaluation.scores import Scores
 from fairart.evaluation.specs import Attacks, AttackSpec, resolve_attacks
 
@@ -48,6 +48,7 @@ def evaluate(
     seed: int = 0,
     class_names: Sequence[str] | None = None,
     checkpoint: str | Path | None = None,
+    sanity_samples: int = SANITY_SAMPLES,
     verbose: bool = True,
 ) -> EvaluationResult:
     """Evaluate any ART ``PyTorchClassifier``, trained here or not.
@@ -78,6 +79,8 @@ def evaluate(
         checkpoint: a folder for partial results. Finished batches are kept there, and an evaluation that was killed goes on
             from them to the very result that it would have given. What is of other weights, data or settings, or damaged, is
             discarded with a warning. The folder stays when the evaluation is done, see :func:`remove_partial`.
+        sanity_samples: samples that the sanity checks look at where there are attacks, see
+            :func:`fairart.evaluation.sanity.run_checks`; 0 for no checks.
         verbose: show a progress bar on standard error, where that is a terminal.
 
     Returns:
@@ -99,13 +102,14 @@ def evaluate(
     names = _check_names(class_names, classifier.nb_classes)
     _check_whole("batch_size", batch_size, 1)
     _check_whole("seed", seed, 0)
+    _check_whole("sanity_samples", sanity_samples, 0)
     specs = [spec.checked(classifier) for spec in resolve_attacks(attacks)]
     for spec in specs:
         _warn_if_faint(spec, classifier)
     source, at = resolve_corruptions(
         corruptions, severities, classifier=classifier, network=network, x=images, labels=labels, seed=seed
     )
-    config = _config(classifier, network, len(labels), batch_size, seed)
+    config = {**_config(classifier, network, len(labels), batch_size, seed), "sanity_samples": int(sanity_samples)}
     kept = PartialResults()
     if checkpoint is not None:
         kept = PartialResults(checkpoint, _fingerprint(classifier, images, labels, config))
@@ -116,7 +120,8 @@ def evaluate(
         runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
         results = _attacked(runner, specs, common)
         corruption_results = _corrupted(runner, source, at, common)
-        checks = _run_checks(runner, specs, results)
+        progress.begin("sanity checks")
+        checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
     return EvaluationResult(results, corruptions=corruption_results, config=config, versions=_versions(), checks=checks)
 
 
@@ -169,11 +174,6 @@ def _corrupted(
             )
     about = {**source.describe(), "severities": list(severities)}
     return CorruptionResults(found, source={**about, "own_labels": not np.array_equal(source.labels, runner.labels)})
-
-
-def _run_checks(runner: Runner, specs: Sequence[AttackSpec], results: Sequence[AttackResult]) -> tuple[SanityCheck, ...]:
-    """Sanity checks of the attacks and the model."""
-    return ()
 
 
 def _fingerprint(

@@ -97,6 +97,8 @@ def class_grid(result: EvaluationResult, *, intervals: bool = True) -> Grid:
     """
     columns = _shown(result)
     failed = {check.attack for check in result.checks if not check.passed}
+    if None in failed:  # it is about the model, so about the numbers of all attacks
+        failed |= {column.label for column in columns} - {"clean"}
     names = result.class_names or [str(index) for index in range(result.nb_classes)]
     heads = [*names, "overall", "worst class", "ECE"]
     samples = [*map(str, columns[0].confusion.support), str(len(result.labels)), "", ""]
@@ -174,6 +176,7 @@ def notes(result: EvaluationResult, *, intervals: bool = True) -> list[str]:
         f"of the worst class: {'its bootstrap interval, and ' * intervals}how likely it is the worst",
         "ECE: expected calibration error, 15 bins",
         *(_note(column) for column in _shown(result)),
+        *([f"sanity checks: {len(result.checks) - len(failed)} of {len(result.checks)} passed"] if result.checks else []),
         *(f"{FAILED} {check.attack or 'evaluation'}: {check.name} failed: {check.detail}" for check in failed),
     ]
 

@@ -37,6 +37,8 @@ PROBE = (
         (["report"], 2),
         (["benchmark", "--help"], 0),
         (["benchmark", "x.yaml", "--workers", "-2"], 2),
+        (["corrupt", "--help"], 0),
+        (["corrupt", "digits"], 2),
         (["trian"], 2),
         (["train", "at", "--epoch-s", "3"], 2),
         (["train", "at", "--eps", "-1", "--output", "x"], 2),

@@ -250,6 +250,7 @@ def test_versions_and_settings_stand_beside_the_numbers(classifier, digits):
     result = run(classifier, digits, seed=4, class_names=[f"digit {i}" for i in range(10)])
     assert result.config == {
         "seed": 4, "batch_size": 50, "nb_samples": 120, "device": "cpu", "dtype": "float32", "clip_values": [0.0, 1.0],
+        "sanity_samples": 256,
     }  # fmt: skip
     assert set(result.versions) == {"fairart", "torch", "art"}
     assert result["pgd"].config["options"] == {**STRONG, "num_random_init": 1, "stop_when_fooled": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import itertools
 import math
 from io import BytesIO
 from typing import Any
@@ -13,13 +14,14 @@ import pytest
 import torch
 from PIL import Image
 from scipy import ndimage
+from scipy.sparse import csgraph
 from torch import Tensor
 
 from fairart import create
-from fairart.evaluation.corruptions.edges import canny, distance_to_edges, equalise
+from fairart.evaluation.corruptions.edges import canny, distance_to_edges, equalise, weighted3
 from fairart.evaluation.corruptions.elastic import _random_affine
 from fairart.evaluation.corruptions.jpeg import jpeg_round_trip
-from fairart.evaluation.corruptions.linear import clipped_zoom, gaussian_filter
+from fairart.evaluation.corruptions.linear import clipped_zoom, filter_mirrored, gaussian_filter, mean_zoom
 from fairart.evaluation.corruptions.motion import directional_blur
 from fairart.evaluation.corruptions.plasma import plasma
 from fairart.evaluation.corruptions.warp import pixel_places, read_at
@@ -48,6 +50,35 @@ def test_clipped_zoom_is_scipys_of_the_middle(images: Tensor, shape: tuple[int, 
     trims = [(got - side) // 2 for got, side in zip(large.shape, shape, strict=True)]
     expected = large[trims[0] : trims[0] + shape[0], trims[1] : trims[1] + shape[1]]
     np.testing.assert_allclose(clipped_zoom(image, factor), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (8, 11), (33, 40)])
+@pytest.mark.parametrize("last", [5, 25])
+def test_mean_zoom_is_the_mean_of_scipys_zooms(images: Tensor, shape: tuple[int, int], last: int) -> None:
+    image = images.repeat(1, 1, 2, 2)[:3, :, : shape[0], : shape[1]].double()
+    factors = tuple(1 + percent / 100 for percent in range(last + 1))
+    expected = torch.stack([clipped_zoom(image, factor) for factor in factors]).mean(dim=0)
+    np.testing.assert_allclose(mean_zoom(image, factors, whole_pixels=True), expected, atol=1e-12)
+    # Exact factors: scipy maps output pixels to places about the centre.
+    centres = [(side - 1) / 2 for side in shape]
+    zooms = [
+        ndimage.affine_transform(
+            image[0, 0].numpy(), [1 / factor] * 2, [centre - centre / factor for centre in centres], order=1, mode="nearest"
+        )
+        for factor in factors
+    ]
+    np.testing.assert_allclose(mean_zoom(image, factors, whole_pixels=False)[0, 0], np.mean(zooms, axis=0), atol=1e-12)
+
+
+@pytest.mark.parametrize("taps", [3, 5])
+@pytest.mark.parametrize("shape", [(32, 32), (8, 8), (9, 13)])
+def test_filter_mirrored_is_scipys_correlation(images: Tensor, taps: int, shape: tuple[int, int]) -> None:
+    image = images[:3, :, : shape[0], : shape[1]].double()
+    kernel = torch.rand(taps, taps, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = ndimage.correlate(image.numpy(), kernel.numpy()[None, None], mode="mirror")
+    np.testing.assert_allclose(filter_mirrored(image, kernel), expected, atol=1e-12)
+    ring = ndimage.correlate(image[0, 0].numpy(), kernel.numpy()[:3, :3])[1:-1, 1:-1]
+    np.testing.assert_allclose(weighted3(image[0, 0], kernel[:3, :3].tolist()), ring, atol=1e-12)
 
 
 def test_directional_blur_walks_the_line(images: Tensor) -> None:
@@ -191,6 +222,21 @@ def test_chamfer_distance_is_close_to_euclids() -> None:
     got = distance_to_edges(torch.from_numpy(edges), 50).numpy()
     np.testing.assert_allclose(got, expected, rtol=0.04)
     assert (distance_to_edges(torch.zeros(1, 1, 8, 8, dtype=torch.bool), 20) == 20).all()
+
+
+def test_chamfer_distance_is_the_shortest_way_of_the_three_moves() -> None:
+    # scipy's own search for the cheapest way, on the graph of all moves, in OpenCV's fixed point.
+    side, edges = 12, torch.zeros(2, 1, 12, 12, dtype=torch.bool)
+    edges[0, 0, 2, 9], edges[1, 0, 11, 0], edges[1, 0, 4, 4] = True, True, True
+    lengths = {(0, 1): 1.0, (1, 1): 91750 / 65536, (1, 2): 143976 / 65536}
+    graph = np.zeros((side**2, side**2))
+    places = list(np.ndindex(side, side))
+    for (one, (row, column)), (other, (below, right)) in itertools.product(enumerate(places), repeat=2):
+        move = tuple(sorted((abs(below - row), abs(right - column))))
+        graph[one, other] = lengths.get(move, 0)
+    for image, got in zip(edges[:, 0].numpy(), distance_to_edges(edges, 50).numpy()[:, 0], strict=True):
+        ways = csgraph.dijkstra(graph, indices=np.flatnonzero(image), min_only=True).reshape(side, side)
+        np.testing.assert_array_equal(got, ways.astype(np.float32))
 
 
 def test_canny_finds_a_step_once_and_follows_it_where_it_is_weak() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import fairart
 from fairart.errors import OptionError, UnknownNameError
 from fairart.evaluation.corruptions import (
     CORRUPTION_SETS,
@@ -47,10 +49,15 @@ def test_sets_are_those_of_the_papers() -> None:
 def test_names_are_spelt_out_once_each() -> None:
     assert corruption_names("fog, extra4,fog") == ("fog", *CORRUPTION_SETS["extra4"])
     assert corruption_names(["snow", "fog"]) == ("snow", "fog")
+    assert corruption_names("common15,-frost,-extra4,spatter") == tuple(
+        name for name in (*CORRUPTION_SETS["common15"], "spatter") if name != "frost"
+    )
     with pytest.raises(UnknownNameError, match="did you mean 'gaussian_noise'"):
         corruption_names("gausian_noise")
     with pytest.raises(ValueError, match="no corruption"):
-        corruption_names([])
+        corruption_names("fog,-all")
+    with pytest.raises(UnknownNameError, match="did you mean 'snow'"):
+        corruption_names("all,-snoww")
 
 
 @pytest.mark.parametrize("name", ["gaussian_noise", "fog", "elastic_transform", "jpeg_compression"])
@@ -157,11 +164,45 @@ def test_an_interrupted_writing_leaves_whole_files_only(images: Tensor, tmp_path
         return batches(self, name, severity, **options)
 
     monkeypatch.setattr(MadeCorruptions, "batches", interrupted)
-    done: list[str] = []
+    done: list[tuple[str, int]] = []
     with pytest.raises(KeyboardInterrupt):
-        write_corruptions(images, LABELS, tmp_path, corruptions="fog,contrast", progress=done.append)
-    assert done == ["fog"]
+        write_corruptions(images, LABELS, tmp_path, corruptions="fog,contrast", progress=lambda *told: done.append(told))
+    assert done == [("fog", 0), *[("fog", 30)] * 5, ("contrast", 0), *[("contrast", 30)] * 2]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["fog.npy", "labels.npy", "made.json"]
+    # The same again goes on with what is missing, and what is there is not made anew.
+    monkeypatch.setattr(MadeCorruptions, "batches", batches)
+    before = (tmp_path / "fog.npy").stat().st_mtime_ns
+    write_corruptions(images, LABELS, tmp_path, corruptions="fog,contrast", resume=True)
+    assert (tmp_path / "fog.npy").stat().st_mtime_ns == before
+    whole = write_corruptions(images, LABELS, tmp_path / "whole", corruptions="fog,contrast")
+    for name in ("fog.npy", "contrast.npy", "made.json", "labels.npy"):
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_corruptions_are_added_to_a_folder_of_the_same_images_alone(folder: Path, images: Tensor) -> None:
+    small = images[:, :, :8, :8]
+    write_corruptions(small, LABELS, folder, corruptions="pixelate", seed=1, resume=True, about={"dataset": "tiles"})
+    note = json.loads((folder / "made.json").read_text())
+    assert (note["corruptions"], note["seed"], note["dataset"]) == (["fog", "contrast", "pixelate"], 1, "tiles")
+    assert note["fairart"] == fairart.__version__
+    assert CorruptionFolder(folder).names == ("contrast", "fog", "pixelate")
+    for changed, message in (
+        ({"seed": 2}, "seed 1 and not 2"),
+        ({"x": small.flip(3)}, "other images"),
+        ({"y": LABELS[::-1]}, "other labels"),
+    ):
+        arguments: dict[str, Any] = {"x": small, "y": LABELS, "seed": 1, **changed}
+        with pytest.raises(FileExistsError, match=message):
+            write_corruptions(arguments.pop("x"), arguments.pop("y"), folder, corruptions="fog", resume=True, **arguments)
+
+
+def test_frost_of_other_pictures_is_not_taken_for_the_same(images: Tensor, tmp_path: Path, textures: str) -> None:
+    small, again = images[:4, :, :8, :8], {"corruptions": "frost", "resume": True}
+    write_corruptions(small, LABELS[:4], tmp_path / "made", options={"frost": {"textures": textures}}, **again)  # type: ignore[arg-type]
+    other = tmp_path / "other"
+    shutil.copytree(textures, other)
+    with pytest.raises(FileExistsError, match="textures"):
+        write_corruptions(small, LABELS[:4], tmp_path / "made", options={"frost": {"textures": str(other)}}, **again)  # type: ignore[arg-type]
 
 
 def test_a_published_folder_is_read_without_being_loaded(tmp_path: Path) -> None:

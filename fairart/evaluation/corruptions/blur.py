@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fairart.evaluation.corruptions.common import CIFAR_SIDE, finish, level, start
-from fairart.evaluation.corruptions.linear import clipped_zoom, gaussian_filter, smooth_zoom
+from fairart.evaluation.corruptions.linear import filter_mirrored, gaussian_filter, mean_zoom
 
 __all__ = ["defocus_blur", "gaussian_blur", "glass_blur", "zoom_blur"]
 
@@ -81,12 +81,7 @@ def defocus_blur(x: Tensor, severity: int, *, generator: torch.Generator) -> Ten
         TypeError, ValueError: as :func:`fairart.evaluation.corruptions.common.start`.
     """
     images = start(x, severity)
-    kernel = _disc(*level(_DEFOCUS, severity)).to(images)
-    margin = kernel.shape[-1] // 2
-    number, channels, height, width = images.shape
-    flat = images.reshape(number * channels, 1, height, width)
-    padded = functional.pad(flat, (margin,) * 4, mode="reflect")
-    return finish(functional.conv2d(padded, kernel[None, None]).reshape(images.shape), x)
+    return finish(filter_mirrored(images, _disc(*level(_DEFOCUS, severity))), x)
 
 
 @functools.lru_cache(maxsize=16)
@@ -114,10 +109,8 @@ def zoom_blur(x: Tensor, severity: int, *, generator: torch.Generator) -> Tensor
         TypeError, ValueError: as :func:`fairart.evaluation.corruptions.common.start`.
     """
     images = start(x, severity)
-    percents = range(level(_ZOOM_PERCENT, severity) + 1)
+    factors = tuple(1 + percent / 100 for percent in range(level(_ZOOM_PERCENT, severity) + 1))
     # The authors enlarge whole pixels to whole pixels. That leaves small images as they are at many of the factors.
-    zoom = clipped_zoom if min(images.shape[2:]) >= CIFAR_SIDE else smooth_zoom
-    total = images.clone()
-    for percent in percents:
-        total += zoom(images, 1 + percent / 100)
-    return finish(total / (len(percents) + 1), x)
+    whole_pixels = min(images.shape[2:]) >= CIFAR_SIDE
+    # The image itself counts beside its enlargement by nothing.
+    return finish(mean_zoom(images, (1.0, *factors), whole_pixels=whole_pixels), x)

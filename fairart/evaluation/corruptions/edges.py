@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["canny", "distance_to_edges", "equalise"]
+__all__ = ["canny", "distance_to_edges", "equalise", "weighted3"]
 
 _TAN_22 = math.tan(math.pi / 8)
-# Lengths of a step aside, of a diagonal one and of a knight's move that together come closest to Euclid's (Borgefors, 1986).
-_MOVES = (
-    (((0, 1), (1, 0), (0, -1), (-1, 0)), 1.0),
-    (((1, 1), (1, -1), (-1, 1), (-1, -1)), 1.4),
-    (((1, 2), (2, 1), (-1, 2), (2, -1), (1, -2), (-2, 1), (-1, -2), (-2, -1)), 2.1969),
-)
+_SOBEL = ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1))
+# Lengths of a diagonal step and of a knight's move that come closest to Euclid's beside steps of 1 (Borgefors, 1986), in 16
+# binary places as OpenCV holds them: sums are exact, so that they round alike in any order.
+_DIAGONAL = round(1.4 * 2**16) / 2**16
+_KNIGHT = round(2.1969 * 2**16) / 2**16
 
 
 def canny(grey: Tensor, low: float, high: float) -> Tensor:
@@ -32,10 +30,8 @@ def canny(grey: Tensor, low: float, high: float) -> Tensor:
     Returns:
         (n, 1, H, W) bool.
     """
-    sobel = grey.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     padded = functional.pad(grey, (1, 1, 1, 1), mode="replicate")
-    gradients = functional.conv2d(padded, torch.stack([sobel, sobel.mT])[:, None])
-    across, down = gradients[:, :1], gradients[:, 1:]
+    across, down = weighted3(padded, _SOBEL), weighted3(padded, tuple(zip(*_SOBEL, strict=True)))
     strength = across.abs() + down.abs()
     weak = _largest_across(across, down, strength) & (strength > low)
     return _connected(weak & (strength > high), weak)
@@ -80,9 +76,20 @@ def _settled(sweep: Callable[[Tensor, Tensor], Tensor], state: Tensor, fixed: Te
     return state
 
 
-def _shifted(x: Tensor, down: int, right: int, fill: float = 0) -> Tensor:
-    """What lies ``down`` rows below and ``right`` columns beside each pixel of (n, 1, H, W), ``fill`` beyond the border."""
-    return functional.pad(x, (-right, right, -down, down), value=fill)
+def _shifted(x: Tensor, down: int, right: int) -> Tensor:
+    """What lies ``down`` rows below and ``right`` columns beside each pixel of (n, 1, H, W), 0 beyond the border."""
+    return functional.pad(x, (-right, right, -down, down))
+
+
+def weighted3(padded: Tensor, kernel: Sequence[Sequence[float]]) -> Tensor:
+    """Correlate (..., H + 2, W + 2) with a kernel of 3 x 3 to (..., H, W): with one channel much faster than a convolution."""
+    height, width = padded.shape[-2] - 2, padded.shape[-1] - 2
+    total = padded.new_zeros(*padded.shape[:-2], height, width)
+    for down, row in enumerate(kernel):
+        for right, weight in enumerate(row):
+            if weight:
+                total.add_(padded[..., down : down + height, right : right + width], alpha=weight)
+    return total
 
 
 def distance_to_edges(edges: Tensor, limit: float) -> Tensor:
@@ -92,17 +99,26 @@ def distance_to_edges(edges: Tensor, limit: float) -> Tensor:
         edges: (n, 1, H, W) bool.
         limit: distances beyond it, and all those of an image without edges, are ``limit``.
     """
-    start = torch.full(edges.shape, float(limit), device=edges.device).masked_fill(edges, 0.0)
+    # Rows come first, so that a row of all images lies together; two pixels of margin take every move.
+    rows = edges[:, 0].transpose(0, 1)
+    distance = torch.full((rows.shape[0] + 4, rows.shape[1], rows.shape[2] + 4), float(limit), device=edges.device)
+    distance[2:-2, :, 2:-2].masked_fill_(rows, 0)
+    # Downwards and to the right, then upwards and to the left: a shortest way needs no more.
+    distance = _passed_down(_passed_down(distance).flip(0, 2)).flip(0, 2)
+    return distance[2:-2, :, 2:-2].transpose(0, 1)[:, None]
 
-    def nearest(distance: Tensor, moves: tuple[tuple[int, int], ...]) -> Tensor:
-        return functools.reduce(torch.minimum, (_shifted(distance, *move, fill=limit) for move in moves))
 
-    def sweep(distance: Tensor, _: Tensor) -> Tensor:
-        for moves, length in _MOVES:
-            distance = torch.minimum(distance, nearest(distance, moves) + length)
-        return distance
-
-    return _settled(sweep, start, start)
+def _passed_down(distance: Tensor) -> Tensor:
+    """Distances (H + 4, n, W + 4) after those of the two rows above, and from the left; changed in place."""
+    places = torch.arange(distance.shape[2] - 4, device=distance.device, dtype=distance.dtype)
+    for row in range(2, len(distance) - 2):
+        above, higher, here = distance[row - 1], distance[row - 2], distance[row, :, 2:-2]
+        diagonal = torch.minimum(above[:, 1:-3], above[:, 3:-1])
+        knight = torch.minimum(torch.minimum(above[:, :-4], above[:, 4:]), torch.minimum(higher[:, 1:-3], higher[:, 3:-1]))
+        nearest = torch.minimum(torch.minimum(here, above[:, 2:-2] + 1), torch.minimum(diagonal + _DIAGONAL, knight + _KNIGHT))
+        # A step to the right costs 1, so the least of "distance less column" so far, plus the column.
+        here.copy_((nearest - places).cummin(dim=1).values + places)
+    return distance
 
 
 def equalise(grey: Tensor) -> Tensor:

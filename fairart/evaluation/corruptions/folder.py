@@ -18,7 +18,7 @@ from fairart.evaluation.corruptions.make import check_severities
 from fairart.evaluation.corruptions.sets import corruption_names
 from fairart.evaluation.fingerprint import array_digest, file_stamp
 
-__all__ = ["LABELS_FILE", "MADE_FILE", "CorruptionFolder", "CorruptionFolderError"]
+__all__ = ["LABELS_FILE", "MADE_FILE", "CorruptionFolder", "CorruptionFolderError", "read_made"]
 
 LABELS_FILE = "labels.npy"
 MADE_FILE = "made.json"
@@ -74,7 +74,7 @@ class CorruptionFolder:
         for name in self.names:
             self._arrays[name] = _open_images(self.folder / f"{name}.npy", len(self.labels), shape)
             shape = self._arrays[name].shape[1:]
-        self._made = _read_made(self.folder / MADE_FILE)
+        self._made = read_made(self.folder / MADE_FILE)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -207,7 +207,12 @@ def _open_images(file: Path, number: int, shape: tuple[int, ...] | None) -> npt.
     return images
 
 
-def _read_made(file: Path) -> dict[str, Any] | None:
+def read_made(file: Path) -> dict[str, Any] | None:
+    """What ``made.json`` says; None where there is none.
+
+    Raises:
+        CorruptionFolderError: it cannot be read.
+    """
     if not file.exists():
         return None
     try:

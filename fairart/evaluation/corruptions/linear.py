@@ -1,7 +1,7 @@
 """Filters and resizings that act on rows and columns separately, as one small matrix an axis.
 
 A matrix holds whatever happens at the border, so a blur with mirrored edges costs the same two matrix products as a
-resizing, on any device, and there is no padding code.
+resizing, on any device, and there is no padding code. What is not separable is a sum of few such pairs of matrices.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["box_resize", "clipped_zoom", "gaussian_filter", "smooth_zoom"]
+__all__ = ["box_resize", "clipped_zoom", "filter_mirrored", "gaussian_filter", "mean_zoom"]
+
+Terms = tuple[Tensor, Tensor]
+"""(m, H', H) and (m, W', W): a linear map of images as the sum of ``rows[k] @ x @ columns[k].T``."""
+
+_NEGLIGIBLE = 1e-12
+"""Terms whose share in the sum is below this are left out: rounding of float64."""
+
+_CHUNK = 1 << 19
+"""Numbers in flight while terms are summed, about what a processor's cache holds."""
 
 
 def apply(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -44,15 +53,77 @@ def clipped_zoom(x: Tensor, factor: float) -> Tensor:
     return apply(x, height, width)
 
 
-def smooth_zoom(x: Tensor, factor: float) -> Tensor:
-    """Enlarge about the centre by exactly a factor >= 1, to the images' own size: bilinear."""
-    height, width = (_centred_zoom_matrix(size, factor) for size in x.shape[-2:])
-    return apply(x, height, width)
+def mean_zoom(x: Tensor, factors: tuple[float, ...], *, whole_pixels: bool) -> Tensor:
+    """Mean of enlargements about the middle, to the images' own size: bilinear.
+
+    Args:
+        x: (..., H, W).
+        factors: at least one, each >= 1.
+        whole_pixels: enlarge as :func:`clipped_zoom` does, from whole pixels to whole pixels; else by exactly the factors.
+    """
+    return _apply_sum(x, _zoom_terms(x.shape[-2], x.shape[-1], factors, whole_pixels))
+
+
+def filter_mirrored(x: Tensor, kernel: Tensor) -> Tensor:
+    """Correlate the last two axes with a kernel; what lies beyond the border is mirrored at the outermost pixels' centres.
+
+    Args:
+        x: (..., H, W).
+        kernel: (k, k) float64 on the CPU, k odd and at most twice the shorter side.
+    """
+    return _apply_sum(x, _kernel_terms(x.shape[-2], x.shape[-1], tuple(map(tuple, kernel.tolist()))))
 
 
 def box_resize(x: Tensor, height: int, width: int) -> Tensor:
     """Resize by averaging whole pixels: each belongs to the output whose box holds its centre."""
     return apply(x, _box_matrix(x.shape[-2], height), _box_matrix(x.shape[-1], width))
+
+
+def _apply_sum(x: Tensor, terms: Terms) -> Tensor:
+    rows, columns = (matrices.to(x) for matrices in terms)
+    number, height, width = rows.shape[0], rows.shape[2], columns.shape[2]
+    # Images times all column matrices side by side, then all row matrices times that: two products, whatever the terms.
+    beside = columns.reshape(-1, width).mT
+    ahead = rows.permute(1, 2, 0).reshape(rows.shape[1], -1)
+    planes = x.reshape(-1, height, width)
+    each = max(1, _CHUNK // (number * height * columns.shape[1]))
+    summed = torch.empty(len(planes), rows.shape[1], columns.shape[1], dtype=x.dtype, device=x.device)
+    for first in range(0, len(planes), each):
+        wide = (planes[first : first + each] @ beside).reshape(-1, height * number, columns.shape[1])
+        torch.matmul(ahead, wide, out=summed[first : first + each])
+    return summed.reshape(*x.shape[:-2], *summed.shape[1:])
+
+
+def _fewest_terms(rows: Tensor, columns: Tensor) -> Terms:
+    """The same map with as few terms as it has, by a singular value decomposition: neighbouring zooms are much alike."""
+    down, down_shares = torch.linalg.qr(rows.flatten(1).mT)
+    across, across_shares = torch.linalg.qr(columns.flatten(1).mT)
+    left, sizes, right = torch.linalg.svd(down_shares @ across_shares.mT)
+    kept = int((sizes > _NEGLIGIBLE * sizes[0]).sum())
+    left, right = left[:, :kept] * sizes[:kept].sqrt(), right[:kept].mT * sizes[:kept].sqrt()
+    return (down @ left).mT.reshape(kept, *rows.shape[1:]), (across @ right).mT.reshape(kept, *columns.shape[1:])
+
+
+@functools.lru_cache(maxsize=32)
+def _zoom_terms(height: int, width: int, factors: tuple[float, ...], whole_pixels: bool) -> Terms:
+    matrix = _zoom_matrix if whole_pixels else _centred_zoom_matrix
+    rows, columns = (torch.stack([matrix(size, factor) for factor in factors]) for size in (height, width))
+    return _fewest_terms(rows / len(factors), columns)
+
+
+@functools.lru_cache(maxsize=32)
+def _kernel_terms(height: int, width: int, kernel: tuple[tuple[float, ...], ...]) -> Terms:
+    weights = torch.tensor(kernel, dtype=torch.float64)
+    down, across = _mirrored_shifts(height, len(kernel)), _mirrored_shifts(width, len(kernel))
+    return _fewest_terms(down, torch.einsum("ab,bij->aij", weights, across))
+
+
+def _mirrored_shifts(size: int, taps: int) -> Tensor:
+    """(taps, size, size): one matrix a tap of a kernel, that reads the pixel under it."""
+    sources = torch.arange(size) + torch.arange(taps)[:, None] - taps // 2
+    sources = sources.abs()
+    sources = torch.minimum(sources, 2 * (size - 1) - sources)
+    return torch.nn.functional.one_hot(sources, size).double()
 
 
 @functools.lru_cache(maxsize=256)
@@ -81,7 +152,6 @@ def _zoom_matrix(size: int, factor: float) -> Tensor:
     return _between(first + positions, size)
 
 
-@functools.lru_cache(maxsize=256)
 def _centred_zoom_matrix(size: int, factor: float) -> Tensor:
     centre = (size - 1) / 2
     return _between(centre + (torch.arange(size, dtype=torch.float64) - centre) / factor, size)

@@ -34,7 +34,8 @@ def corruption_names(wanted: str | Sequence[str], *, known: Sequence[str] = _ALL
     """Spell out which corruptions are meant.
 
     Args:
-        wanted: a set, a name, or several of either, as a sequence or as text with commas: ``"common15"``, ``"fog,snow"``.
+        wanted: a set, a name, or several of either, as a sequence or as text with commas: ``"common15"``, ``"fog,snow"``. One
+            with a minus sign is left out again: ``"all,-frost"``.
         known: the names there are; those of CIFAR-10-C, and in them of plugins where the caller adds them.
 
     Returns:
@@ -47,12 +48,11 @@ def corruption_names(wanted: str | Sequence[str], *, known: Sequence[str] = _ALL
     words = wanted.split(",") if isinstance(wanted, str) else list(wanted)
     found: dict[str, None] = {}
     for word in (str(word).strip() for word in words):
-        if word in CORRUPTION_SETS:
-            found.update(dict.fromkeys(CORRUPTION_SETS[word]))
-        elif word in known:
-            found[word] = None
-        else:
-            raise UnknownNameError(f"there is no corruption {word!r}; {nearest(word, [*known, *CORRUPTION_SETS])}")
+        name = word.removeprefix("-")
+        if name not in CORRUPTION_SETS and name not in known:
+            raise UnknownNameError(f"there is no corruption {name!r}; {nearest(name, [*known, *CORRUPTION_SETS])}")
+        meant = dict.fromkeys(CORRUPTION_SETS.get(name, (name,)))
+        found = found | meant if name == word else {kept: None for kept in found if kept not in meant}
     if not found:
         raise ValueError("no corruption is named")
     return tuple(found)

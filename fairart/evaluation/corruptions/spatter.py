@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fairart.evaluation.corruptions.common import finish, level, luma, normal, start
-from fairart.evaluation.corruptions.edges import canny, distance_to_edges, equalise
+from fairart.evaluation.corruptions.edges import canny, distance_to_edges, equalise, weighted3
 from fairart.evaluation.corruptions.linear import gaussian_filter
 
 __all__ = ["spatter"]
@@ -23,6 +23,7 @@ _SPATTER = (
 _WATER = (175 / 255, 238 / 255, 238 / 255)
 _MUD = (63 / 255, 42 / 255, 20 / 255)
 _RELIEF = ((-2.0, -1.0, 0.0), (-1.0, 1.0, 1.0), (0.0, 1.0, 2.0))
+_ONES = ((1.0,) * 3,) * 3
 _FAR = 20.0
 
 
@@ -57,8 +58,7 @@ def _shine(liquid: Tensor) -> Tensor:
     grey = (liquid * 255).floor()
     far = distance_to_edges(canny(grey, 50, 150), _FAR)
     relief = equalise(_mean3(far).floor())
-    kernel = relief.new_tensor(_RELIEF)[None, None]
-    relief = functional.conv2d(_mirror(relief), kernel).clamp(0, 255)
+    relief = weighted3(_mirror(relief), _RELIEF).clamp_(0, 255)
     shine = grey * _mean3(relief).round()
     return shine / shine.amax(dim=(2, 3), keepdim=True).clamp(min=1e-12)
 
@@ -68,4 +68,4 @@ def _mirror(x: Tensor) -> Tensor:
 
 
 def _mean3(x: Tensor) -> Tensor:
-    return functional.avg_pool2d(_mirror(x), 3, stride=1)
+    return weighted3(_mirror(x), _ONES) / 9

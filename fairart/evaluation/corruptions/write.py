@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+import fairart
 from fairart.evaluation.corruptions.common import SEVERITIES
-from fairart.evaluation.corruptions.folder import LABELS_FILE, MADE_FILE
+from fairart.evaluation.corruptions.folder import LABELS_FILE, MADE_FILE, read_made
 from fairart.evaluation.corruptions.make import MadeCorruptions
 
 __all__ = ["write_corruptions"]
@@ -28,8 +31,10 @@ def write_corruptions(
     seed: int = 0,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     device: torch.device | str = "cpu",
+    resume: bool = False,
     overwrite: bool = False,
-    progress: Callable[[str], None] | None = None,
+    about: Mapping[str, Any] | None = None,
+    progress: Callable[[str, int], object] | None = None,
 ) -> Path:
     """Write corrupted versions of images, all five severities of each, as CIFAR-10-C is published.
 
@@ -45,45 +50,92 @@ def write_corruptions(
         seed: of all corruptions.
         options: options of single corruptions, as for :class:`MadeCorruptions`.
         device: where images are corrupted.
+        resume: go on where an earlier writing of the same images with the same seed and options was interrupted, or add
+            corruptions to it: files that are there stay.
         overwrite: replace files of a folder that fairart made before.
-        progress: told the name of each corruption when its file is complete.
+        about: what else stands in ``made.json``, such as the name of the data set: plain values.
+        progress: told the name of the corruption and the number of images done, with 0 where one begins.
 
     Returns:
         The folder.
 
     Raises:
-        FileExistsError: a file to write is there, and ``overwrite`` is not set or the folder was not made by fairart.
+        FileExistsError: files are there, and neither ``resume`` nor ``overwrite`` is set, or they are of other images, another
+            seed or other options, or were not made by fairart.
         TypeError, ValueError, MissingTexturesError: as :class:`MadeCorruptions`, before anything is written.
     """
     made = MadeCorruptions(x, y, corruptions=corruptions, seed=seed, options=options, device=device)
     target = Path(folder).expanduser()
-    _refuse_to_replace(target, made.names, overwrite)
+    note = {**made.describe(), **(about or {}), "fairart": fairart.__version__}
+    note["identities"] = {name: made.identity(name) for name in made.names}
+    earlier = _earlier(target, note, resume=resume, overwrite=overwrite)
     target.mkdir(parents=True, exist_ok=True)
     # First, so that a folder that is never finished is not taken for a published one.
-    text = json.dumps(made.describe(), indent=2, default=str) + "\n"
+    text = json.dumps(_joined(note, earlier), indent=2, default=str) + "\n"
     _renamed(target / MADE_FILE, lambda file: file.write_text(text, encoding="utf-8"))
     labels = np.tile(made.labels, len(SEVERITIES))
     labels = labels.astype(np.uint8 if labels.max() < 256 else np.int64)
     _renamed(target / LABELS_FILE, lambda file: _save(file, labels))
+    tell = progress or (lambda name, images: None)
     for name in made.names:
-        _renamed(target / f"{name}.npy", lambda file, name=name: _write_images(file, made, name))  # type: ignore[misc]
-        if progress is not None:
-            progress(name)
+        tell(name, 0)
+        if earlier is not None and (target / f"{name}.npy").exists():
+            tell(name, len(SEVERITIES) * len(made))
+        else:
+            _renamed(target / f"{name}.npy", functools.partial(_write_images, made=made, name=name, tell=tell))
     return target
 
 
-def _refuse_to_replace(target: Path, names: Sequence[str], overwrite: bool) -> None:
-    taken = [file for file in (MADE_FILE, LABELS_FILE, *(f"{name}.npy" for name in names)) if (target / file).exists()]
-    if taken and not overwrite:
-        raise FileExistsError(f"{target} already holds {', '.join(taken)}; give another folder, or overwrite")
-    if taken and not (target / MADE_FILE).exists():
+def _earlier(target: Path, note: Mapping[str, Any], *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+    """The note of what is there already and stays; None where nothing is, or it is replaced."""
+    names = [MADE_FILE, LABELS_FILE, *(f"{name}.npy" for name in note["identities"])]
+    taken = [file for file in names if (target / file).exists()]
+    if not taken:
+        return None
+    if not (target / MADE_FILE).exists():
         raise FileExistsError(f"{target} was not made by fairart and is not overwritten; it holds {', '.join(taken)}")
+    if overwrite:
+        return None
+    if not resume:
+        raise FileExistsError(f"{target} already holds {', '.join(taken)}; give another folder, or overwrite")
+    earlier = read_made(target / MADE_FILE) or {}
+    differs = _differences(earlier.get("identities") or {}, note["identities"])
+    if differs:
+        raise FileExistsError(f"{target} was made with {', '.join(differs)}; give another folder, or overwrite")
+    return earlier
+
+
+def _differences(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """In what the corruptions of a folder differ from those that are wanted, one phrase each."""
+    if not earlier:
+        return ["a version that did not say of which images"]
+    told: dict[str, None] = {}
+    for name, theirs in earlier.items():
+        # Of another corruption, what follows from its name and options may differ.
+        mine = wanted.get(name)
+        shared = ("corruption seed", "images", "labels") if mine is None else {**theirs, **mine}
+        for key in shared:
+            here = (mine or next(iter(wanted.values()))).get(key)
+            if theirs.get(key) != here:
+                told[f"other {key}" if key in ("images", "labels") else f"{key} {theirs.get(key)} and not {here}"] = None
+    return list(told)
+
+
+def _joined(note: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The note of a folder to which corruptions are added."""
+    if earlier is None:
+        return dict(note)
+    both = {key: list(dict.fromkeys([*earlier.get(key, ()), *note[key]])) for key in ("corruptions", "notes")}
+    joined = {key: {**(earlier.get(key) or {}), **note[key]} for key in ("options", "identities")}
+    return {**note, **both, **joined}
 
 
 def _renamed(file: Path, write: Callable[[Path], object]) -> None:
     part = file.with_name(f".{file.name}.part")
     try:
         write(part)
+        with part.open("rb+") as opened:
+            os.fsync(opened.fileno())
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
@@ -94,16 +146,15 @@ def _save(file: Path, array: npt.NDArray[Any]) -> None:
         np.save(opened, array, allow_pickle=False)
 
 
-def _write_images(file: Path, made: MadeCorruptions, name: str) -> None:
-    array: npt.NDArray[np.uint8] | None = None
+def _write_images(file: Path, *, made: MadeCorruptions, name: str, tell: Callable[[str, int], object]) -> None:
+    channels, height, width = made.image_shape
+    shape = (len(SEVERITIES) * len(made), height, width, channels)
+    array = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
     written = 0
     for severity in SEVERITIES:
         for images, _ in made.batches(name, severity):
             pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-            if array is None:
-                shape = (len(SEVERITIES) * len(made), *pixels.shape[1:])
-                array = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
             array[written : written + len(pixels)] = pixels
             written += len(pixels)
-    if array is not None:
-        array.flush()  # type: ignore[attr-defined]
+            tell(name, len(pixels))
+    array.flush()
