@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -28,6 +30,7 @@ from art.defences.trainer import AdversarialTrainerMadryPGD, AdversarialTrainerT
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from fairart import create
 from fairart.engine.loop import Engine
@@ -297,5 +300,39 @@ def make(variant: str, setting: Setting, objective: str, execution: dict[str, An
     return hand_written(kinds[variant], setting, objective, execution)
 
 
-def with_batch(setting: Setting, batch: int | None) -> Setting:
-    return setting if batch is None else dataclasses.replace(setting, batch=batch)
+def changed(setting: Setting, batch: int | None, max_iter: int, device: str) -> Setting:
+    return dataclasses.replace(setting, batch=batch or setting.batch, max_iter=max_iter, device=device)
+
+
+def operations(setting: Setting, objective: str) -> float:
+    """Floating-point operations of a step, in convolutions and matrix products.
+
+    A gradient for the input costs as much as the forward pass, one for the parameters as much again.
+    """
+    model, x = setting.network(), torch.zeros(setting.batch, *setting.shape, device=setting.device)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(x)
+    trained = 1 if objective == "at" else 2
+    return float(counter.get_total_flops()) * (2 * setting.max_iter + 3 * trained + trained - 1)
+
+
+def reset_peak(device: str) -> int:
+    """Bytes in use now; the peak counts from here."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return _resident("VmRSS")
+
+
+def peak(device: str) -> int:
+    """The most bytes that were in use since :func:`reset_peak`."""
+    return torch.cuda.max_memory_allocated() if device == "cuda" else _resident("VmHWM")
+
+
+def _resident(name: str) -> int:
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith(name)).split()[1])

@@ -133,7 +133,7 @@ def _fold(
             continue
         # A node of ours, folded_0, is in no module.
         norm, convolution = modules.get(str(node.target)), modules.get(str(before.target))
-        if (type(convolution), type(norm)) not in PAIRS or norm.running_mean is None:
+        if norm is None or convolution is None or (type(convolution), type(norm)) not in PAIRS or norm.running_mean is None:
             continue
         name = f"folded_{len(folded)}"
         folded[name] = FoldedConvolution(convolution, norm, dtype, memory_format)
