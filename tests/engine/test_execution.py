@@ -23,6 +23,7 @@ from fairart.models.small_cnn import small_cnn
 from fairart.trainers import ATTrainer, FairnessTrainer, FATTrainer, StandardTrainer, TRADESTrainer
 
 Make = Callable[..., Any]
+COMPILE = torch.compile
 COMPILER_TROUBLE = module_under_test.compiler_trouble
 
 
@@ -266,7 +267,8 @@ def test_an_art_attack_leaves_nothing_to_fold(make_classifier: Make):
         TRADESTrainer(classifier, attack=attack, fold_batch_norm=True)
 
 
-def test_without_a_compiler_compile_is_refused_in_a_sentence():
+def test_without_a_compiler_compile_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch, "compile", COMPILE)
     inductor: Any = pytest.importorskip("torch._inductor.config")
     with inductor.patch({"cpp.cxx": (None, "/nonexistent/compiler")}):
         told = COMPILER_TROUBLE.__wrapped__("cpu")
