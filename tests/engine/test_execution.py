@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fairart.engine import Checkpointing
 from fairart.engine import execution as module_under_test
 from fairart.engine.cuda_graphs import GraphedNetwork
 from fairart.engine.execution import ExecutedNetwork, channels_last_weights
@@ -355,3 +357,36 @@ def test_images_stay_uint8_on_the_device(make_classifier: Make):
     assert data.x.dtype == torch.uint8
     x, _ = data.take(torch.tensor([3, 1]))
     np.testing.assert_array_equal(x.numpy(), images[[3, 1]].astype(np.float32) / np.float32(255))
+
+
+def test_a_resumed_fit_under_an_execution_is_bit_for_bit_the_uninterrupted_one(
+    make_classifier: Make, make_data: Make, tmp_path: Path
+):
+    class KilledError(Exception):
+        pass
+
+    def trained(nb_epochs: int, checkpoint: Checkpointing | None = None, *, stop: bool = False, **options: Any) -> Any:
+        torch.manual_seed(0)
+        model = small_cnn(input_shape=(1, 8, 8), nb_classes=3, width=4)
+        trainer = TRADESTrainer(make_classifier(model=model), max_iter=2, **options)
+        if stop:
+            update = trainer.method.class_weighting.update
+
+            def killed(statistics: Any) -> None:
+                update(statistics)
+                if statistics.epoch == 1:
+                    raise KilledError
+
+            trainer.method.class_weighting.update = killed  # type: ignore[method-assign]
+        trainer.fit(*make_data(24), batch_size=8, nb_epochs=nb_epochs, seed=0, verbose=False, checkpoint=checkpoint)
+        return model.state_dict()
+
+    options = {"precision": "bf16-mixed", "channels_last": True, "fold_batch_norm": True}
+    expected = trained(3, **options)
+    with pytest.raises(KilledError):
+        trained(3, Checkpointing(tmp_path / "a"), stop=True, **options)
+    with pytest.raises(ValueError, match="execution was bf16-mixed channels_last fold_batch_norm, is as it is"):
+        trained(3, Checkpointing(tmp_path / "a", resume=True))
+    found = trained(3, Checkpointing(tmp_path / "a", resume=True), **options)
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
