@@ -164,6 +164,7 @@ def add_memory(
         kind, options = chosen[row["variant"]]
         asked = json.dumps({"kind": kind, "setting": vars(setting), "objective": objective, "execution": options})
         command = [sys.executable, __file__, "--peak-of", asked, "--threads", str(arguments.threads)]
+        command += ["--cudnn-benchmark"] if arguments.cudnn_benchmark else []
         peaks = [
             int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
             for _ in range(arguments.memory_runs)
@@ -312,6 +313,7 @@ def arguments_of(command_line: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--memory-runs", type=int, default=3, help="processes for the peak memory of each variant; 0 for none")
     parser.add_argument("--flops", action="store_true", help="also operations a second, and their share of the device's peak")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--cudnn-benchmark", action="store_true", help="let cuDNN try its algorithms, for every variant")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch")
     parser.add_argument("--output", type=Path, help="JSON file to write, after each model and objective")
     parser.add_argument("--peak-of", type=json.loads, help=argparse.SUPPRESS)
@@ -326,6 +328,7 @@ def arguments_of(command_line: list[str] | None = None) -> argparse.Namespace:
 def main(command_line: list[str] | None = None) -> None:
     arguments = arguments_of(command_line)
     torch.set_num_threads(arguments.threads)
+    torch.backends.cudnn.benchmark = arguments.cudnn_benchmark
     warnings.simplefilter("ignore")
     if arguments.peak_of:
         print_peak(arguments.peak_of)

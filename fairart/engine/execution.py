@@ -50,7 +50,7 @@ class ExecutedNetwork(Network):
         """Logits (n, K) of inputs (n, ...) in clip values."""
         x = self.preprocessed(x)
         if self.execution.channels_last:
-            x = x.contiguous(memory_format=torch.channels_last)
+            x = x.to(memory_format=torch.channels_last)
         mixed = self.execution.precision == "bf16-mixed"
         # A graph replays its casts; a weight cast earlier would stay as it was then.
         cached = not self.execution.cuda_graphs
@@ -114,7 +114,8 @@ def channels_last_weights(module: nn.Module, optimizer: torch.optim.Optimizer) -
     """
     held = [(parameter, parameter.data) for parameter in module.parameters() if parameter.ndim == 4]
     for parameter, data in held:
-        parameter.data = data.contiguous(memory_format=torch.channels_last)
+        # Not contiguous(): with one channel both layouts are, and the strides, which convolutions go by, would stay.
+        parameter.data = data.to(memory_format=torch.channels_last)
         _lay_out_state(optimizer, parameter)
     try:
         yield

@@ -162,6 +162,21 @@ def test_channels_last_lays_out_weights_and_momentum_and_puts_both_back_with_wha
     assert torch.equal(optimizer.state[kernel]["momentum_buffer"], momentum)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_flows_through_the_network_has_its_channels_last(channels: int, make_classifier: Make, make_data: Make):
+    model = small_cnn(input_shape=(channels, 8, 8), nb_classes=3, width=4)
+    flowed: set[bool] = set()
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        flowed.add(inputs[0].is_contiguous(memory_format=torch.channels_last) and not inputs[0].is_contiguous())
+
+    model.features.conv2.register_forward_pre_hook(look)
+    classifier = make_classifier(model=model, input_shape=(channels, 8, 8))
+    trainer = TRADESTrainer(classifier, max_iter=1, channels_last=True)
+    trainer.fit(*make_data(12, shape=(channels, 8, 8)), batch_size=6, nb_epochs=1, seed=0, verbose=False)
+    assert flowed == {True}
+
+
 NETWORKS = {
     "small-cnn": lambda: small_cnn(input_shape=(3, 16, 16), nb_classes=5, width=4),
     "preact-resnet-18": lambda: preact_resnet_18(input_shape=(3, 16, 16), nb_classes=5, width=4),
