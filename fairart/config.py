@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fairart.errors import OptionError, nearest
+from fairart.execution import ChannelsLast, Compile, CudaGraphs, FoldBatchNorm, Precision
 from fairart.options import Declared, Option, check_value, declared_options
 
 __all__ = ["LOGGERS", "OFF", "OPTION_KINDS", "PART_KINDS", "RunConfig", "check_names", "parse_setting", "read_yaml"]
@@ -80,6 +81,11 @@ class RunConfig:
     logger: Annotated[
         tuple[str, ...], Option("where each epoch's figures go, such as csv,tensorboard,wandb; none for nowhere")
     ] = ("csv",)
+    precision: Precision = "32-true"
+    channels_last: ChannelsLast = False
+    compile: Compile = False
+    fold_batch_norm: FoldBatchNorm = False
+    cuda_graphs: CudaGraphs = False
     plugins_dir: Annotated[str | None, Option("folder of plugins (*.py) to load")] = None
     options: Annotated[Mapping[str, Any], Option("an option of the method, the data set, the model or a part of the method")] = (
         field(default_factory=dict)

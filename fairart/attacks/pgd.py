@@ -41,10 +41,11 @@ def signed_cross_entropy(logits: Tensor, y: Tensor, targeted: bool | Tensor) -> 
         y: (n,) labels, or targets where ``targeted``.
         targeted: for all samples, or (n,) bool.
     """
-    losses = F.cross_entropy(logits, y, reduction="none")
     if isinstance(targeted, Tensor):
+        losses = F.cross_entropy(logits, y, reduction="none")
         return torch.where(targeted, -losses, losses).sum()
-    return -losses.sum() if targeted else losses.sum()
+    total = F.cross_entropy(logits, y, reduction="sum")
+    return -total if targeted else total
 
 
 def pgd(

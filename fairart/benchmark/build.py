@@ -17,6 +17,7 @@ from fairart.config import OFF, PART_KINDS, RunConfig
 from fairart.datasets import Dataset
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import OptionError, PluginError, nearest
+from fairart.execution import EXECUTION
 from fairart.options import declared_options
 from fairart.plugins import create, get_plugin_manager
 from fairart.trainers.base import FairnessTrainer
@@ -34,7 +35,7 @@ __all__ = [
 
 Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
-HANDED_OVER = ("eps", "eps_step", "max_iter", "hold_out")
+HANDED_OVER = ("eps", "eps_step", "max_iter", "hold_out", *EXECUTION)
 """Fields of a config that are arguments of the trainer under the same name."""
 
 

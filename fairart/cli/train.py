@@ -21,7 +21,7 @@ APART = ("trainer", "options")
 
 def _help(declared: Declared) -> str:
     text = declared.option.description
-    if declared.default is None or declared.required:
+    if declared.default is None or declared.default is False or declared.required:
         return text
     default = declared.default
     if isinstance(default, tuple):
@@ -56,7 +56,8 @@ def parser() -> Parser:
             continue
         # Left as text: the declaration reads and checks it, as it does for a config file.
         flag = f"--{name.replace('_', '-')}"
-        made.add_argument(flag, dest=name, metavar="VALUE", default=argparse.SUPPRESS, help=_help(spec).replace("%", "%%"))
+        form: dict[str, Any] = {"action": argparse.BooleanOptionalAction} if spec.type is bool else {"metavar": "VALUE"}
+        made.add_argument(flag, dest=name, default=argparse.SUPPRESS, help=_help(spec).replace("%", "%%"), **form)
     made.add_argument(
         "--set",
         dest="settings",

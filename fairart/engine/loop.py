@@ -284,7 +284,7 @@ class Engine:
             made: Tensor | Examples = self.method.attack.examples(batch)
         else:
             with restored_modes(self.network, training=objective.attack_mode == "train"):
-                made = objective.examples(self.network, batch)
+                made = objective.examples(self.network.for_attack(), batch)
         made = (made,) if isinstance(made, Tensor) else made
         # Whoever made them, nothing outside a sample's budget is trained on.
         examples = tuple(project(one.detach(), batch.x, eps=batch.eps, clip_values=batch.clip_values) for one in made)

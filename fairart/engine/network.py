@@ -126,10 +126,18 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, K) of inputs (n, ...) in clip values."""
+        logits: Tensor = self.module(self.preprocessed(x))
+        return logits
+
+    def preprocessed(self, x: Tensor) -> Tensor:
+        """What the module is given for inputs in clip values."""
         for operation in self._operations:
             x = operation(x)
-        logits: Tensor = self.module(x)
-        return logits
+        return x
+
+    def for_attack(self) -> Network:
+        """The network as the passes of one attack see it."""
+        return self
 
 
 def _active(classifier: PyTorchClassifier, *, fit: bool) -> list[PreprocessorPyTorch]:

@@ -17,6 +17,7 @@ from art.estimators.classification import PyTorchClassifier
 from fairart.engine.augmentation import Augmentation
 from fairart.engine.checkpoint import Checkpointing, FitCheckpoints, opened
 from fairart.engine.data import warn_absent_classes
+from fairart.engine.execution import executed
 from fairart.engine.history import EpochRecord
 from fairart.engine.identity import classifier_identity, digest, method_identity, told
 from fairart.engine.loop import Engine
@@ -29,6 +30,7 @@ from fairart.engine.snapshot import restore, snapshot
 from fairart.engine.sources import DeviceData, GeneratorSource, Source
 from fairart.engine.under_way import EpochUnderWay
 from fairart.engine.validation import ValidationAttack, Validator
+from fairart.execution import Execution
 from fairart.plugins import get_plugin_manager
 
 __all__ = ["Fitting"]
@@ -45,6 +47,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     _start_weights: dict[str, torch.Tensor] | None
     method: Method
     budget: Budget
+    execution: Execution
     augmentation: Augmentation | None
     clean_statistics: bool
     history: list[EpochRecord]
@@ -101,7 +104,8 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         plugins = get_plugin_manager()
         plugins.notify("fairart_fit_start", trainer=self)
         try:
-            with isolated_random_state(seed, self._network.device, first_epoch=first), restored_modes(self._network):
+            alone = isolated_random_state(seed, self._network.device, first_epoch=first)
+            with alone, restored_modes(self._network), executed(engine, self.execution):
                 if resumed:
                     set_global_random_state(resumed["random"], self._network.device)
                 else:
@@ -152,6 +156,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             if augmentation is None
             else getattr(augmentation, "__qualname__", type(augmentation).__name__),
             "clean_statistics": str(self.clean_statistics),
+            "execution": str(self.execution) or "as it is",
             "data": source.identity(),
             "validation_data": "none" if held is None else f"{len(held[0])} samples ({digest(*held)})",
             "batch_size": source.batch_size,

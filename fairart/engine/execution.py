@@ -1,0 +1,229 @@
+"""A network as its run executes it: mixed precision, memory layout, compiled, folded, graphed."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from fairart.engine.cuda_graphs import GraphedNetwork
+from fairart.engine.folding import FoldedModule
+from fairart.engine.method import Method
+from fairart.engine.network import Network
+from fairart.errors import OptionError
+from fairart.execution import Execution
+from fairart.plugins import origin
+
+if TYPE_CHECKING:
+    from fairart.engine.loop import Engine
+
+__all__ = ["ExecutedNetwork", "channels_last_weights", "check_execution", "executed"]
+
+
+class ExecutedNetwork(Network):
+    """A :class:`Network` under an :class:`Execution`; takes and gives float32 as the network itself does.
+
+    Args:
+        network: whose module, preprocessing and clip values are used; nothing of it is changed.
+        execution: how to run it.
+        module: run in place of the network's own module.
+    """
+
+    _call: Callable[[Tensor], Tensor]
+
+    def __init__(self, network: Network, execution: Execution, *, module: nn.Module | None = None) -> None:
+        nn.Module.__init__(self)
+        self.module = network.module if module is None else module
+        self.device, self.dtype, self.clip_values = network.device, network.dtype, network.clip_values
+        self._operations = network._operations
+        self.execution = execution
+        call: Callable[[Tensor], Tensor] = torch.compile(self.module) if execution.compile else self.module
+        # Not registered: the parameters stay those of the module, under their own names.
+        self.__dict__["_call"] = call
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, K) of inputs (n, ...) in clip values."""
+        x = self.preprocessed(x)
+        if self.execution.channels_last:
+            x = x.to(memory_format=torch.channels_last)
+        mixed = self.execution.precision == "bf16-mixed"
+        # A graph replays its casts; a weight cast earlier would stay as it was then.
+        cached = not self.execution.cuda_graphs
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed, cache_enabled=cached):
+            logits: Tensor = self._call(x)
+        return logits.to(self.dtype)
+
+
+class TrainedNetwork(ExecutedNetwork):
+    """What a run trains: the executed network, and the form of it that the attacks see."""
+
+    _folded: FoldedModule | None
+    _attacked: Network
+
+    def __init__(self, network: Network, execution: Execution) -> None:
+        super().__init__(network, execution)
+        attacked: ExecutedNetwork = self
+        folded = None
+        if execution.fold_batch_norm:
+            mixed = execution.precision == "bf16-mixed"
+            folded = FoldedModule(network.module, dtype=torch.bfloat16 if mixed else None, channels_last=execution.channels_last)
+            attacked = ExecutedNetwork(network, execution, module=folded)
+        self.__dict__["_folded"] = folded
+        self.__dict__["_attacked"] = GraphedNetwork(attacked) if execution.cuda_graphs else attacked
+
+    def for_attack(self) -> Network:
+        """The network with the weights of now, for the passes of one attack."""
+        if self._folded is not None:
+            self._folded.refresh()
+        return self._attacked
+
+
+@contextlib.contextmanager
+def executed(engine: Engine, execution: Execution) -> Iterator[None]:
+    """Let an engine train its network under an execution for a while.
+
+    Args:
+        engine: its ``network`` is exchanged, and put back.
+        execution: the defaults change nothing.
+    """
+    network = engine.network
+    if execution == Execution():
+        yield
+        return
+    layout = channels_last_weights(network.module, engine.optimizer) if execution.channels_last else contextlib.nullcontext()
+    with layout:
+        engine.network = TrainedNetwork(network, execution)
+        try:
+            yield
+        finally:
+            engine.network = network
+
+
+@contextlib.contextmanager
+def channels_last_weights(module: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Hold kernels and their optimizer state with channels last; afterwards they are where and as they were laid out before.
+
+    Args:
+        module: its parameters of four dimensions are laid out anew.
+        optimizer: of these parameters.
+    """
+    held = [(parameter, parameter.data) for parameter in module.parameters() if parameter.ndim == 4]
+    for parameter, data in held:
+        # Not contiguous(): with one channel both layouts are, and the strides, which convolutions go by, would stay.
+        parameter.data = data.to(memory_format=torch.channels_last)
+        _lay_out_state(optimizer, parameter)
+    try:
+        yield
+    finally:
+        for parameter, data in held:
+            # Into its old place: whoever held on to it, by state_dict() for example, sees the trained weights.
+            parameter.data = data.copy_(parameter.data)
+            parameter.grad = None
+            _lay_out_state(optimizer, parameter)
+
+
+def _lay_out_state(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> None:
+    state = optimizer.state.get(parameter, {})
+    for name, value in state.items():
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value).detach()
+
+
+def check_execution(execution: Execution, network: Network, method: Method, input_shape: tuple[int, ...]) -> None:
+    """Refuse what cannot be, before any work.
+
+    Args:
+        execution: what is asked for.
+        network: what is to be trained.
+        method: says how it is attacked.
+        input_shape: of one sample.
+
+    Raises:
+        OptionError: what does not fit, why, and what would.
+    """
+    for reason in (
+        _precision(execution, network),
+        _layout(execution, input_shape),
+        _graphs(execution, network, method),
+        _folding(execution, network, method),
+        compiler_trouble(network.device.type) if execution.compile else "",
+    ):
+        if reason:
+            raise OptionError(reason)
+
+
+def _precision(execution: Execution, network: Network) -> str:
+    if execution.precision == "32-true":
+        return ""
+    if network.dtype != torch.float32:
+        return f"precision='bf16-mixed' expects a model with float32 weights, got {network.dtype}"
+    if network.device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        return "precision='bf16-mixed': this CUDA device has no bfloat16; take '32-true'"
+    return ""
+
+
+def _layout(execution: Execution, input_shape: tuple[int, ...]) -> str:
+    if execution.channels_last and len(input_shape) != 3:
+        return f"channels_last expects images (C, H, W), got samples of shape {input_shape}"
+    return ""
+
+
+def _graphs(execution: Execution, network: Network, method: Method) -> str:
+    if not execution.cuda_graphs:
+        return ""
+    if network.device.type != "cuda":
+        return f"cuda_graphs needs a classifier on a CUDA device, this one is on {network.device.type}"
+    return _attack_of_its_own("cuda_graphs", method)
+
+
+def _folding(execution: Execution, network: Network, method: Method) -> str:
+    if not execution.fold_batch_norm:
+        return ""
+    reason = _attack_of_its_own("fold_batch_norm", method)
+    if reason:
+        return reason
+    if method.objective.attack_mode != "eval":
+        return (
+            f"fold_batch_norm: {origin(method.objective)} attacks in {method.objective.attack_mode} mode, where batch-norm takes "
+            "the batch's own statistics. Take an objective that attacks in eval mode (trades, fat, bat), or attack_mode='eval'"
+        )
+    FoldedModule(network.module)
+    return ""
+
+
+def _attack_of_its_own(option: str, method: Method) -> str:
+    if not method.objective.perturbs:
+        return f"{option} would go unused: {origin(method.objective)} attacks nothing"
+    if method.attack is not None:
+        return f"{option} would go unused: {type(method.attack.attack).__name__} attacks through ART"
+    return ""
+
+
+def _probe(x: Tensor) -> Tensor:
+    return (x * 2).sin()
+
+
+@functools.cache
+def compiler_trouble(device_type: str) -> str:
+    """Why ``torch.compile`` cannot work here, in one sentence; empty where it does. Compiles a line to find out."""
+    try:
+        import torch._inductor.config as inductor
+
+        # A kernel from the cache would need no compiler.
+        patched: Any = inductor
+        with patched.patch(force_disable_caches=True), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.compile(_probe)(torch.ones(8, device=device_type))
+    except Exception as error:  # whatever the tool chain raises, this is its verdict
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        tool = "a C++ compiler (g++ or clang++)" if device_type == "cpu" else "Triton and a C compiler"
+        said = lines[0] if lines else type(error).__name__
+        return (
+            f"compile: torch.compile cannot build kernels for {device_type} here ({said}). It needs {tool}; or leave compile off"
+        )
+    return ""

@@ -1,0 +1,68 @@
+"""How a training step is computed, not what it computes: declared once, for trainers, config files and flags.
+
+Importing this module does not load torch; :mod:`fairart.engine.execution` acts on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
+
+from fairart.options import Option, check_value, declared_options
+
+__all__ = ["EXECUTION", "ChannelsLast", "Compile", "CudaGraphs", "Execution", "FoldBatchNorm", "Precision"]
+
+Precision = Annotated[
+    Literal["32-true", "bf16-mixed"],
+    Option("arithmetic of the network in training: 32-true, or bf16-mixed (bfloat16 where torch.autocast allows)"),
+]
+ChannelsLast = Annotated[bool, Option("keep images and kernels with channels last in memory while training")]
+Compile = Annotated[bool, Option("train the network compiled by torch.compile")]
+FoldBatchNorm = Annotated[
+    bool, Option("fold batch-norm into the convolutions before it during attacks in eval mode (trades, fat, bat)")
+]
+CudaGraphs = Annotated[bool, Option("replay the attack's passes as CUDA graphs")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Ways to compute the same training step faster; the defaults change nothing.
+
+    Perturbations, projections, losses, statistics, validation and evaluation are float32 in every case.
+
+    Args:
+        precision: ``"bf16-mixed"`` runs the network under ``torch.autocast``; weights stay float32.
+        channels_last: weights and optimizer state are put back into their own layout after ``fit``.
+        compile: needs a C++ compiler on the CPU, Triton on CUDA.
+        fold_batch_norm: folded once a step, exact to rounding; the attack must run in eval mode.
+        cuda_graphs: of the first batch's shape; other shapes run as without.
+
+    Raises:
+        OptionError: a value of the wrong type or none of the choices.
+    """
+
+    precision: Precision = "32-true"
+    channels_last: ChannelsLast = False
+    compile: Compile = False
+    fold_batch_norm: FoldBatchNorm = False
+    cuda_graphs: CudaGraphs = False
+
+    def __post_init__(self) -> None:
+        declared = declared_options(Execution)
+        for name in EXECUTION:
+            object.__setattr__(self, name, check_value(getattr(self, name), declared[name], where="Execution"))
+
+    @classmethod
+    def among(cls, options: Mapping[str, Any]) -> Execution:
+        """The execution that is part of a larger set of options."""
+        return cls(**{name: options[name] for name in EXECUTION if name in options})
+
+    def __str__(self) -> str:
+        """What differs from the defaults, ``"bf16-mixed channels_last"``; empty where nothing does."""
+        words = [] if self.precision == "32-true" else [self.precision]
+        return " ".join([*words, *(name for name in EXECUTION if getattr(self, name) is True)])
+
+
+EXECUTION = tuple(entry.name for entry in fields(Execution))
+"""The names of the options."""
