@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -51,6 +53,38 @@ def test_processes_of_torchrun_leave_one_run(tmp_path):
     assert told["epochs"] == 2
     assert told["config"]["devices"] == 2
     assert len(history(tmp_path / "run")) == 2
+
+
+def test_a_killed_run_goes_on_in_all_its_processes(tmp_path):
+    """Killed as soon as an epoch is written, and gone on with: the weights of a run that was left alone."""
+    config = RunConfig(trainer="fair-tat", averaging="ema", devices=2, **{**SHORT, "epochs": 3})
+    whole = train_run(config, tmp_path / "whole", verbose=False)
+    config.save(tmp_path / "config.yaml")
+    command = [
+        sys.executable,
+        "-m",
+        "fairart",
+        "train",
+        "--config",
+        tmp_path / "config.yaml",
+        "--output",
+        tmp_path / "run",
+        "--quiet",
+    ]
+    child = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 300
+        while not (tmp_path / "run" / "history.jsonl").is_file() or not history(tmp_path / "run"):
+            assert child.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    resumed = train_run(config, tmp_path / "run", resume=True, verbose=False)
+    assert len(resumed.history) == 3
+    for name, value in whole.classifier.model.state_dict().items():
+        assert torch.equal(value, resumed.classifier.model.state_dict()[name])
 
 
 def test_what_is_wrong_is_said_before_processes_start(tmp_path):
