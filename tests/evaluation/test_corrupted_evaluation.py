@@ -222,6 +222,10 @@ def test_failed_checks_stand_beside_the_number_and_below(run):
     ]
     table = EvaluationResult(list(result.values()), checks=checks).table()
     overall = next(line for line in table.splitlines() if line.startswith("overall"))
+    assert overall.count("!") == 3, "what is about the model is about every attack's number, but not about the clean one"
+    assert overall.index("!") > overall.index("]")
+    alone = EvaluationResult(list(result.values()), checks=checks[:2]).table()
+    overall = next(line for line in alone.splitlines() if line.startswith("overall"))
     assert overall.count("!") == 1
     assert overall.index("!") > overall.index("]", overall.index("]") + 1)
     assert "! pgd: growing eps failed: 12 of 50 right at eps 1" in table

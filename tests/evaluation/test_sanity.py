@@ -13,7 +13,7 @@ from torch import nn
 from fairart import create
 from fairart.attacks import pgd
 from fairart.engine.network import Network
-from fairart.evaluation import AttackResult, evaluate
+from fairart.evaluation import AttackResult, EvaluationResult, evaluate
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.sanity import _as_many_heads, run_checks
 
@@ -257,6 +257,22 @@ def test_everything_is_left_as_found_and_comes_again(models, data):
     # Sums in other batches differ in their last bits, which the first check tells.
     others = run_checks(target, (pixels / 255).astype(np.float32), data[1][:80], results, batch_size=7, **arguments)
     assert others[1:] == first[1:]
+
+
+def test_an_evaluation_shows_what_failed_beside_its_numbers(models, data, tmp_path):
+    classifier = wrapped(Around(models["linear"], after=lambda logits: 50 * logits))
+    arguments = {"attacks": [("pgd", {"eps": EPS, "eps_step": EPS / 4, "max_iter": 5})], "verbose": False}
+    result = evaluate(classifier, data[0][:60], data[1][:60], sanity_samples=20, **arguments)
+    assert ZERO in failed(result.checks)
+    table = result.table()
+    assert f"evaluation: {ZERO} failed: " in table
+    assert f"sanity checks: {sum(check.passed for check in result.checks)} of 5 passed" in table
+    marked = [line for line in table.splitlines() if line.startswith("overall")]
+    assert marked[0].count("!") == 1, "the attack's number is marked, the clean one is not"
+    assert EvaluationResult.load(result.save(tmp_path / "evaluation.json")).checks == result.checks
+    assert evaluate(classifier, data[0][:60], data[1][:60], sanity_samples=0, **arguments).checks == ()
+    with pytest.raises(ValueError, match="sanity_samples"):
+        evaluate(classifier, data[0][:60], data[1][:60], sanity_samples=-1, **arguments)
 
 
 @pytest.mark.parametrize(("heads", "tosses"), [(1, 1), (7, 7), (16, 20), (600, 1000), (5000, 10000)])
