@@ -44,7 +44,7 @@ def parser() -> Parser:
     made.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of the corruptions (default: 0)")
     made.add_argument("--limit", type=at_least(1), metavar="N", help="take N test images, drawn at random; by default all")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)")
-    made.add_argument("--overwrite", action="store_true", help="replace what fairart wrote to the folder before")
+    made.add_argument("--overwrite", action="store_true", help="take away what fairart wrote to the folder before")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load")
     add_common_flags(made)
     return made

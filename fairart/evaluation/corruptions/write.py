@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,9 @@ from torch import Tensor
 
 import fairart
 from fairart.evaluation.corruptions.common import SEVERITIES
-from fairart.evaluation.corruptions.folder import LABELS_FILE, MADE_FILE, read_made
+from fairart.evaluation.corruptions.folder import LABELS_FILE, MADE_FILE, CorruptionFolderError, read_made
 from fairart.evaluation.corruptions.make import MadeCorruptions
+from fairart.files import remove_leftovers, replaced, replacing, write_text
 
 __all__ = ["write_corruptions"]
 
@@ -52,7 +51,7 @@ def write_corruptions(
         device: where images are corrupted.
         resume: go on where an earlier writing of the same images with the same seed and options was interrupted, or add
             corruptions to it: files that are there stay.
-        overwrite: replace files of a folder that fairart made before.
+        overwrite: take away what fairart wrote to the folder before.
         about: what else stands in ``made.json``, such as the name of the data set: plain values.
         progress: told the name of the corruption and the number of images done, with 0 where one begins.
 
@@ -72,17 +71,20 @@ def write_corruptions(
     target.mkdir(parents=True, exist_ok=True)
     # First, so that a folder that is never finished is not taken for a published one.
     text = json.dumps(_joined(note, earlier), indent=2, default=str) + "\n"
-    _renamed(target / MADE_FILE, lambda file: file.write_text(text, encoding="utf-8"))
+    write_text(target / MADE_FILE, text)
     labels = np.tile(made.labels, len(SEVERITIES))
     labels = labels.astype(np.uint8 if labels.max() < 256 else np.int64)
-    _renamed(target / LABELS_FILE, lambda file: _save(file, labels))
+    with replaced(target / LABELS_FILE) as file:
+        np.save(file, labels, allow_pickle=False)
     tell = progress or (lambda name, images: None)
     for name in made.names:
         tell(name, 0)
         if earlier is not None and (target / f"{name}.npy").exists():
             tell(name, len(SEVERITIES) * len(made))
         else:
-            _renamed(target / f"{name}.npy", functools.partial(_write_images, made=made, name=name, tell=tell))
+            remove_leftovers(target / f"{name}.npy")
+            with replacing(target / f"{name}.npy") as part:
+                _write_images(part, made, name, tell)
     return target
 
 
@@ -95,6 +97,7 @@ def _earlier(target: Path, note: Mapping[str, Any], *, resume: bool, overwrite: 
     if not (target / MADE_FILE).exists():
         raise FileExistsError(f"{target} was not made by fairart and is not overwritten; it holds {', '.join(taken)}")
     if overwrite:
+        _remove(target)
         return None
     if not resume:
         raise FileExistsError(f"{target} already holds {', '.join(taken)}; give another folder, or overwrite")
@@ -103,6 +106,17 @@ def _earlier(target: Path, note: Mapping[str, Any], *, resume: bool, overwrite: 
     if differs:
         raise FileExistsError(f"{target} was made with {', '.join(differs)}; give another folder, or overwrite")
     return earlier
+
+
+def _remove(target: Path) -> None:
+    """Take away the images that the note of a folder lists: none may be taken for those of the next note."""
+    try:
+        listed = (read_made(target / MADE_FILE) or {}).get("corruptions", ())
+    except CorruptionFolderError:  # damaged: what it listed cannot be known
+        listed = [file.stem for file in target.glob("*.npy")]
+    for file in target.glob("*.npy"):
+        if file.stem in listed:
+            file.unlink()
 
 
 def _differences(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
@@ -130,23 +144,7 @@ def _joined(note: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> dict[
     return {**note, **both, **joined}
 
 
-def _renamed(file: Path, write: Callable[[Path], object]) -> None:
-    part = file.with_name(f".{file.name}.part")
-    try:
-        write(part)
-        with part.open("rb+") as opened:
-            os.fsync(opened.fileno())
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _save(file: Path, array: npt.NDArray[Any]) -> None:
-    with file.open("wb") as opened:
-        np.save(opened, array, allow_pickle=False)
-
-
-def _write_images(file: Path, *, made: MadeCorruptions, name: str, tell: Callable[[str, int], object]) -> None:
+def _write_images(file: Path, made: MadeCorruptions, name: str, tell: Callable[[str, int], object]) -> None:
     channels, height, width = made.image_shape
     shape = (len(SEVERITIES) * len(made), height, width, channels)
     array = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
