@@ -33,6 +33,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from fairart import create
+from fairart.engine.execution import many_compiled_forms
 from fairart.engine.loop import Engine
 
 EPS, EPS_STEP, BETA, CLASSES = 8 / 255, 2 / 255, 6.0, 10
@@ -171,7 +172,7 @@ class HandWritten:
 
     def take(self, step: Callable[[], None], steps: int) -> Seconds:
         seconds = Seconds(self.setting.device)
-        with seconds.counted():
+        with many_compiled_forms(), seconds.counted():
             for _ in range(steps):
                 step()
         return seconds

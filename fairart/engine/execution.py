@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from fairart.engine.loop import Engine
 
 __all__ = ["ExecutedNetwork", "channels_last_weights", "check_execution", "executed"]
+
+
+FORMS = 64
+"""Compiled forms of one ``forward``."""
 
 
 class ExecutedNetwork(Network):
@@ -95,13 +100,27 @@ def executed(engine: Engine, execution: Execution) -> Iterator[None]:
     if execution == Execution():
         yield
         return
-    layout = channels_last_weights(network.module, engine.optimizer) if execution.channels_last else contextlib.nullcontext()
-    with layout:
+    nothing = contextlib.nullcontext()
+    layout = channels_last_weights(network.module, engine.optimizer) if execution.channels_last else nothing
+    with layout, many_compiled_forms() if execution.compile else nothing:
         engine.network = TrainedNetwork(network, execution)
         try:
             yield
         finally:
             engine.network = network
+
+
+@contextlib.contextmanager
+def many_compiled_forms() -> Iterator[None]:
+    """Let torch compile one ``forward`` in more forms than its usual 8, past which it would run uncompiled without an error.
+
+    Attack, training and clean passes are a form each, so are other batch sizes, and every model of a class shares them.
+    """
+    dynamo: Any = importlib.import_module("torch._dynamo.config")
+    # Renamed in torch 2.6.
+    name = "recompile_limit" if hasattr(dynamo, "recompile_limit") else "cache_size_limit"
+    with dynamo.patch({name: FORMS}):
+        yield
 
 
 @contextlib.contextmanager

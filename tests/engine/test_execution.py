@@ -84,6 +84,16 @@ def test_mixed_precision_stays_near_float32_over_an_epoch(trainer: type[Fairness
     assert all(value.dtype in (torch.float32, torch.int64) for value in weights.values())
 
 
+def test_many_trainers_in_one_process_stay_compiled(make_classifier: Make, make_data: Make):
+    import torch._dynamo.utils as dynamo
+
+    dynamo.counters.clear()
+    for trainer in (ATTrainer, TRADESTrainer, FATTrainer):
+        for dtype in (torch.float32, torch.float64):
+            weights_after_an_epoch(trainer, make_classifier, make_data, dtype=dtype, compile=True)
+    assert dynamo.counters["frames"]["total"] == dynamo.counters["frames"]["ok"] > 0
+
+
 class Dtypes(nn.Module):
     """Notes what it computes in."""
 
