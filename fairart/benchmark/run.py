@@ -273,6 +273,11 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
     return records
 
 
+def _with_surrogate(options: dict[str, Any], device: str) -> dict[str, Any]:
+    folder = options.get("surrogate")
+    return {**options, "surrogate": load_run(folder, device=device).classifier} if isinstance(folder, str | Path) else options
+
+
 def evaluate_run(
     folder: str | Path,
     attacks: Sequence[plan.Attack] = ("pgd",),
@@ -329,11 +334,11 @@ def evaluate_run(
     )
     chosen = plan.choose_attacks(config, attacks, given)
     where = build.resolved_device(device or config.device)
-    surrogates = {name: str(own["surrogate"]) for name, own in chosen if isinstance(own.get("surrogate"), str | Path)}
-    chosen = [
-        (name, {**own, "surrogate": load_run(surrogates[name], device=where).classifier} if name in surrogates else own)
-        for name, own in chosen
-    ]
+    # By label: two settings of one attack may each have their own.
+    surrogates = {
+        own.get("label", name): str(own["surrogate"]) for name, own in chosen if isinstance(own.get("surrogate"), str | Path)
+    }
+    chosen = [(name, _with_surrogate(own, where)) for name, own in chosen]
     run = load_run(folder, device=where)
     data = run.dataset
     keep = plan.choose_images(len(data.y_test), limit, seed)

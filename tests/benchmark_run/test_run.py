@@ -220,3 +220,15 @@ def test_a_kill_while_the_folder_is_made_ready_leaves_a_run_that_can_be_begun_ag
         if left[0] > 0:
             return
     raise AssertionError("too few moments were tried")
+
+
+def test_two_transfer_attacks_have_each_their_own_surrogate(tmp_path):
+    for seed, name in enumerate(("mine", "one", "other")):
+        train_run(config(seed=seed), tmp_path / name, verbose=False)
+    attacks = [
+        ("transfer", {"label": f"from-{name}", "surrogate": str(tmp_path / name), "max_iter": 2}) for name in ("one", "other")
+    ]
+    result = evaluate_run(tmp_path / "mine", attacks, limit=20, sanity_samples=0, verbose=False)
+    assert result.config["surrogates"] == {f"from-{name}": str(tmp_path / name) for name in ("one", "other")}
+    used = [result[f"from-{name}"].config["options"]["surrogate"] for name in ("one", "other")]
+    assert used[0] != used[1]
