@@ -16,6 +16,7 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart.engine.augmentation import Augmentation
 from fairart.engine.checkpoint import Checkpointing, FitCheckpoints, opened
+from fairart.engine.checkpoint_folder import CheckpointError
 from fairart.engine.data import warn_absent_classes
 from fairart.engine.execution import executed
 from fairart.engine.history import EpochRecord
@@ -170,6 +171,9 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         resumed: dict[str, Any] = {}
 
         def take(state: Any) -> None:
+            if self.processes.size > 1 and state["engine"]["under_way"] is not None:
+                # Its sums are those of one process, and would be counted once for each.
+                raise CheckpointError("it was written within an epoch, where only a fit in one process can go on")
             history = [EpochRecord.from_state(one) for one in state["history"]]
             resumed.update(state=state, random=state["engine"]["random"], under_way=restore(engine, state["engine"]))
             self.history[:] = history

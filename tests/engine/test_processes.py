@@ -159,3 +159,24 @@ def test_one_process_changes_nothing():
     assert ONE_PROCESS.share(loss, None) is loss
     assert ONE_PROCESS.reduce_(loss) is loss
     assert ONE_PROCESS.same(5) == 5
+
+
+def test_a_checkpoint_within_an_epoch_is_not_counted_once_for_each_process(tmp_path, classifier_with_two_processes):
+    from fairart.engine import CheckpointError, Checkpointing
+    from fairart.trainers import ATTrainer
+
+    several, x, y = classifier_with_two_processes
+    batches = iter(range(4))
+
+    def stop(images, generator):
+        if next(batches) == 3:
+            raise KeyboardInterrupt
+        return images
+
+    alone = ATTrainer(shared_runs.make_classifier(torch.float32, seed=0), augmentation=stop)
+    options = {"batch_size": 10, "nb_epochs": 1, "seed": 0, "verbose": False}
+    with pytest.raises(KeyboardInterrupt):
+        alone.fit(x, y, checkpoint=Checkpointing(tmp_path, every_minutes=0), **options)
+    several.augmentation = stop
+    with pytest.raises(CheckpointError, match="within an epoch, where only a fit in one process can go on"):
+        several.fit(x, y, checkpoint=Checkpointing(tmp_path, resume=True), **options)
