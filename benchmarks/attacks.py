@@ -32,6 +32,7 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart import create
 from fairart.evaluation import evaluate
+from fairart.evaluation.sanity import SANITY_SAMPLES
 from fairart.trainers import ATTrainer
 
 Robust = Callable[[int], np.ndarray[Any, Any]]
@@ -86,7 +87,9 @@ def trained(arguments: argparse.Namespace) -> Subject:
     return Subject(classifier, x[order], y[order], arguments.eps, arguments.batch_size)
 
 
-def ours(subject: Subject, name: str, **options: Any) -> Robust:
+def ours(subject: Subject, name: str, *, sanity_samples: int = 0, **options: Any) -> Robust:
+    """``evaluate``; without its sanity checks it does what the others do."""
+
     def run(seed: int) -> np.ndarray[Any, Any]:
         result = evaluate(
             subject.classifier,
@@ -95,6 +98,7 @@ def ours(subject: Subject, name: str, **options: Any) -> Robust:
             attacks=[(name, {"eps": subject.eps, **options})],
             batch_size=subject.batch_size,
             seed=seed,
+            sanity_samples=sanity_samples,
             verbose=False,
         )
         return result[name].correct
@@ -134,6 +138,7 @@ def pgd(subject: Subject) -> dict[str, Robust]:
     eps, step = subject.eps, subject.eps / 4
     contenders = {
         "fairart": ours(subject, "pgd", eps_step=step, max_iter=20),
+        "with checks": ours(subject, "pgd", eps_step=step, max_iter=20, sanity_samples=SANITY_SAMPLES),
         "ART": of_art(
             subject,
             lambda: ProjectedGradientDescentPyTorch(

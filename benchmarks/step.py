@@ -71,15 +71,21 @@ def variants(objective: str, chosen: list[dict[str, Any]], left_out: list[str]) 
     for options in chosen:
         if objective == "at" and options.get("fold_batch_norm"):
             continue  # AT attacks in train mode
-        label = str(Execution(**options))
-        found[f"fairart {label}".strip()] = ("fairart", options)
+        found[f"fairart {told(options)}".strip()] = ("fairart", options)
         found[floor_of(options)] = ("floor", _followed(options))
     return {label: made for label, made in found.items() if made[0] not in left_out}
 
 
+def told(options: dict[str, Any]) -> str:
+    """``"bf16-mixed compile not channels_last"``."""
+    left_out = [f"not {name}" for name, value in options.items() if value is False]
+    return " ".join([*str(Execution(**options)).split(), *left_out])
+
+
 def _followed(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that a floor follows: folding changes the mathematics, graphs are about what is around it."""
-    return {name: value for name, value in options.items() if name not in ("fold_batch_norm", "cuda_graphs")}
+    """The options that a floor follows: other ways to a gradient are not in it, and graphs are about what is around it."""
+    followed = ("precision", "channels_last", "compile")
+    return {name: value for name, value in options.items() if name in followed and value is not False}
 
 
 def floor_of(options: dict[str, Any]) -> str:

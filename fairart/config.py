@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fairart.errors import OptionError, nearest
-from fairart.execution import ChannelsLast, Compile, CudaGraphs, FoldBatchNorm, Precision
+from fairart.execution import ChannelsLast, Compile, CudaGraphs, FoldBatchNorm, PhaseGradients, Precision
 from fairart.options import Declared, Option, check_value, declared_options
 
 __all__ = ["LOGGERS", "OFF", "OPTION_KINDS", "PART_KINDS", "RunConfig", "check_names", "parse_setting", "read_yaml"]
@@ -82,7 +82,8 @@ class RunConfig:
         tuple[str, ...], Option("where each epoch's figures go, such as csv,tensorboard,wandb; none for nowhere")
     ] = ("csv",)
     precision: Precision = "32-true"
-    channels_last: ChannelsLast = False
+    channels_last: ChannelsLast = None
+    phase_gradients: PhaseGradients = None
     compile: Compile = False
     fold_batch_norm: FoldBatchNorm = False
     cuda_graphs: CudaGraphs = False

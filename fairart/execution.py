@@ -11,13 +11,20 @@ from typing import Annotated, Any, Literal
 
 from fairart.options import Option, check_value, declared_options
 
-__all__ = ["EXECUTION", "ChannelsLast", "Compile", "CudaGraphs", "Execution", "FoldBatchNorm", "Precision"]
+__all__ = ["EXECUTION", "ChannelsLast", "Compile", "CudaGraphs", "Execution", "FoldBatchNorm", "PhaseGradients", "Precision"]
 
 Precision = Annotated[
     Literal["32-true", "bf16-mixed"],
     Option("arithmetic of the network in training: 32-true, or bf16-mixed (bfloat16 where torch.autocast allows)"),
 ]
-ChannelsLast = Annotated[bool, Option("keep images and kernels with channels last in memory while training")]
+ChannelsLast = Annotated[
+    bool | None,
+    Option("keep images and kernels with channels last in memory while training; by default where it pays, on the CPU"),
+]
+PhaseGradients = Annotated[
+    bool | None,
+    Option("input gradients of a strided first layer as one plain convolution; by default where it pays, on the CPU"),
+]
 Compile = Annotated[bool, Option("train the network compiled by torch.compile")]
 FoldBatchNorm = Annotated[
     bool, Option("fold batch-norm into the convolutions before it during attacks in eval mode (trades, fat, bat)")
@@ -27,13 +34,16 @@ CudaGraphs = Annotated[bool, Option("replay the attack's passes as CUDA graphs")
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Ways to compute the same training step faster; the defaults change nothing.
+    """Ways to compute the same training step faster; the defaults change nothing beyond the rounding.
 
     Perturbations, projections, losses, statistics, validation and evaluation are float32 in every case.
 
     Args:
         precision: ``"bf16-mixed"`` runs the network under ``torch.autocast``; weights stay float32.
-        channels_last: weights and optimizer state are put back into their own layout after ``fit``.
+        channels_last: weights and optimizer state are put back into their own layout after ``fit``. None: on the CPU, where the
+            network has two-dimensional convolutions and gives the same logits so.
+        phase_gradients: for convolutions of at most 4 input channels and a stride above 1; not in bfloat16 and not compiled.
+            None: on the CPU, where the network has one.
         compile: needs a C++ compiler on the CPU, Triton on CUDA.
         fold_batch_norm: folded once a step, exact to rounding; the attack must run in eval mode.
         cuda_graphs: of the first batch's shape; other shapes run as without.
@@ -43,7 +53,8 @@ class Execution:
     """
 
     precision: Precision = "32-true"
-    channels_last: ChannelsLast = False
+    channels_last: ChannelsLast = None
+    phase_gradients: PhaseGradients = None
     compile: Compile = False
     fold_batch_norm: FoldBatchNorm = False
     cuda_graphs: CudaGraphs = False

@@ -17,6 +17,8 @@ __all__ = ["parser", "run"]
 
 APART = ("trainer", "options")
 """Fields that are no flag of their own name: METHOD and --set."""
+YES_OR_NO = (bool, bool | None)
+"""Types of the fields that are a pair of flags, --name and --no-name."""
 
 
 def _help(declared: Declared) -> str:
@@ -56,7 +58,7 @@ def parser() -> Parser:
             continue
         # Left as text: the declaration reads and checks it, as it does for a config file.
         flag = f"--{name.replace('_', '-')}"
-        form: dict[str, Any] = {"action": argparse.BooleanOptionalAction} if spec.type is bool else {"metavar": "VALUE"}
+        form: dict[str, Any] = {"action": argparse.BooleanOptionalAction} if spec.type in YES_OR_NO else {"metavar": "VALUE"}
         made.add_argument(flag, dest=name, default=argparse.SUPPRESS, help=_help(spec).replace("%", "%%"), **form)
     made.add_argument(
         "--set",

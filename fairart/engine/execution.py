@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import warnings
@@ -10,12 +11,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
 from fairart.engine.cuda_graphs import GraphedNetwork
 from fairart.engine.folding import FoldedModule
+from fairart.engine.layout import AsTheyWere, channels_last_weights, runs_with_channels_last
 from fairart.engine.method import Method
 from fairart.engine.network import Network
+from fairart.engine.strided import phase_gradients, takes_part
 from fairart.errors import OptionError
 from fairart.execution import Execution
 from fairart.plugins import origin
@@ -23,7 +27,7 @@ from fairart.plugins import origin
 if TYPE_CHECKING:
     from fairart.engine.loop import Engine
 
-__all__ = ["ExecutedNetwork", "channels_last_weights", "check_execution", "executed"]
+__all__ = ["ExecutedNetwork", "check_execution", "chosen_execution", "executed"]
 
 
 FORMS = 64
@@ -76,7 +80,9 @@ class TrainedNetwork(ExecutedNetwork):
         folded = None
         if execution.fold_batch_norm:
             mixed = execution.precision == "bf16-mixed"
-            folded = FoldedModule(network.module, dtype=torch.bfloat16 if mixed else None, channels_last=execution.channels_last)
+            folded = FoldedModule(
+                network.module, dtype=torch.bfloat16 if mixed else None, channels_last=bool(execution.channels_last)
+            )
             attacked = ExecutedNetwork(network, execution, module=folded)
         self.__dict__["_folded"] = folded
         self.__dict__["_attacked"] = GraphedNetwork(attacked) if execution.cuda_graphs else attacked
@@ -89,23 +95,29 @@ class TrainedNetwork(ExecutedNetwork):
 
 
 @contextlib.contextmanager
-def executed(engine: Engine, execution: Execution) -> Iterator[None]:
+def executed(engine: Engine, execution: Execution) -> Iterator[AsTheyWere]:
     """Let an engine train its network under an execution for a while.
 
     Args:
         engine: its ``network`` is exchanged, and put back.
-        execution: the defaults change nothing.
+        execution: as :func:`chosen_execution` gives it.
+
+    Yields:
+        A context in which the weights are laid out as the user's were, for plugins and checkpoints between epochs.
     """
     network = engine.network
-    if execution == Execution():
-        yield
-        return
-    nothing = contextlib.nullcontext()
-    layout = channels_last_weights(network.module, engine.optimizer) if execution.channels_last else nothing
-    with layout, many_compiled_forms() if execution.compile else nothing:
-        engine.network = TrainedNetwork(network, execution)
+    as_they_were: AsTheyWere = contextlib.nullcontext
+    with contextlib.ExitStack() as around:
+        if execution.channels_last:
+            as_they_were = around.enter_context(channels_last_weights(network.module, engine.optimizer))
+        if execution.phase_gradients:
+            around.enter_context(phase_gradients(network.module))
+        if execution.compile:
+            around.enter_context(many_compiled_forms())
+        if str(dataclasses.replace(execution, phase_gradients=False)):
+            engine.network = TrainedNetwork(network, execution)
         try:
-            yield
+            yield as_they_were
         finally:
             engine.network = network
 
@@ -123,34 +135,24 @@ def many_compiled_forms() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def channels_last_weights(module: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Hold kernels and their optimizer state with channels last; afterwards they are where and as they were laid out before.
+def chosen_execution(execution: Execution, network: Network, classifier: PyTorchClassifier) -> Execution:
+    """The execution with what was left open decided.
 
     Args:
-        module: its parameters of four dimensions are laid out anew.
-        optimizer: of these parameters.
+        execution: as the user gave it, and :func:`check_execution` found it sound.
+        network: what is to be trained.
+        classifier: it belongs to.
+
+    Returns:
+        The same with True or False for ``channels_last`` and ``phase_gradients``: True on the CPU where the network runs so.
     """
-    held = [(parameter, parameter.data) for parameter in module.parameters() if parameter.ndim == 4]
-    for parameter, data in held:
-        # Not contiguous(): with one channel both layouts are, and the strides, which convolutions go by, would stay.
-        parameter.data = data.to(memory_format=torch.channels_last)
-        _lay_out_state(optimizer, parameter)
-    try:
-        yield
-    finally:
-        for parameter, data in held:
-            # Into its old place: whoever held on to it, by state_dict() for example, sees the trained weights.
-            parameter.data = data.copy_(parameter.data)
-            parameter.grad = None
-            _lay_out_state(optimizer, parameter)
-
-
-def _lay_out_state(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> None:
-    state = optimizer.state.get(parameter, {})
-    for name, value in state.items():
-        if isinstance(value, Tensor) and value.shape == parameter.shape:
-            state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value).detach()
+    layout, phases = execution.channels_last, execution.phase_gradients
+    on_cpu = network.device.type == "cpu"
+    if layout is None:
+        layout = on_cpu and classifier.channels_first and runs_with_channels_last(network, tuple(classifier.input_shape))
+    if phases is None:
+        phases = on_cpu and not _phases(dataclasses.replace(execution, phase_gradients=True), network)
+    return dataclasses.replace(execution, channels_last=layout, phase_gradients=phases)
 
 
 def check_execution(execution: Execution, network: Network, method: Method, input_shape: tuple[int, ...]) -> None:
@@ -168,6 +170,7 @@ def check_execution(execution: Execution, network: Network, method: Method, inpu
     for reason in (
         _precision(execution, network),
         _layout(execution, input_shape),
+        _phases(execution, network),
         _graphs(execution, network, method),
         _folding(execution, network, method),
         compiler_trouble(network.device.type) if execution.compile else "",
@@ -189,6 +192,21 @@ def _precision(execution: Execution, network: Network) -> str:
 def _layout(execution: Execution, input_shape: tuple[int, ...]) -> str:
     if execution.channels_last and len(input_shape) != 3:
         return f"channels_last expects images (C, H, W), got samples of shape {input_shape}"
+    return ""
+
+
+def _phases(execution: Execution, network: Network) -> str:
+    if not execution.phase_gradients:
+        return ""
+    if network.device.type != "cpu":
+        return f"phase_gradients is for classifiers on the CPU, this one is on {network.device.type}"
+    if execution.precision != "32-true" or execution.compile:
+        return "phase_gradients would go unused: it works without compile and with precision='32-true'"
+    if not takes_part(network.module):
+        return (
+            f"phase_gradients would go unused: {type(network.module).__name__} has no nn.Conv2d of at most 4 input channels and "
+            "a stride above 1, without dilation and groups"
+        )
     return ""
 
 

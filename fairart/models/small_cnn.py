@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import Annotated
 
-import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fairart.models._arguments import InputShape, NbClasses, checked_shape
 from fairart.options import Option
@@ -25,10 +26,30 @@ def _strides(height: int, width: int) -> list[int]:
     return [*strides, 1]
 
 
+class Readout(nn.Linear):
+    """A linear layer over a whole feature map, computed as a convolution of the map's size.
+
+    The gradient then has the map's own memory layout: flattening would give it back with channels first, and every layer
+    before would mix the two layouts where the network runs with channels last.
+
+    Args:
+        feature_map: (C, H, W) of what it takes.
+        out_features: number of outputs K; ``weight`` is (K, C H W), as after flattening.
+    """
+
+    def __init__(self, feature_map: tuple[int, int, int], out_features: int) -> None:
+        super().__init__(math.prod(feature_map), out_features)
+        self.feature_map = feature_map
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps (N, C, H, W) -> (N, K)."""
+        return F.conv2d(x, self.weight.view(self.out_features, *self.feature_map), self.bias).flatten(1)
+
+
 class SmallCNN(nn.Module):
     """Three convolutions (more above 35 pixels), halving by 4x4 kernels of stride 2, and one linear layer.
 
-    Flattening keeps where a feature lies, which these small images need; it fixes the image size.
+    That layer sees where a feature lies, which these small images need; it fixes the image size.
 
     Args:
         input_shape: (C, H, W), H and W from 8 up.
@@ -50,11 +71,11 @@ class SmallCNN(nn.Module):
             layers[f"relu{index}"] = nn.ReLU()
             channels, height, breadth = out_channels, height // stride, breadth // stride
         self.features = nn.Sequential(layers)
-        self.head = nn.Linear(channels * height * breadth, nb_classes)
+        self.head = Readout((channels, height, breadth), nb_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) -> logits (N, K)."""
-        logits: Tensor = self.head(torch.flatten(self.features(x), 1))
+        logits: Tensor = self.head(self.features(x))
         return logits
 
 

@@ -16,7 +16,7 @@ from fairart.engine.art_attack import ArtInnerAttack
 from fairart.engine.augmentation import Augmentation, get_augmentation
 from fairart.engine.checkpoint import Checkpointing, FitCheckpoints
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
-from fairart.engine.execution import check_execution
+from fairart.engine.execution import check_execution, chosen_execution
 from fairart.engine.history import EpochRecord
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
@@ -25,7 +25,16 @@ from fairart.engine.randomness import resolve_seed
 from fairart.engine.sources import ArraySource, GeneratorSource
 from fairart.engine.warm_start import read_weights
 from fairart.errors import OptionError, nearest
-from fairart.execution import EXECUTION, ChannelsLast, Compile, CudaGraphs, Execution, FoldBatchNorm, Precision
+from fairart.execution import (
+    EXECUTION,
+    ChannelsLast,
+    Compile,
+    CudaGraphs,
+    Execution,
+    FoldBatchNorm,
+    PhaseGradients,
+    Precision,
+)
 from fairart.objectives.base import Objective
 from fairart.options import Option, check_value, declared_options
 from fairart.trainers.combinations import check_combination
@@ -72,8 +81,9 @@ class FairnessTrainer(Fitting):
         hold_out: share of each class kept back for validation where a policy needs it and no ``validation_data`` is given.
         clean_statistics: also count clean predictions on the training batches (one forward pass more a batch).
         warm_start: safetensors file with the weights that the first ``fit`` starts from.
-        precision: see :class:`fairart.execution.Execution`, as for the four after it.
-        channels_last: kernels and images with channels last while training.
+        precision: see :class:`fairart.execution.Execution`, as for the five after it.
+        channels_last: kernels and images with channels last while training; None: where it pays, on the CPU.
+        phase_gradients: another way to the input gradients of a strided first layer; None: where it pays, on the CPU.
         compile: train the network compiled.
         fold_batch_norm: fold batch-norm into the convolutions during attacks in eval mode.
         cuda_graphs: replay the attack's passes.
@@ -111,16 +121,17 @@ class FairnessTrainer(Fitting):
         clean_statistics: Annotated[bool, Option("also count clean predictions in training")] = False,
         warm_start: WarmStart = None,
         precision: Precision = "32-true",
-        channels_last: ChannelsLast = False,
+        channels_last: ChannelsLast = None,
+        phase_gradients: PhaseGradients = None,
         compile: Compile = False,
         fold_batch_norm: FoldBatchNorm = False,
         cuda_graphs: CudaGraphs = False,
         fabric: Annotated[Any, Option("a launched Lightning Fabric, whose processes share every batch")] = None,
         **unknown: Any,
     ) -> None:
-        execution = dict(zip(EXECUTION, (precision, channels_last, compile, fold_batch_norm, cuda_graphs), strict=True))
+        ways = (precision, channels_last, phase_gradients, compile, fold_batch_norm, cuda_graphs)
         numbers = {"eps": eps, "eps_step": eps_step, "max_iter": max_iter, "hold_out": hold_out}
-        checked = self._check_options({**unknown, **numbers, **execution})
+        checked = self._check_options({**unknown, **numbers, **dict(zip(EXECUTION, ways, strict=True))})
         self._network = Network(classifier, fit=True)
         self._predicting = Network(classifier)
         _check_optimizer(classifier)
@@ -139,8 +150,9 @@ class FairnessTrainer(Fitting):
             inner = ArtInnerAttack(attack, self._network.module, targets=parts["target_sampler"] is not None)
         self.method = Method(objective=chosen, **parts, attack=inner)
         check_combination(self.method)
-        self.execution = Execution.among(checked)
-        check_execution(self.execution, self._network, self.method, tuple(classifier.input_shape))
+        execution = Execution.among(checked)
+        check_execution(execution, self._network, self.method, tuple(classifier.input_shape))
+        self.execution = chosen_execution(execution, self._network, classifier)
         self._start_weights = None if warm_start is None else read_weights(warm_start, self._network.module)
         self.budget = Budget(eps=float(checked["eps"]), eps_step=float(checked["eps_step"]), max_iter=int(checked["max_iter"]))
         if augmentation == "crop-flip" and not classifier.channels_first:

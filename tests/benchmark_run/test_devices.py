@@ -40,6 +40,19 @@ def test_processes_of_our_own_leave_one_run(tmp_path):
     assert alone.history[0].loss == pytest.approx(run.history[0].loss, rel=0.2)
 
 
+def test_processes_compute_their_parts_the_way_the_run_asks_for(tmp_path):
+    ways = {"precision": "bf16-mixed", "channels_last": True, "fold_batch_norm": True}
+    config = RunConfig(trainer="trades", devices=2, **ways, **SHORT)
+    shared = train_run(config, tmp_path / "two", verbose=False)
+    alone = train_run(RunConfig(trainer="trades", **ways, **SHORT), tmp_path / "one", verbose=False)
+    assert {name: getattr(shared.config, name) for name in ways} == ways
+    assert alone.history[0].robust.support.tolist() == shared.history[0].robust.support.tolist()
+    assert alone.history[0].loss == pytest.approx(shared.history[0].loss, rel=0.2)
+    in_float32 = train_run(RunConfig(trainer="trades", devices=2, **SHORT), tmp_path / "float32", verbose=False)
+    assert in_float32.history[0].loss == pytest.approx(shared.history[0].loss, rel=0.2)
+    assert in_float32.history[0].loss != shared.history[0].loss
+
+
 def test_processes_of_torchrun_leave_one_run(tmp_path):
     command = ["-m", "fairart", "train", "at", "--output", str(tmp_path / "run"), "--json"]
     for name, value in SHORT.items():

@@ -62,10 +62,13 @@ def test_two_processes_train_what_one_does_in_float32(launched):
     methods = ["at", "fair-tat", "trades", "wat"]
     first, second = launched(methods, torch.float32, 1)
     for method in methods:
+        # The KL starts where it is flat: there rounding turns the sign of a pixel or two, which moves a weight by 1e-6 to 2e-5,
+        # by the seed. Cross-entropy keeps to the rounding.
+        tolerance = 1e-5 if method in ("trades", "wat") else 1e-6
         alone = shared_runs.train(None, method, torch.float32, 1)
         for name, weight in alone["weights"].items():
             np.testing.assert_array_equal(first[method]["weights"][name], second[method]["weights"][name])
-            np.testing.assert_allclose(first[method]["weights"][name], weight, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(first[method]["weights"][name], weight, rtol=0, atol=tolerance)
         mine, theirs = alone["history"][0], first[method]["history"][0]
         assert mine["robust"] == theirs["robust"]
 

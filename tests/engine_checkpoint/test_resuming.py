@@ -264,8 +264,9 @@ def test_every_minutes_counts_minutes(make, make_data, monkeypatch, tmp_path):
     monkeypatch.setattr("fairart.engine.checkpoint.time.monotonic", lambda: now[0])
     monkeypatch.setattr(FitCheckpoints, "save", lambda self, state: (saved.append(state), self.wrote()))
     trainer, scheduler = make(ATTrainer)
-    step = trainer._network.forward
-    monkeypatch.setattr(trainer._network, "forward", lambda x: (now.__setitem__(0, now[0] + 10), step(x))[1])
+    module = trainer._network.module
+    step = module.forward
+    monkeypatch.setattr(module, "forward", lambda x: (now.__setitem__(0, now[0] + 10), step(x))[1])
     # 3 passes of 10 s a batch, 4 batches and so 2 minutes an epoch: after 6 batches of 16, and then again.
     fit(trainer, scheduler, make_data(40, 3), checkpoint=Checkpointing(tmp_path, every_minutes=3))
     where = [(len(one["history"]), (one["engine"]["under_way"] or {"batches": 0})["batches"]) for one in saved]

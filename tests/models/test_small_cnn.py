@@ -32,6 +32,18 @@ def test_batch_norm_is_an_option():
     assert (norms(True), norms(False)) == (3, 0)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_head_is_a_linear_layer_over_the_flattened_map_and_keeps_its_layout(layout: torch.memory_format):
+    head = small_cnn(input_shape=(3, 28, 40), nb_classes=5, width=4).double().head
+    features = torch.rand(6, *head.feature_map, dtype=torch.float64).to(memory_format=layout).requires_grad_(True)
+    flattened = nn.functional.linear(features.flatten(1), head.weight, head.bias)
+    torch.testing.assert_close(head(features), flattened)
+    weights = torch.rand(6, 5, dtype=torch.float64)
+    gradients = [torch.autograd.grad((weights * out).sum(), features)[0] for out in (head(features), flattened)]
+    torch.testing.assert_close(*gradients)
+    assert gradients[0].is_contiguous(memory_format=layout)
+
+
 def test_width_scales_the_channels():
     def channels(width: int) -> list[int]:
         model = small_cnn(input_shape=(3, 32, 32), nb_classes=10, width=width)

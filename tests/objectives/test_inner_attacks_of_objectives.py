@@ -85,6 +85,7 @@ def test_attack_mode_is_an_option(name: str, mode: str, make_classifier: Make, m
         lambda module, _: seen.add(module.training) if not next(module.parameters()).requires_grad else None
     )
     trainer = FairnessTrainer(make_classifier(model=model), objective=create("objective", name, attack_mode=mode), max_iter=2)
+    seen.clear()  # a trainer tries its network
     trainer.fit(*make_data(12), batch_size=6, nb_epochs=1, seed=0, verbose=False)
     assert seen == {mode == "train"}
 
