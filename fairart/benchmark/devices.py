@@ -15,6 +15,9 @@ from fairart.errors import OptionError
 
 __all__ = ["join", "joined_size", "start"]
 
+FABRIC = ("lightning_fabric", "lightning.fabric")
+"""Names of its package, by itself and within Lightning."""
+
 
 def joined_size() -> int:
     """How many processes ``torchrun``, or another launcher that speaks as it does, started for this run; 1 for none."""
@@ -56,19 +59,39 @@ def start(function: Callable[..., None], *arguments: Any, device: str, devices: 
         raise OptionError(f"devices {devices}: torch finds {torch.cuda.device_count()} CUDA devices here")
     fabric = _fabric(device, devices=devices, strategy="ddp_spawn")
     try:
-        fabric.launch(function, *arguments)
+        fabric.launch(_Quietly(function), *arguments)
     except ProcessRaisedException as error:
         told = str(error).strip().splitlines()[-1]
         raise RuntimeError(f"one of {devices} processes failed: {told}") from error
 
 
+class _Quietly:
+    """A function that silences what Fabric tells at every start as soon as it arrives in another process."""
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.function = function
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _silence()
+
+    def __call__(self, *arguments: Any) -> None:
+        self.function(*arguments)
+
+
+def _silence() -> None:
+    for name in FABRIC:
+        # Those below it: importing Fabric sets its own level.
+        for part in ("distributed", "rank_zero"):
+            logging.getLogger(f"{name}.utilities.{part}").setLevel(logging.WARNING)
+
+
 def _fabric(device: str, **options: Any) -> Any:
-    for name in ("lightning_fabric", "lightning.fabric"):
+    _silence()
+    for name in FABRIC:
         try:
             module = importlib.import_module(name)
         except ModuleNotFoundError:
             continue
-        # What it tells at every start is of no use here.
-        logging.getLogger(name).setLevel(logging.WARNING)
         return module.Fabric(accelerator=device, **options)
     raise OptionError('several devices need Lightning Fabric: pip install "fairart[devices]"')

@@ -40,6 +40,11 @@ def test_processes_of_our_own_leave_one_run(tmp_path):
     assert alone.history[0].loss == pytest.approx(run.history[0].loss, rel=0.2)
 
 
+def test_fabric_says_nothing_on_its_own(tmp_path, capfd):
+    train_run(RunConfig(trainer="at", devices=2, **{**SHORT, "epochs": 1}), tmp_path / "run", verbose=False)
+    assert "distributed" not in "".join(capfd.readouterr())
+
+
 def test_processes_compute_their_parts_the_way_the_run_asks_for(tmp_path):
     ways = {"precision": "bf16-mixed", "channels_last": True, "fold_batch_norm": True}
     config = RunConfig(trainer="trades", devices=2, **ways, **SHORT)
