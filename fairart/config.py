@@ -5,7 +5,6 @@ Importing this module loads neither numpy, torch nor YAML.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 
 from fairart.errors import OptionError, nearest
 from fairart.execution import ChannelsLast, Compile, CudaGraphs, FoldBatchNorm, PhaseGradients, Precision
+from fairart.files import write_text
 from fairart.options import Declared, Option, check_value, declared_options
 
 __all__ = ["LOGGERS", "OFF", "OPTION_KINDS", "PART_KINDS", "RunConfig", "check_names", "parse_setting", "read_yaml"]
@@ -146,14 +146,7 @@ class RunConfig:
         """
         import yaml
 
-        final = Path(path)
-        temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
-            temporary.replace(final)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return final
+        return write_text(Path(path), yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
 
 
 def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from fairart.benchmark.folders import clear
 from fairart.benchmark.run import TrainedRun, evaluate_run, train_run
 from fairart.config import RunConfig
 from fairart.evaluation import EvaluationResult
+from fairart.files import write_text
 from fairart.reporting.tables import ClassTable, class_table, render_rich, render_text
 
 if TYPE_CHECKING:
@@ -289,10 +289,4 @@ def _draw(folder: Path, evaluations: Mapping[str, Sequence[EvaluationResult]], h
 
 
 def _save(result: DemoResult) -> None:
-    final = result.folder / SUMMARY
-    temporary = final.with_name(f".{SUMMARY}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        temporary.replace(final)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(result.folder / SUMMARY, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")

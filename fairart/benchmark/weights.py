@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 import fairart
 from fairart.benchmark.folders import RunError
 from fairart.datasets import Dataset
+from fairart.files import replacing
 
 __all__ = ["load_weights", "read_scaling", "save_weights"]
 
@@ -25,7 +25,7 @@ Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 
 def save_weights(model: torch.nn.Module, data: Dataset, path: Path) -> None:
-    """Write a model's weights, and what they were trained for, to a temporary name, then rename.
+    """Write a model's weights, and what they were trained for, all of it or nothing.
 
     Args:
         model: its state is written.
@@ -44,12 +44,8 @@ def save_weights(model: torch.nn.Module, data: Dataset, path: Path) -> None:
     }
     # One entry only: safetensors writes several in random order, and equal runs should be equal files.
     metadata = {FORMAT: json.dumps(about)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_scaling(path: Path, data: Dataset) -> Scaling:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
@@ -12,7 +14,7 @@ from fairart.attacks import project
 from fairart.attacks.common import ClipValues
 from fairart.options import Option
 
-__all__ = ["Norm", "hold", "norm_order"]
+__all__ = ["Budget", "Norm", "hold", "norm_order"]
 
 Norm = Annotated[str | float, Option("norm that eps is measured in", choices=("inf", 2, math.inf, "Linf", "L2"))]
 """ART writes np.inf and 2, AutoAttack "Linf" and "L2"."""
@@ -23,6 +25,39 @@ _ORDERS = {"inf": math.inf, "linf": math.inf, "2": 2.0, "2.0": 2.0, "l2": 2.0}
 def norm_order(norm: Any) -> float | None:
     """The order of a norm as options name it: inf or 2; None for any other."""
     return _ORDERS.get(str(norm).lower())
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The ball around each sample that the evaluation holds an attack to.
+
+    Args:
+        order: of the norm, inf or 2.
+        eps: radius, >= 0.
+    """
+
+    order: float
+    eps: float
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Budget | None:
+        """The budget of an attack with these options; None where it has no finite eps, or one in a norm that is not known.
+
+        Args:
+            options: as they stand beside the numbers, also read back from a file.
+        """
+        eps, order = options.get("eps"), norm_order(options.get("norm", "inf"))
+        if order is None or not isinstance(eps, int | float) or not math.isfinite(eps):
+            return None
+        return cls(order, float(eps))
+
+    def is_same(self, other: Budget | None) -> bool:
+        """Whether the other is this budget, but for digits that 32-bit numbers lack."""
+        return other is not None and self.order == other.order and math.isclose(self.eps, other.eps, rel_tol=1e-6)
+
+    def __str__(self) -> str:
+        """As notes name it: ``"L-inf, eps 0.0314"``."""
+        return f"{'L-inf' if self.order == math.inf else 'L2'}, eps {self.eps:.4g}"
 
 
 def hold(x_adv: Tensor, x: Tensor, *, eps: float, order: float | None, clip_values: ClipValues) -> Tensor:

@@ -15,6 +15,7 @@ from fairart.errors import PluginError
 from fairart.evaluation.bootstrap import worst_class_interval, worst_class_probability
 from fairart.evaluation.calibration import NB_BINS, Reliability, calibration_by_class, reliability
 from fairart.evaluation.intervals import wilson_interval
+from fairart.evaluation.norms import Budget
 from fairart.options import declared_options
 from fairart.plugins import BUILTIN, registered
 from fairart.statistics import ConfusionMatrix
@@ -80,6 +81,11 @@ class AttackResult:
     def confusion(self) -> ConfusionMatrix:
         """(K, K) counts, rows true, columns predicted."""
         return ConfusionMatrix.of(self.labels, self.predictions, nb_classes=self.nb_classes)
+
+    @property
+    def budget(self) -> Budget | None:
+        """Norm and eps that the attack was held to; None for clean data, and for an attack that has none, such as a rotation."""
+        return Budget.of(self.config.get("options", {}))
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:

@@ -20,6 +20,9 @@ __all__ = ["EvaluationResult"]
 
 IntArray = npt.NDArray[np.int64]
 
+CLEAN = "clean"
+"""Label of the samples themselves; no attack may have it."""
+
 
 class EvaluationResult(Mapping[str, AttackResult]):
     """All results of one evaluation by label, ``"clean"`` first; those of corrupted images stand apart in ``corruptions``.
@@ -96,20 +99,37 @@ class EvaluationResult(Mapping[str, AttackResult]):
         """K names, or None."""
         return next(iter(self._results.values())).class_names
 
+    @property
+    def combined(self) -> tuple[str, ...]:
+        """Labels that :meth:`worst_case` combines: clean data and the attacks of one budget, the same norm and eps.
+
+        Attacks of another budget, or of none, such as ``spatial``, are left out: no accuracy is about both. Of several budgets
+        it is that of the most attacks, of equally many the first one's. A single attack needs no other; where no two of several
+        share a budget there is nothing to combine.
+        """
+        budgets = {label: result.budget for label, result in self.items() if label != CLEAN}
+        if len(budgets) < 2:
+            return tuple(self)
+        shared = [[label for label, its in budgets.items() if one.is_same(its)] for one in budgets.values() if one is not None]
+        most = max(shared, key=len, default=[])
+        return tuple(label for label in self if label == CLEAN or label in most) if len(most) > 1 else ()
+
     def worst_case(self, labels: Sequence[str] | None = None) -> AttackResult:
-        """A sample counts as right only where every attack, and clean data, left it right.
+        """A sample counts as right only where every attack of one budget, and clean data, left it right.
 
         Args:
-            labels: the results to combine; all by default.
+            labels: the results to combine, whatever their budgets; by default those of :attr:`combined`.
 
         Returns:
             A result whose prediction is that of the first attack that fooled the sample.
 
         Raises:
             KeyError: a label that is not there.
-            ValueError: no label.
+            ValueError: no label, or none by default as no two attacks share a budget.
         """
-        chosen = list(self) if labels is None else list(labels)
+        chosen = list(self.combined if labels is None else labels)
+        if not chosen and labels is None:
+            raise ValueError("no two attacks have the same norm and eps; name those that worst_case is to combine")
         if not chosen:
             raise ValueError("worst_case combines at least one result, got none")
         first = self[chosen[0]]

@@ -20,7 +20,6 @@ from fairart.engine.randomness import isolated_random_state
 from fairart.evaluation.attack_library.square import square_attack
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.checks import SanityCheck
-from fairart.evaluation.norms import norm_order
 from fairart.evaluation.outcome import AttackResult
 from fairart.evaluation.sanity_subject import Subject, choose, cross_entropy, margin
 from fairart.plugins import BUILTIN
@@ -277,12 +276,8 @@ def _says_no_gradient(error: RuntimeError) -> bool:
 
 def _eps(result: AttackResult) -> float | None:
     """L-inf radius of an attack of the library; None where it is of another norm, or has none."""
-    options = result.config.get("options", {})
-    eps = options.get("eps")
     known = result.config.get("plugin", BUILTIN) == BUILTIN and result.config.get("attack") in WHITE_BOX | BLACK_BOX
-    if not known or not isinstance(eps, int | float) or norm_order(options.get("norm", "inf")) != math.inf:
-        return None
-    return float(eps)
+    return result.budget.eps if known and result.budget is not None and result.budget.order == math.inf else None
 
 
 def _is(result: AttackResult, names: Iterable[str], eps: float | None = None) -> bool:

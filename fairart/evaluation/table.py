@@ -85,7 +85,7 @@ def _column(result: AttackResult, intervals: bool, failed: bool) -> list[str]:
 
 def _shown(result: EvaluationResult) -> list[AttackResult]:
     columns = list(result.values())
-    return [*columns, result.worst_case()] if len(columns) > 2 else columns
+    return [*columns, result.worst_case()] if len(columns) > 2 and result.combined else columns
 
 
 def class_grid(result: EvaluationResult, *, intervals: bool = True) -> Grid:
@@ -146,8 +146,6 @@ def _note(result: AttackResult) -> str:
         return f"{result.label}: no attack"
     notes = result.config.get("notes", {}).items()
     text = "; ".join([f"{result.label}: {name}({options})", *(f"{key}: {_listed(value)}" for key, value in notes)])
-    if "over" in result.config:
-        text = f"{result.label}: right under all of {', '.join(result.config['over'])}"
     change = result.perturbation
     if change is None:
         return text
@@ -160,6 +158,16 @@ def _note(result: AttackResult) -> str:
     if change.share_outside > 0:
         text += f"; {_per_cent(change.share_outside)} % projected back into the budget"
     return text
+
+
+def _worst_case_note(result: EvaluationResult) -> str:
+    over = result.combined
+    if not over:
+        return "worst-case: none, as no two attacks have the same norm and eps"
+    left = [label for label in result if label not in over]
+    budget = next(budget for label in over if (budget := result[label].budget) is not None)
+    text = f"worst-case: right under all of {', '.join(over)} ({budget})"
+    return f"{text}; left out, for their budget is another: {', '.join(left)}" if left else text
 
 
 def notes(result: EvaluationResult, *, intervals: bool = True) -> list[str]:
@@ -175,7 +183,8 @@ def notes(result: EvaluationResult, *, intervals: bool = True) -> list[str]:
         f"{unit}; seed {result.config.get('seed', '?')}",
         f"of the worst class: {'its bootstrap interval, and ' * intervals}how likely it is the worst",
         "ECE: expected calibration error, 15 bins",
-        *(_note(column) for column in _shown(result)),
+        *(_note(column) for column in result.values()),
+        *([_worst_case_note(result)] if len(result) > 2 else []),
         *([f"sanity checks: {len(result.checks) - len(failed)} of {len(result.checks)} passed"] if result.checks else []),
         *(f"{FAILED} {check.attack or 'evaluation'}: {check.name} failed: {check.detail}" for check in failed),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fairart.evaluation import AttackResult
+from fairart.evaluation import AttackResult, EvaluationResult
 from fairart.evaluation.compare import (
     PairedTest,
     check_same_samples,
@@ -185,7 +185,8 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
     Args:
         runs: in the order in which methods shall stand; the first one's method is what the others are compared with. Runs that
             were not evaluated are left out.
-        attacks: labels to show, in order; by default all, and their worst case where every run had the same several ones.
+        attacks: labels to show, in order; by default all, and the worst case of those of one budget where every run had
+            the same ones.
 
     Raises:
         ValueError: no evaluated run, runs of other samples, two of one method and seed, or an attack that no run has.
@@ -219,7 +220,7 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
         cells=cells,
         contrasts=_contrasts(methods, shown, table),
         corruptions={} if attacks is not None else _corruptions(methods),
-        notices=(*_notices(evaluated, shown), *_corruption_notices(evaluated)),
+        notices=(*_notices(evaluated, shown), *_worst_case_notices(first, shown), *_corruption_notices(evaluated)),
     )
 
 
@@ -232,8 +233,11 @@ def _results(run: Run, runs: Sequence[Run]) -> dict[str, AttackResult]:
     """Results of a run by label, with the worst case where it means the same for all."""
     assert run.result is not None
     found = dict(run.result)
-    alike = all(other.result is not None and set(other.result) == set(found) for other in runs)
-    if len(found) > 2 and alike and WORST_CASE not in found:
+    over = set(run.result.combined)
+    alike = all(
+        other.result is not None and set(other.result) == set(found) and set(other.result.combined) == over for other in runs
+    )
+    if len(found) > 2 and over and alike and WORST_CASE not in found:
         found[WORST_CASE] = run.result.worst_case()
     return found
 
@@ -319,6 +323,14 @@ def _notices(runs: Sequence[Run], attacks: Sequence[str]) -> list[str]:
             )
             notices.append(f"{attack} was run with different options, so its numbers do not compare: {told}")
     return notices
+
+
+def _worst_case_notices(result: EvaluationResult, attacks: Sequence[str]) -> list[str]:
+    left = [label for label in result if label not in result.combined]
+    if WORST_CASE not in attacks or not left:
+        return []
+    over = ", ".join(result.combined)
+    return [f"{WORST_CASE} combines {over}, of one norm and eps; left out, for their budget is another: {', '.join(left)}"]
 
 
 def _differing(options: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fairart.evaluation.compare import PairedTest
 from fairart.reporting.comparison import Cell, Comparison
+from fairart.reporting.markup import latex, markdown
 from fairart.reporting.tables import Spread
 
 __all__ = ["FORMATS", "Grid", "class_grid", "main_grid", "p_text", "per_cent", "points", "render_comparison", "spread_text"]
@@ -205,48 +206,27 @@ def _markdown(grids: Sequence[Grid], notes: Sequence[str]) -> str:
     for grid in grids:
         rule = ["---" if place < grid.text_columns else "---:" for place in range(len(grid.columns))]
         rows = [grid.columns, rule, *(row for group in grid.groups for row in group)]
-        lines = ["| " + " | ".join(_escaped(cell, "\\|`*_<[") for cell in row) + " |" for row in rows]
-        blocks.append("\n".join([f"**{_escaped(grid.title, chr(92) + '|`*_<[')}**", "", *lines] if grid.title else lines))
-    return "\n\n".join([*blocks, "\n".join(f"- {_escaped(note, chr(92) + '`_<[')}" for note in notes)])
-
-
-def _escaped(text: str, special: str) -> str:
-    return "".join(f"\\{letter}" if letter in special else letter for letter in text)
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "<": "$<$",
-    ">": "$>$",
-    **{letter: f"\\{letter}" for letter in "&%$#_"},
-}
-
-
-def _tex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+        lines = ["| " + " | ".join(markdown(cell) for cell in row) + " |" for row in rows]
+        blocks.append("\n".join([f"**{markdown(grid.title)}**", "", *lines] if grid.title else lines))
+    return "\n\n".join([*blocks, "\n".join(f"- {markdown(note)}" for note in notes)])
 
 
 def _tex_number(text: str) -> str:
     """A minus sign, not a hyphen, before a number."""
-    return _tex(text).replace("-", "$-$") if any(letter.isdigit() for letter in text) else _tex(text)
+    return latex(text).replace("-", "$-$") if any(letter.isdigit() for letter in text) else latex(text)
 
 
 def _latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
     blocks = [r"% \usepackage{booktabs}"]
     for grid in grids:
         form = "l" * grid.text_columns + "r" * (len(grid.columns) - grid.text_columns)
-        lines = [f"% {_tex(grid.title)}"] if grid.title else []
-        lines += [rf"\begin{{tabular}}{{{form}}}", r"\toprule", " & ".join(map(_tex, grid.columns)) + r" \\"]
+        lines = [f"% {latex(grid.title)}"] if grid.title else []
+        lines += [rf"\begin{{tabular}}{{{form}}}", r"\toprule", " & ".join(map(latex, grid.columns)) + r" \\"]
         for group in grid.groups:
             lines.append(r"\midrule")
             for number, row in enumerate(group):
                 cells = _once(row, number)
-                named = [_tex(cell) for cell in cells[: grid.text_columns]]
+                named = [latex(cell) for cell in cells[: grid.text_columns]]
                 if named[0].startswith(("[", "*")):  # the line break before it would take it for its argument
                     named[0] = "{}" + named[0]
                 lines.append(" & ".join([*named, *map(_tex_number, cells[grid.text_columns :])]) + r" \\")

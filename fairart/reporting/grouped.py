@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fairart.reporting.markup import latex, markdown
 from fairart.reporting.tables import Spread
 
 __all__ = ["GroupedTable", "Key", "TableCell", "grouped_table", "spread_text", "to_latex", "to_markdown"]
@@ -137,22 +137,18 @@ def to_markdown(table: GroupedTable, *, level: int = 2) -> str:
         table: the table.
         level: of the heading, 1 to 6.
     """
-    head = [table.corner, *table.columns]
-    lines = [_markdown_row(head), _markdown_row(["---", *["---:"] * len(table.columns)], escape=False)]
+    head = [markdown(name) for name in (table.corner, *table.columns)]
+    lines = [_markdown_row(head), _markdown_row(["---", *["---:"] * len(table.columns)])]
     for name, cells in table.rows:
-        texts = [_escape_markdown(cell.text) for cell in cells]
+        texts = [markdown(cell.text) for cell in cells]
         marked = [f"**{text}**" if cell.best else text for text, cell in zip(texts, cells, strict=True)]
-        lines.append(_markdown_row([_escape_markdown(name), *marked], escape=False))
-    notes = [f"- {_escape_markdown(note)}" for note in table.notes]
-    return "\n".join([f"{'#' * level} {_escape_markdown(table.title)}", "", *lines, *(["", *notes] if notes else []), ""])
+        lines.append(_markdown_row([markdown(name), *marked]))
+    notes = [f"- {markdown(note)}" for note in table.notes]
+    return "\n".join([f"{'#' * level} {markdown(table.title)}", "", *lines, *(["", *notes] if notes else []), ""])
 
 
-def _markdown_row(cells: Sequence[str], *, escape: bool = True) -> str:
-    return f"| {' | '.join(map(_escape_markdown, cells) if escape else cells)} |"
-
-
-def _escape_markdown(text: str) -> str:
-    return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", " ".join(text.split()))
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def to_latex(table: GroupedTable) -> str:
@@ -161,14 +157,14 @@ def to_latex(table: GroupedTable) -> str:
     Args:
         table: the table.
     """
-    rows = [rf"{_escape_latex(table.corner)} & {' & '.join(map(_escape_latex, table.columns))} \\"]
+    rows = [rf"{latex(table.corner)} & {' & '.join(map(latex, table.columns))} \\"]
     if any(column for _, columns in table.groups for column in columns):
         rows = _grouped_heads(table)
     body = []
     for name, cells in table.rows:
-        texts = [rf"\textbf{{{_escape_latex(cell.text)}}}" if cell.best else _escape_latex(cell.text) for cell in cells]
-        body.append(rf"{_escape_latex(name)} & {' & '.join(texts)} \\")
-    caption = " ".join(f"{_escape_latex(line).rstrip('.')}." for line in (table.title, *table.notes))
+        texts = [rf"\textbf{{{latex(cell.text)}}}" if cell.best else latex(cell.text) for cell in cells]
+        body.append(rf"{latex(name)} & {' & '.join(texts)} \\")
+    caption = " ".join(f"{latex(line).rstrip('.')}." for line in (table.title, *table.notes))
     return "\n".join(
         [
             r"\begin{table}",
@@ -189,8 +185,8 @@ def to_latex(table: GroupedTable) -> str:
 
 def _grouped_heads(table: GroupedTable) -> list[str]:
     """Names of the groups, rules below them, names of the columns."""
-    heads = [rf"\multicolumn{{{len(columns)}}}{{c}}{{{_escape_latex(group)}}}" for group, columns in table.groups]
-    names = [_escape_latex(column) for _, columns in table.groups for column in columns]
+    heads = [rf"\multicolumn{{{len(columns)}}}{{c}}{{{latex(group)}}}" for group, columns in table.groups]
+    names = [latex(column) for _, columns in table.groups for column in columns]
     rules, at = [], 2
     for _, columns in table.groups:
         rules.append(rf"\cmidrule(lr){{{at}-{at + len(columns) - 1}}}")
@@ -198,20 +194,5 @@ def _grouped_heads(table: GroupedTable) -> list[str]:
     return [
         rf" & {' & '.join(heads)} \\",
         " ".join(rules),
-        rf"{_escape_latex(table.corner)} & {' & '.join(names)} \\",
+        rf"{latex(table.corner)} & {' & '.join(names)} \\",
     ]
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "<": r"$<$",
-    ">": r"$>$",
-    **{letter: rf"\{letter}" for letter in "&%$#_{}"},
-}
-
-
-def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))

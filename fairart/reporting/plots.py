@@ -6,7 +6,6 @@ Nothing here touches pyplot or the user's settings: figures belong to the caller
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -19,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from fairart.files import replaced
 from fairart.reporting.heatmaps import heat_map
 from fairart.reporting.histories import History, epsilon_table, target_table
 from fairart.reporting.style import DPI, INK, PALETTE, finish, new_figure
@@ -40,15 +40,10 @@ def save_png(figure: Figure, path: str | Path) -> Path:
         The path.
     """
     final = Path(path)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     figure.set_dpi(DPI)
-    try:
-        with temporary.open("wb") as file:
-            # Straight from the canvas: savefig would ask the user's settings. The program's version stays out of the file.
-            FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
-        temporary.replace(final)  # atomic, as os.replace
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(final) as file:
+        # Straight from the canvas: savefig would ask the user's settings. The program's version stays out of the file.
+        FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
     return final
 
 

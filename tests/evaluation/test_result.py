@@ -87,6 +87,66 @@ def test_worst_case_is_right_only_where_all_are(result):
         result.worst_case([])
 
 
+def with_budgets(**options):
+    """Clean data, and an attack of FIRST for each label with these options."""
+    clean = attack("clean", CLEAN, config={"attack": "none", "options": {}}, perturbation=None)
+    others = [attack(label, FIRST, config={"attack": "pgd", "options": its}) for label, its in options.items()]
+    return EvaluationResult([clean, *others])
+
+
+EIGHT, FOUR, LONG = {"eps": 8 / 255}, {"eps": 4 / 255, "norm": "inf"}, {"eps": 8 / 255, "norm": "L2"}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["clean"]),
+        ({"a": {}}, ["clean", "a"]),
+        ({"a": EIGHT, "b": EIGHT, "moved": {"max_rotation": 30.0}}, ["clean", "a", "b"]),
+        ({"a": {"max_rotation": 30.0}, "b": {"max_rotation": 30.0}}, []),
+        ({"a": EIGHT, "b": FOUR}, []),
+        ({"a": EIGHT, "b": LONG, "c": {"eps": 8 / 255, "norm": math.inf}}, ["clean", "a", "c"]),
+        ({"a": EIGHT, "b": FOUR, "c": FOUR}, ["clean", "b", "c"]),
+        ({"a": EIGHT, "b": FOUR, "c": FOUR, "d": EIGHT}, ["clean", "a", "d"]),
+        ({"a": {"eps": 2, "norm": 2}, "b": {"eps": 2.0, "norm": "L2"}}, ["clean", "a", "b"]),
+        ({"a": EIGHT, "b": {"eps": float(np.float32(8 / 255))}}, ["clean", "a", "b"]),
+        ({"a": {"eps": 1, "norm": 1}, "b": {"eps": 1, "norm": 1}}, []),
+        ({"a": {"eps": math.inf}, "b": {"eps": math.inf}}, []),
+    ],
+)
+def test_worst_case_combines_the_attacks_of_one_budget(options, expected, tmp_path):
+    result = with_budgets(**options)
+    assert list(result.combined) == expected
+    assert EvaluationResult.load(result.save(tmp_path / "evaluation.json")).combined == result.combined
+    if expected:
+        assert result.worst_case().config["over"] == expected
+    else:
+        with pytest.raises(ValueError, match="no two attacks have the same norm and eps; name those"):
+            result.worst_case()
+    assert result.worst_case(list(result)).config["over"] == list(result)
+
+
+def test_an_attack_of_another_budget_moves_no_number_of_the_worst_case(result):
+    moved = attack("moved", np.zeros(8, dtype=int), config={"attack": "spatial", "options": {"max_rotation": 30.0}})
+    more = EvaluationResult([*result.values(), moved])
+    np.testing.assert_array_equal(more.worst_case().predictions, result.worst_case().predictions)
+    assert not more.worst_case(["moved"]).correct[3:].any()
+
+
+def test_table_says_what_the_worst_case_combines():
+    lines = with_budgets(a=EIGHT, b=EIGHT, moved={}, far={"eps": 0.5}).table().splitlines()
+    assert lines[0].split() == ["class", "n", "clean", "a", "b", "moved", "far", "worst-case"]
+    assert (
+        "worst-case: right under all of clean, a, b (L-inf, eps 0.03137); left out, for their budget is another: moved, far"
+        in lines
+    )
+    assert "worst-case: right under all of clean, a, b (L2, eps 0.03137)" in with_budgets(a=LONG, b=LONG).table()
+    apart = with_budgets(a=EIGHT, b=FOUR).table().splitlines()
+    assert apart[0].split() == ["class", "n", "clean", "a", "b"]
+    assert apart.count("worst-case: none, as no two attacks have the same norm and eps") == 1
+    assert "worst-case" not in with_budgets(a=EIGHT).table()
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.lists(st.integers(0, 3), min_size=8, max_size=8), min_size=1, max_size=4))
 def test_worst_case_is_never_better_than_any_attack(attacks):

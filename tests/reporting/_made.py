@@ -10,11 +10,15 @@ from fairart.reporting.runs import Run
 def evaluation(rates, *, per_class=20, names=None, confidences=None, corruptions=(), checks=(), options=None, config=None):
     """attack -> K rates that are multiples of 1 / per_class; an absent class has NaN.
 
-    corruptions are (name, severity) pairs, each with the rates of the last attack; options are those of every attack.
+    corruptions are (name, severity) pairs, each with the rates of the last attack; options are those of every attack, or
+    those of each by its label.
     """
     results = []
+    by_label = options and all(isinstance(own, dict) for own in options.values())
+    each = options if by_label else dict.fromkeys(rates, options)
     for label, shares in rates.items():
         shares = np.asarray(shares, dtype=float)
+        about = {"attack": "none" if label == "clean" else label, "options": each.get(label) or {}} if options is not None else {}
         counts = np.where(np.isnan(shares), 0, per_class)
         labels = np.repeat(np.arange(len(shares)), counts)
         place = np.concatenate([np.arange(count) for count in counts])
@@ -25,7 +29,7 @@ def evaluation(rates, *, per_class=20, names=None, confidences=None, corruptions
                 labels=labels,
                 predictions=np.where(right, labels, (labels + 1) % len(shares)),
                 nb_classes=len(shares),
-                config={"attack": "none" if label == "clean" else label, "options": options or {}} if options is not None else {},
+                config=about,
                 class_names=names,
                 confidences=None if confidences is None else np.full(len(labels), confidences),
             )

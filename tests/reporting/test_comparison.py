@@ -90,13 +90,31 @@ def test_intervals_of_two_seeds_stay_within_what_a_difference_can_be(made):
 
 def test_the_worst_case_joins_in_where_all_runs_had_the_same_attacks(made):
     three = {"clean": [0.9, 0.8], "fgsm": [0.5, 0.6], "pgd": [0.4, 0.7]}
-    found = compare_runs([made.run("at", rates=three), made.run("trades", rates=three)])
+    alike = {"rates": three, "options": {"eps": 0.1}}
+    found = compare_runs([made.run("at", **alike), made.run("trades", **alike)])
     assert found.attacks == ("clean", "fgsm", "pgd", WORST_CASE)
     np.testing.assert_allclose(found.cells["at", WORST_CASE].classes[0].mean, 0.4)
-    fewer = compare_runs([made.run("at", rates=three), made.run("trades", rates={"clean": [0.9, 0.8], "pgd": [0.3, 0.6]})])
+    fewer = compare_runs([made.run("at", **alike), made.run("trades", rates={"clean": [0.9, 0.8], "pgd": [0.3, 0.6]})])
     assert fewer.attacks == ("clean", "fgsm", "pgd")
     assert ("trades", "fgsm") not in fewer.cells
     assert "fgsm was not run on runs/trades-0" in fewer.notices
+
+
+def test_the_worst_case_leaves_out_attacks_of_another_budget_and_says_so(made):
+    rates = {"clean": [0.9, 0.8], "fgsm": [0.5, 0.6], "pgd": [0.4, 0.7], "spatial": [0.1, 0.1]}
+    own = {"fgsm": {"eps": 0.1}, "pgd": {"eps": 0.1}, "spatial": {"max_rotation": 30.0}}
+    runs = [made.run(name, rates=rates, options=own) for name in ("at", "trades")]
+    found = compare_runs(runs)
+    np.testing.assert_allclose([spread.mean for spread in found.cells["at", WORST_CASE].classes], [0.4, 0.6])
+    notice = "worst-case combines clean, fgsm, pgd, of one norm and eps; left out, for their budget is another: spatial"
+    assert found.notices == (notice,)
+    assert f"note: {notice}" in render_comparison(found)
+    assert compare_runs(runs, attacks=["clean", "pgd"]).notices == ()
+    # The same labels, but not the same attacks in one budget.
+    other = {**own, "fgsm": {"eps": 0.2}, "spatial": {"eps": 0.1}}
+    assert WORST_CASE not in compare_runs([runs[0], made.run("trades", rates=rates, options=other)]).attacks
+    apart = {**own, "fgsm": {"eps": 0.2}}
+    assert WORST_CASE not in compare_runs([made.run("at", rates=rates, options=apart)]).attacks
 
 
 def test_other_options_of_an_attack_are_told(made):

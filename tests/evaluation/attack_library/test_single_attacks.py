@@ -73,6 +73,19 @@ def test_the_grid_of_moves():
     ]
 
 
+def test_spatial_stays_out_of_the_worst_case(classifier, digits):
+    moves = {"max_translation": 20.0, "num_translations": 3, "num_rotations": 1}
+    attacks = [("fgsm", {"eps": 0.05}), ("spatial", moves), ("pgd", {"eps": 0.05, "eps_step": 0.02, "max_iter": 3})]
+    result = evaluate(classifier, digits.x[:60], digits.y[:60], attacks=attacks, sanity_samples=0, verbose=False)
+    worst = result.worst_case()
+    assert worst.config["over"] == ["clean", "fgsm", "pgd"]
+    np.testing.assert_array_equal(worst.correct, result["fgsm"].correct & result["pgd"].correct)
+    assert result.worst_case(["clean", "fgsm", "spatial", "pgd"]).accuracy < worst.accuracy
+    assert result.table().splitlines()[-1] == (
+        "worst-case: right under all of clean, fgsm, pgd (L-inf, eps 0.05); left out, for their budget is another: spatial"
+    )
+
+
 def test_spatial_is_the_worst_of_the_grid_for_each_sample(classifier, digits, target_of):
     grid = {"max_translation": 13, "num_translations": 1, "max_rotation": 14, "num_rotations": 5}
     x, y = torch.from_numpy(digits.x[:40]), torch.from_numpy(digits.y[:40])
