@@ -65,32 +65,31 @@ def executions(texts: list[str]) -> list[dict[str, Any]]:
     return found
 
 
-def variants(objective: str, chosen: list[dict[str, Any]], left_out: list[str]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Label -> kind and execution; floor and fairart once for each execution, plain loop and ART as they come."""
-    found: dict[str, tuple[str, dict[str, Any]]] = {"floor": ("floor", {}), "plain": ("plain", {}), "art": ("art", {})}
+def variants(
+    setting: Setting, objective: str, chosen: list[dict[str, Any]], left_out: list[str]
+) -> dict[str, tuple[str, dict[str, Any], str]]:
+    """Label -> kind, execution, label of its own floor: floor and fairart for each execution, plain loop and ART as they come."""
+    found: dict[str, tuple[str, dict[str, Any], str]] = {kind: (kind, {}, "floor") for kind in ("floor", "plain", "art")}
     for options in chosen:
         if objective == "at" and options.get("fold_batch_norm"):
             continue  # AT attacks in train mode
-        found[f"fairart {told(options)}".strip()] = ("fairart", options)
-        found[floor_of(options)] = ("floor", _followed(options))
+        followed = _followed(step_variants.trainer_of(setting, objective, **options).execution)
+        floor = f"floor {_told(followed)}".strip()
+        found[f"fairart {_told(options)}".strip()] = ("fairart", options, floor)
+        found[floor] = ("floor", followed, floor)
     return {label: made for label, made in found.items() if made[0] not in left_out}
 
 
-def told(options: dict[str, Any]) -> str:
+def _told(options: dict[str, Any]) -> str:
     """``"bf16-mixed compile not channels_last"``."""
     left_out = [f"not {name}" for name, value in options.items() if value is False]
     return " ".join([*str(Execution(**options)).split(), *left_out])
 
 
-def _followed(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that a floor follows: other ways to a gradient are not in it, and graphs are about what is around it."""
-    followed = ("precision", "channels_last", "compile")
-    return {name: value for name, value in options.items() if name in followed and value is not False}
-
-
-def floor_of(options: dict[str, Any]) -> str:
-    """What the floor under the same options is called."""
-    return f"floor {Execution(**_followed(options))}".strip()
+def _followed(execution: Execution) -> dict[str, Any]:
+    """What a floor follows of it: other ways to a gradient are not in it, and graphs are about what is around it."""
+    options = {name: getattr(execution, name) for name in ("precision", "channels_last", "compile")}
+    return {name: value for name, value in options.items() if value not in (False, "32-true")}
 
 
 def take_turns(steps_of: dict[str, Steps], rounds: int, budget: float) -> dict[str, list[Seconds]]:
@@ -121,12 +120,12 @@ def ratio(turns: dict[str, list[Seconds]], label: str, other: str, clock: str) -
 
 def compare(setting: Setting, objective: str, arguments: argparse.Namespace) -> list[Row]:
     """One row a variant."""
-    chosen = variants(objective, arguments.executions, arguments.leave_out)
-    steps_of = {label: step_variants.make(kind, setting, objective, options) for label, (kind, options) in chosen.items()}
+    chosen = variants(setting, objective, arguments.executions, arguments.leave_out)
+    steps_of = {label: step_variants.make(kind, setting, objective, options) for label, (kind, options, _) in chosen.items()}
     turns = take_turns(steps_of, arguments.rounds, arguments.seconds)
     operations = step_variants.operations(setting, objective) if arguments.flops else None
     rows = []
-    for label, (_, options) in chosen.items():
+    for label, (_, _, own_floor) in chosen.items():
         medians = {clock: statistics.median(getattr(one, clock) for one in turns[label]) for clock in ("wall", "cpu")}
         seconds = medians[arguments.clock]
         row: Row = {
@@ -138,7 +137,7 @@ def compare(setting: Setting, objective: str, arguments: argparse.Namespace) -> 
             "cpu_seconds": medians["cpu"],
             "images_per_second": setting.batch / seconds,
             "to_floor": ratio(turns, label, "floor", arguments.clock),
-            "to_own_floor": ratio(turns, label, floor_of(options), arguments.clock),
+            "to_own_floor": ratio(turns, label, own_floor, arguments.clock),
             "plain_over_this": _inverse(ratio(turns, label, "plain", arguments.clock)),
             "art_over_this": _inverse(ratio(turns, label, "art", arguments.clock)),
         }
@@ -158,7 +157,7 @@ def _inverse(value: float | None) -> float | None:
 
 def add_memory(
     rows: list[Row],
-    chosen: dict[str, tuple[str, dict[str, Any]]],
+    chosen: dict[str, tuple[str, dict[str, Any], str]],
     setting: Setting,
     objective: str,
     arguments: argparse.Namespace,
@@ -167,7 +166,7 @@ def add_memory(
     if not arguments.memory_runs:
         return
     for row in rows:
-        kind, options = chosen[row["variant"]]
+        kind, options, _ = chosen[row["variant"]]
         asked = json.dumps({"kind": kind, "setting": vars(setting), "objective": objective, "execution": options})
         command = [sys.executable, __file__, "--peak-of", asked, "--threads", str(arguments.threads)]
         command += ["--cudnn-benchmark"] if arguments.cudnn_benchmark else []

@@ -35,6 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from fairart import create
 from fairart.engine.execution import many_compiled_forms
 from fairart.engine.loop import Engine
+from fairart.trainers import FairnessTrainer
 
 EPS, EPS_STEP, BETA, CLASSES = 8 / 255, 2 / 255, 6.0, 10
 
@@ -110,10 +111,9 @@ def classifier_of(setting: Setting) -> PyTorchClassifier:
     )
 
 
-def fairart(setting: Setting, trainer: str, **options: Any) -> Steps:
-    """The trainer itself: ``fit`` on that many batches, timed around what its engine does batch by batch."""
-    held = setting.images()
-    made = create(
+def trainer_of(setting: Setting, trainer: str, **options: Any) -> FairnessTrainer:
+    """A trainer by name, on fresh weights."""
+    made: FairnessTrainer = create(
         "trainer",
         trainer,
         classifier=classifier_of(setting),
@@ -122,6 +122,12 @@ def fairart(setting: Setting, trainer: str, **options: Any) -> Steps:
         max_iter=setting.max_iter,
         **options,
     )
+    return made
+
+
+def fairart(setting: Setting, trainer: str, **options: Any) -> Steps:
+    """The trainer itself: ``fit`` on that many batches, timed around what its engine does batch by batch."""
+    held, made = setting.images(), trainer_of(setting, trainer, **options)
     needs_validation = bool(made.method.needs & {"validation", "validation_losses"})
     train = Engine._train
 

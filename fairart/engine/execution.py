@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fairart.engine.cuda_graphs import GraphedNetwork
 from fairart.engine.folding import FoldedModule
-from fairart.engine.layout import AsTheyWere, channels_last_weights, runs_with_channels_last
+from fairart.engine.layout import ChannelsLastWeights, runs_with_channels_last
 from fairart.engine.method import Method
 from fairart.engine.network import Network
 from fairart.engine.strided import phase_gradients, takes_part
@@ -95,31 +95,35 @@ class TrainedNetwork(ExecutedNetwork):
 
 
 @contextlib.contextmanager
-def executed(engine: Engine, execution: Execution) -> Iterator[AsTheyWere]:
+def executed(engine: Engine, execution: Execution) -> Iterator[None]:
     """Let an engine train its network under an execution for a while.
 
     Args:
-        engine: its ``network`` is exchanged, and put back.
+        engine: its ``network`` and ``while_training`` are exchanged, and put back. Between epochs the module is as the user
+            gave it, for validation, policies, plugins and checkpoints.
         execution: as :func:`chosen_execution` gives it.
-
-    Yields:
-        A context in which the weights are laid out as the user's were, for plugins and checkpoints between epochs.
     """
-    network = engine.network
-    as_they_were: AsTheyWere = contextlib.nullcontext
-    with contextlib.ExitStack() as around:
-        if execution.channels_last:
-            as_they_were = around.enter_context(channels_last_weights(network.module, engine.optimizer))
-        if execution.phase_gradients:
-            around.enter_context(phase_gradients(network.module))
-        if execution.compile:
-            around.enter_context(many_compiled_forms())
-        if str(dataclasses.replace(execution, phase_gradients=False)):
-            engine.network = TrainedNetwork(network, execution)
-        try:
-            yield as_they_were
-        finally:
-            engine.network = network
+    network, before = engine.network, engine.while_training
+    layout = ChannelsLastWeights(network.module, engine.optimizer) if execution.channels_last else None
+
+    @contextlib.contextmanager
+    def while_training() -> Iterator[None]:
+        with contextlib.ExitStack() as around:
+            if layout is not None:
+                around.enter_context(layout.laid_out())
+            if execution.phase_gradients:
+                around.enter_context(phase_gradients(network.module))
+            if execution.compile:
+                around.enter_context(many_compiled_forms())
+            yield
+
+    engine.while_training = while_training
+    if str(dataclasses.replace(execution, phase_gradients=False)):
+        engine.network = TrainedNetwork(network, execution)
+    try:
+        yield
+    finally:
+        engine.network, engine.while_training = network, before
 
 
 @contextlib.contextmanager
@@ -144,15 +148,24 @@ def chosen_execution(execution: Execution, network: Network, classifier: PyTorch
         classifier: it belongs to.
 
     Returns:
-        The same with True or False for ``channels_last`` and ``phase_gradients``: True on the CPU where the network runs so.
+        The same with True or False for ``channels_last`` and ``phase_gradients``: True on the CPU where the network runs so,
+        torch's own optimizer trains it and it is not compiled already.
     """
     layout, phases = execution.channels_last, execution.phase_gradients
-    on_cpu = network.device.type == "cpu"
+    plain = network.device.type == "cpu" and not any(map(_is_compiled, network.module.modules()))
     if layout is None:
-        layout = on_cpu and classifier.channels_first and runs_with_channels_last(network, tuple(classifier.input_shape))
+        # Another optimizer may take its kernels apart by view().
+        known = type(classifier.optimizer).__module__.startswith("torch.optim.")
+        layout = plain and known and classifier.channels_first
+        layout = layout and runs_with_channels_last(network, tuple(classifier.input_shape))
     if phases is None:
-        phases = on_cpu and not _phases(dataclasses.replace(execution, phase_gradients=True), network)
+        phases = plain and not _phases(dataclasses.replace(execution, phase_gradients=True), network)
     return dataclasses.replace(execution, channels_last=layout, phase_gradients=phases)
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    # By name: importing torch._dynamo takes seconds.
+    return type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None
 
 
 def check_execution(execution: Execution, network: Network, method: Method, input_shape: tuple[int, ...]) -> None:

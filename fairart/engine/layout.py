@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from fairart.engine.network import Network, restored_modes
+from fairart.engine.randomness import isolated_random_state
 
-__all__ = ["AsTheyWere", "channels_last_weights", "runs_with_channels_last"]
+__all__ = ["ChannelsLastWeights", "runs_with_channels_last"]
 
-AsTheyWere = Callable[[], contextlib.AbstractContextManager[None]]
 RTOL, ATOL = 1e-3, 1e-4
 """Between the logits of two layouts: rounding, at any depth."""
 
@@ -20,8 +20,10 @@ RTOL, ATOL = 1e-3, 1e-4
 def runs_with_channels_last(network: Network, input_shape: tuple[int, ...]) -> bool:
     """Whether the network has two-dimensional convolutions and gives the same logits with channels last.
 
-    Two random inputs pass through it in eval mode, once in each layout. What fails then (``view`` where ``reshape`` is needed) or
-    differs (what depends on strides, or draws random numbers) makes it False. Nothing of the network is changed.
+    Two random inputs pass through copies of its weights: in eval mode once in each layout, and in train mode, with a backward
+    pass, with channels last. What fails then (``view`` where ``reshape`` is needed) or differs (what goes by strides, or draws
+    random numbers in memory order) makes it False. Parameters, buffers, modes and random states are left as they were; forward
+    hooks are called.
 
     Args:
         network: takes inputs in clip values.
@@ -30,75 +32,80 @@ def runs_with_channels_last(network: Network, input_shape: tuple[int, ...]) -> b
     module = network.module
     if len(input_shape) != 3 or not any(isinstance(part, nn.Conv2d) for part in module.modules()):
         return False
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand((2, *input_shape), generator=generator).to(network.device, network.dtype)
-    logits = []
-    # In one thread's random state: what the network draws is the same twice, and the process's own stays as it was.
-    with restored_modes(module, training=False), torch.no_grad():
-        for memory_format in (torch.contiguous_format, torch.channels_last):
-            weights = {name: _laid_out(value, memory_format) for name, value in module.named_parameters()}
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                try:
-                    inside = network.preprocessed(x).to(memory_format=memory_format)
-                    logits.append(torch.func.functional_call(module, weights, (inside,)))
-                except Exception:  # whatever a stranger's network raises: fit will say it, if it raises there too
-                    return False
-    return all(isinstance(one, Tensor) for one in logits) and torch.allclose(logits[0], logits[1], rtol=RTOL, atol=ATOL)
+    x = torch.rand((2, *input_shape), generator=torch.Generator().manual_seed(0)).to(network.device, network.dtype)
+    try:
+        own, laid_out = (_eval_logits(network, x, layout) for layout in (torch.contiguous_format, torch.channels_last))
+        _train_pass(network, x)
+    except Exception:  # whatever a stranger's network raises: fit will say it, if it raises there too
+        return False
+    return torch.allclose(own, laid_out, rtol=RTOL, atol=ATOL)
 
 
-def _laid_out(value: Tensor, memory_format: torch.memory_format) -> Tensor:
-    return value.detach().to(memory_format=memory_format) if value.ndim == 4 else value.detach()
+def _eval_logits(network: Network, x: Tensor, layout: torch.memory_format) -> Tensor:
+    with restored_modes(network.module, training=False), torch.no_grad():
+        return _logits(network, _copies(network.module, layout), x, layout)
 
 
-@contextlib.contextmanager
-def channels_last_weights(module: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[AsTheyWere]:
-    """Hold kernels and their optimizer state with channels last; afterwards they are where and as they were laid out before.
+def _train_pass(network: Network, x: Tensor) -> None:
+    weights = _copies(network.module, torch.channels_last)
+    trained = [weights[name].requires_grad_(True) for name, value in network.module.named_parameters() if value.requires_grad]
+    with restored_modes(network.module, training=True), torch.enable_grad():
+        total = _logits(network, weights, x, torch.channels_last).sum()
+        torch.autograd.grad(total, trained, allow_unused=True)
+
+
+def _copies(module: nn.Module, layout: torch.memory_format) -> dict[str, Tensor]:
+    found = [*module.named_parameters(), *module.named_buffers()]
+    return {
+        name: value.detach().clone(memory_format=layout if value.ndim == 4 else torch.preserve_format) for name, value in found
+    }
+
+
+def _logits(network: Network, weights: dict[str, Tensor], x: Tensor, layout: torch.memory_format) -> Tensor:
+    # What the network draws is the same every time.
+    with isolated_random_state(0, network.device):
+        inside = network.preprocessed(x).to(memory_format=layout)
+        logits: Tensor = torch.func.functional_call(network.module, weights, (inside,))
+        return logits
+
+
+class ChannelsLastWeights:
+    """Kernels and their optimizer state with channels last for a while, each time in the same memory.
 
     Args:
         module: its parameters of four dimensions are laid out anew.
         optimizer: of these parameters.
-
-    Yields:
-        A context in which they are as they were, for whoever looks at them in between.
     """
-    # Not contiguous(): with one channel both layouts are, and the strides, which convolutions go by, would stay.
-    kernels = [
-        (parameter, parameter.data, parameter.data.to(memory_format=torch.channels_last))
-        for parameter in module.parameters()
-        if parameter.ndim == 4
-    ]
 
-    def lay_out() -> None:
-        for parameter, own, laid_out in kernels:
-            # Into the same memory each time: a captured graph reads from there.
-            parameter.data = laid_out.copy_(own)
-            _lay_out_state(optimizer, parameter)
-
-    def put_back() -> None:
-        for parameter, own, _ in kernels:
-            # Into its old place: whoever held on to it, by state_dict() for example, sees the trained weights.
-            parameter.data = own.copy_(parameter.data)
-            parameter.grad = None
-            _lay_out_state(optimizer, parameter)
+    def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._kernels = [parameter for parameter in module.parameters() if parameter.ndim == 4]
+        self._optimizer = optimizer
+        self._memory: list[Tensor] = []
 
     @contextlib.contextmanager
-    def as_they_were() -> Iterator[None]:
-        put_back()
+    def laid_out(self) -> Iterator[None]:
+        """Afterwards they are where and as they were before."""
+        if not self._memory:
+            # A captured graph reads from there in every epoch.
+            # With strides by clone(): with one channel both layouts are contiguous(), which would keep the strides as they are.
+            self._memory = [parameter.data.clone(memory_format=torch.channels_last) for parameter in self._kernels]
+        before: list[tuple[nn.Parameter, Tensor]] = []
         try:
+            for parameter, memory in zip(self._kernels, self._memory, strict=True):
+                before.append((parameter, parameter.data))
+                self._move(parameter, memory)
             yield
         finally:
-            lay_out()
+            for parameter, own in before:
+                # Into its old place: whoever held on to it, by state_dict() for example, sees the trained weights.
+                self._move(parameter, own)
 
-    lay_out()
-    try:
-        yield as_they_were
-    finally:
-        put_back()
-
-
-def _lay_out_state(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> None:
-    state = optimizer.state.get(parameter, {})
-    for name, value in state.items():
-        if isinstance(value, Tensor) and value.shape == parameter.shape:
-            state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value).detach()
+    def _move(self, parameter: nn.Parameter, memory: Tensor) -> None:
+        gradient, parameter.grad = parameter.grad, None
+        parameter.data = memory.copy_(parameter.data)
+        if gradient is not None:
+            parameter.grad = torch.empty_like(parameter).copy_(gradient).detach()
+        state = self._optimizer.state.get(parameter, {})
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value).detach()

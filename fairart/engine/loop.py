@@ -78,6 +78,8 @@ class Engine:
         self.network, self.optimizer, self.method, self.budget = network, optimizer, method, budget
         self.nb_classes, self.streams = nb_classes, streams
         self.augmentation, self.scheduler, self.processes = augmentation, scheduler, processes
+        # Around the batches of each epoch.
+        self.while_training: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         for _, policy in method.policies():
             policy.all_reduce = processes.reduce_
         self.needs = method.needs | ({"clean"} if clean_statistics else set())
@@ -144,7 +146,7 @@ class Engine:
         epoch, meter = current.epoch, current.meter
         plan = self._plan()
         rate = float(self.optimizer.param_groups[0]["lr"])
-        with restored_modes(self.network, training=True):
+        with restored_modes(self.network, training=True), self.while_training():
             self._train(source, current, bar, on_batch_end)
         self._check(meter, epoch)
         meter.reduce_(self.processes)

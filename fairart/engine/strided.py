@@ -43,7 +43,7 @@ class Geometry:
         self.first, self.last = min(offsets), max(offsets)
         window = range(self.first, self.last + 1)
         # Where no tap reaches, the one past the kernel's end, which is zero.
-        self.taps = torch.tensor([reached.get((phase, offset), kernel) for phase in range(stride) for offset in window])
+        self.taps = [reached.get((phase, offset), kernel) for phase in range(stride) for offset in window]
         self.size = len(window)
 
     def margins(self, rows: int, blocks: int) -> tuple[int, int]:
@@ -114,7 +114,8 @@ def input_gradient(gradient: Tensor, weight: Tensor, size: tuple[int, ...], *, s
     outputs, channels = weight.shape[:2]
     rows, columns = (_geometry(k, stride, p) for k, p in zip(weight.shape[2:], padding, strict=True))
     # One tap of zeros past the end, for the places that no tap reaches.
-    taps = F.pad(weight, (0, 1, 0, 1)).index_select(2, rows.taps).index_select(3, columns.taps)
+    reached = [torch.tensor(dimension.taps, device=weight.device) for dimension in (rows, columns)]
+    taps = F.pad(weight, (0, 1, 0, 1)).index_select(2, reached[0]).index_select(3, reached[1])
     taps = taps.view(outputs, channels, stride, rows.size, stride, columns.size).permute(1, 2, 4, 0, 3, 5)
     kernel = taps.reshape(channels * stride * stride, outputs, rows.size, columns.size)
     if gradient.is_contiguous(memory_format=torch.channels_last):
@@ -161,13 +162,15 @@ def _takes_part(part: nn.Conv2d) -> bool:
         and part.stride[0] == part.stride[1] > 1
         and part.padding_mode == "zeros"
         and not isinstance(part.padding, str)
+        # One of the user's own, or that of a fit around this one.
+        and "_conv_forward" not in vars(part)
     )
 
 
 def _forward(part: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     # Under autocast the weights of the backward pass would not be those of the forward pass.
-    plain = not (x.requires_grad and torch.is_grad_enabled()) or x.ndim != 4 or torch.is_autocast_enabled(x.device.type)
-    if plain:
+    mixed, compiled = torch.is_autocast_enabled(x.device.type), torch.compiler.is_compiling()
+    if mixed or compiled or x.ndim != 4 or not (x.requires_grad and torch.is_grad_enabled()):
         out: Tensor = nn.Conv2d._conv_forward(part, x, weight, bias)
         return out
     top, side = (int(number) for number in part.padding)

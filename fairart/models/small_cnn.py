@@ -43,7 +43,9 @@ class Readout(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature maps (N, C, H, W) -> (N, K)."""
-        return F.conv2d(x, self.weight.view(self.out_features, *self.feature_map), self.bias).flatten(1)
+        out = F.conv2d(x, self.weight.view(self.out_features, *self.feature_map), self.bias)
+        # Not flatten(): of a larger map it would make more outputs.
+        return out.squeeze((2, 3))
 
 
 class SmallCNN(nn.Module):

@@ -152,7 +152,6 @@ class FairnessTrainer(Fitting):
         check_combination(self.method)
         execution = Execution.among(checked)
         check_execution(execution, self._network, self.method, tuple(classifier.input_shape))
-        self.execution = chosen_execution(execution, self._network, classifier)
         self._start_weights = None if warm_start is None else read_weights(warm_start, self._network.module)
         self.budget = Budget(eps=float(checked["eps"]), eps_step=float(checked["eps_step"]), max_iter=int(checked["max_iter"]))
         if augmentation == "crop-flip" and not classifier.channels_first:
@@ -160,6 +159,7 @@ class FairnessTrainer(Fitting):
         self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
         self.processes = ONE_PROCESS if fabric is None else FabricProcesses(fabric)
+        self.execution = chosen_execution(execution, self._network, classifier)
         self.history: list[EpochRecord] = []
         self.seed: int | None = None
         self.raw_weights: dict[str, torch.Tensor] | None = None

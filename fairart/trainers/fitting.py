@@ -21,7 +21,6 @@ from fairart.engine.data import warn_absent_classes
 from fairart.engine.execution import executed
 from fairart.engine.history import EpochRecord
 from fairart.engine.identity import classifier_identity, digest, method_identity, told
-from fairart.engine.layout import AsTheyWere
 from fairart.engine.loop import Engine
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
@@ -96,6 +95,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         self._load_start_weights()
         self._restore_raw_weights()
         self.processes.agree(self._network.module)
+        self.execution = self.processes.same(self.execution)
         identity: dict[str, str | int | float] = {}
         if checkpoints is not None:
             identity = self._identity(source, held, scheduler, seed=seed, epochs=(first, last))
@@ -107,13 +107,12 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         plugins.notify("fairart_fit_start", trainer=self)
         try:
             alone = isolated_random_state(seed, self._network.device, first_epoch=first)
-            with alone, restored_modes(self._network), executed(engine, self.execution) as as_they_were:
+            with alone, restored_modes(self._network), executed(engine, self.execution):
                 if resumed:
                     set_global_random_state(resumed["random"], self._network.device)
                 else:
                     # Before any work: what cannot be written or kept is said now.
                     epochs.save(None)
-                epochs.around = as_they_were
                 engine.run(
                     source,
                     first_epoch=len(self.history),
@@ -262,7 +261,6 @@ class _Epochs:
         # What a generator holds is only known once it was drawn from; arrays were looked at before.
         self._unseen = first if isinstance(source, GeneratorSource) else None
         self._last = last - 1
-        self.around: AsTheyWere = contextlib.nullcontext
 
     def save(self, under_way: EpochUnderWay | None) -> None:
         if self.checkpoints is not None:
@@ -276,13 +274,9 @@ class _Epochs:
             self.save(under_way)
 
     def on_epoch_end(self, record: EpochRecord) -> None:
-        with self.around():
-            self._end(record)
-
-    def _end(self, record: EpochRecord) -> None:
         self.trainer.history.append(record)
         if record.epoch == self._unseen:
-            warn_absent_classes(record.robust.support, stacklevel=7)
+            warn_absent_classes(record.robust.support, stacklevel=6)
         try:
             get_plugin_manager().notify("fairart_epoch_end", trainer=self.trainer, record=record)
         finally:

@@ -17,7 +17,7 @@ from fairart.engine import execution as module_under_test
 from fairart.engine.cuda_graphs import GraphedNetwork
 from fairart.engine.execution import ExecutedNetwork
 from fairart.engine.folding import FoldedModule
-from fairart.engine.layout import channels_last_weights
+from fairart.engine.layout import ChannelsLastWeights
 from fairart.engine.network import Network
 from fairart.errors import OptionError
 from fairart.execution import EXECUTION, Execution
@@ -161,7 +161,7 @@ def test_channels_last_lays_out_weights_and_momentum_and_puts_both_back_with_wha
     optimizer.step()
     kernel = model.features.conv2.weight
     held, momentum = model.state_dict()["features.conv2.weight"], optimizer.state[kernel]["momentum_buffer"].clone()
-    with channels_last_weights(model, optimizer):
+    with ChannelsLastWeights(model, optimizer).laid_out():
         assert kernel.is_contiguous(memory_format=torch.channels_last)
         assert not kernel.is_contiguous()
         inside = optimizer.state[kernel]["momentum_buffer"]

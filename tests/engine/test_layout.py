@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fairart import create
 from fairart.engine.layout import runs_with_channels_last
 from fairart.engine.network import Network
+from fairart.execution import Execution
 from fairart.models.small_cnn import small_cnn
 from fairart.plugins import get_plugin_manager
 from fairart.trainers import ATTrainer, TRADESTrainer
@@ -47,6 +49,11 @@ class Noisy(Convolved):
         return (features + torch.randn_like(features)).flatten(1)
 
 
+class ViewedInTraining(Convolved):
+    def flat(self, features: Tensor) -> Tensor:
+        return features.view(len(features), -1) if self.training else features.flatten(1)
+
+
 class Failing(Convolved):
     def flat(self, features: Tensor) -> Tensor:
         raise LookupError
@@ -56,15 +63,42 @@ def flat_model() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
 
 
+def lazy() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.LazyLinear(3))
+
+
+class Compiled(Convolved):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv.compile(backend="eager")
+
+
 @pytest.mark.parametrize(
     ("model", "runs"),
-    [(Convolved, True), (Viewed, False), (ByStrides, False), (Noisy, False), (Failing, False), (flat_model, False)],
+    [
+        (Convolved, True),
+        (Viewed, False),
+        (ViewedInTraining, False),
+        (ByStrides, False),
+        (Noisy, False),
+        (Failing, False),
+        (flat_model, False),
+        (lazy, False),
+    ],
 )
 def test_what_runs_with_channels_last_is_found_by_trying(model: Callable[[], nn.Module], runs: bool, make_classifier: Make):
     classifier = make_classifier(model=model())
     assert runs_with_channels_last(Network(classifier), (1, 8, 8)) is runs
     assert ATTrainer(classifier).execution.channels_last is runs
     assert ATTrainer(classifier, channels_last=False).execution.channels_last is False
+
+
+def test_a_network_that_is_compiled_already_and_a_strange_optimizer_are_left_alone(make_classifier: Make):
+    assert ATTrainer(make_classifier(model=Compiled())).execution == Execution(channels_last=False, phase_gradients=False)
+    model = Convolved()
+    strange = type("ByViews", (torch.optim.SGD,), {"__module__": "somebody.optim"})(model.parameters(), lr=0.1)
+    assert ATTrainer(make_classifier(model=model, optimizer=strange)).execution.channels_last is False
+    assert ATTrainer(make_classifier(model=model, optimizer=strange), channels_last=True).execution.channels_last is True
 
 
 def test_trying_leaves_weights_statistics_modes_gradients_and_random_states(make_classifier: Make):
@@ -115,30 +149,37 @@ def test_by_default_kernels_have_their_channels_last_in_fit_and_the_network_lear
         torch.testing.assert_close(found[name], value, rtol=1e-7, atol=1e-9, msg=name)
 
 
-def test_between_epochs_plugins_see_the_weights_as_the_user_laid_them_out(
-    make_classifier: Make, make_data: Make, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["in place", "by another tensor"])
+def test_between_epochs_policies_and_plugins_see_the_model_as_the_user_made_it(
+    how: str, make_classifier: Make, make_data: Make, monkeypatch: pytest.MonkeyPatch
 ):
-    manager = get_plugin_manager()
-    model = small_cnn(input_shape=(1, 8, 8), nb_classes=3, width=4)
-    classifier = make_classifier(model=model)
-    kernel, seen = model.features.conv2.weight, []
-    place = kernel.data_ptr()
+    model = small_cnn(input_shape=(1, 16, 16), nb_classes=3, width=4)
+    classifier = make_classifier(model=model, input_shape=(1, 16, 16))
+    kernel, batches, between = model.features.conv2.weight, [], []
+    state = classifier.optimizer.state
+    place, stride = kernel.data_ptr(), kernel.stride()
 
-    def notify(event: str, **told: Any) -> None:
-        momentum = classifier.optimizer.state[kernel].get("momentum_buffer", kernel)
-        seen.append((event, kernel.data_ptr() == place, kernel.is_contiguous(), momentum.is_contiguous()))
+    def look(event: str, **told: Any) -> None:
+        momentum = state[kernel]["momentum_buffer"] if kernel in state else kernel
+        between.append((event, kernel.stride() == momentum.stride() == stride, "_conv_forward" in vars(model.features.conv1)))
         if event == "fairart_epoch_end":
-            with torch.no_grad():
-                kernel.mul_(0)
+            assert kernel.grad is not None
+            assert kernel.grad.stride() == stride
+            if how == "in place":
+                assert kernel.data_ptr() == place
+                kernel.data.mul_(0)
+            else:
+                kernel.data = kernel.data * 0
 
-    monkeypatch.setattr(manager, "notify", notify)
-    trainer = ATTrainer(classifier, max_iter=1, channels_last=True)
-    model.features.conv2.register_forward_pre_hook(lambda *_: seen.append(("batch", kernel.is_contiguous(), bool(kernel.any()))))
-    trainer.fit(*make_data(8), batch_size=8, nb_epochs=2, seed=0, verbose=False)
-    assert [entry for entry in seen if entry[0] != "batch"] == [
-        (event, True, True, True) for event in ("fairart_fit_start", "fairart_epoch_end", "fairart_epoch_end", "fairart_fit_end")
+    monkeypatch.setattr(get_plugin_manager(), "notify", look)
+    trainer = ATTrainer(classifier, max_iter=1, averaging=create("averaging", "ema", start_epoch=0))
+    model.features.conv2.register_forward_pre_hook(lambda *_: batches.append((kernel.stride() == stride, bool(kernel.any()))))
+    trainer.fit(*make_data(8, shape=(1, 16, 16)), batch_size=8, nb_epochs=2, seed=0, verbose=False)
+    assert trainer.execution.channels_last
+    assert trainer.execution.phase_gradients
+    assert between == [
+        (event, True, False) for event in ("fairart_fit_start", "fairart_epoch_end", "fairart_epoch_end", "fairart_fit_end")
     ]
-    # What a plugin does to the weights is what the next epoch begins with.
-    batches = [entry for entry in seen if entry[0] == "batch"]
-    assert batches[0] == ("batch", False, True)
-    assert batches[len(batches) // 2] == ("batch", False, False)
+    # What a plugin makes of the weights is what the next epoch begins with.
+    assert batches == [(False, True), (False, True), (False, False), (False, False)]
+    assert all(value.is_contiguous() for value in trainer.method.averaging.average.values())

@@ -44,6 +44,14 @@ def test_the_head_is_a_linear_layer_over_the_flattened_map_and_keeps_its_layout(
     assert gradients[0].is_contiguous(memory_format=layout)
 
 
+@pytest.mark.parametrize("side", [20, 28, 36])
+def test_another_image_size_makes_no_logits(side: int):
+    model = small_cnn(input_shape=(1, 24, 24), nb_classes=3, width=2)
+    assert model(torch.rand(2, 1, 24, 24)).shape == (2, 3)
+    with pytest.raises((RuntimeError, ValueError)):
+        nn.functional.cross_entropy(model(torch.rand(2, 1, side, side)), torch.tensor([0, 1]))
+
+
 def test_width_scales_the_channels():
     def channels(width: int) -> list[int]:
         model = small_cnn(input_shape=(3, 32, 32), nb_classes=10, width=width)
