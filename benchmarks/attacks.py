@@ -273,9 +273,7 @@ def main() -> None:
         told = f"{len(part.y)} images of {arguments.dataset}, eps {arguments.eps:g}, clean accuracy {100 * clean:.1f}"
         show(f"{titles[name]}: {told}", table)
     if arguments.output:
-        settings = {
-            key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items() if key != "data_root"
-        }
+        settings = {name: value for name, value in vars(arguments).items() if name not in ("data_root", "output")}
         machine = {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
         temporary = arguments.output.with_suffix(".tmp")
         temporary.write_text(json.dumps({"settings": settings, "machine": machine, "results": results}, indent=1) + "\n")
