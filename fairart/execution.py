@@ -43,7 +43,7 @@ class Execution:
         channels_last: weights and optimizer state are put back into their own layout after ``fit``. None: on the CPU, where the
             network has two-dimensional convolutions and gives the same logits so.
         phase_gradients: for convolutions of at most 4 input channels and a stride above 1; not in bfloat16 and not compiled.
-            None: on the CPU, where the network has one.
+            None: on the CPU, with channels last, where the network has one.
         compile: needs a C++ compiler on the CPU, Triton on CUDA.
         fold_batch_norm: folded once a step, exact to rounding; the attack must run in eval mode.
         cuda_graphs: of the first batch's shape; other shapes run as without.

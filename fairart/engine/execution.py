@@ -148,8 +148,9 @@ def chosen_execution(execution: Execution, network: Network, classifier: PyTorch
         classifier: it belongs to.
 
     Returns:
-        The same with True or False for ``channels_last`` and ``phase_gradients``: True on the CPU where the network runs so,
-        torch's own optimizer trains it and it is not compiled already.
+        The same with True or False for ``channels_last`` and ``phase_gradients``. ``channels_last`` is True on the CPU where the
+        network runs so, torch's own optimizer trains it and it is not compiled already; ``phase_gradients`` where it then has
+        a strided first layer.
     """
     layout, phases = execution.channels_last, execution.phase_gradients
     plain = network.device.type == "cpu" and not any(map(_is_compiled, network.module.modules()))
@@ -159,7 +160,8 @@ def chosen_execution(execution: Execution, network: Network, classifier: PyTorch
         layout = plain and known and classifier.channels_first
         layout = layout and runs_with_channels_last(network, tuple(classifier.input_shape))
     if phases is None:
-        phases = plain and not _phases(dataclasses.replace(execution, phase_gradients=True), network)
+        # With channels first a 3 x 3 kernel of stride 2 is slower by phases.
+        phases = plain and bool(layout) and not _phases(dataclasses.replace(execution, phase_gradients=True), network)
     return dataclasses.replace(execution, channels_last=layout, phase_gradients=phases)
 
 

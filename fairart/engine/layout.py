@@ -86,8 +86,8 @@ class ChannelsLastWeights:
     def laid_out(self) -> Iterator[None]:
         """Afterwards they are where and as they were before."""
         if not self._memory:
-            # A captured graph reads from there in every epoch.
-            # With strides by clone(): with one channel both layouts are contiguous(), which would keep the strides as they are.
+            # Once: a captured graph reads from there in every epoch. Not contiguous(): with one channel both layouts are, and the
+            # strides, which convolutions go by, would stay.
             self._memory = [parameter.data.clone(memory_format=torch.channels_last) for parameter in self._kernels]
         before: list[tuple[nn.Parameter, Tensor]] = []
         try:

@@ -1,9 +1,10 @@
-"""Input gradients of a strided first convolution as one plain convolution: on the CPU up to five times as fast as torch's own.
+"""Input gradients of a strided first convolution as one plain convolution: on the CPU faster than torch's own.
 
 The gradient for the input of a convolution of stride s falls into s x s phases, the pixels whose row and column leave the same
 remainders on division by s. Each phase is a plain convolution of the output's gradient with the taps of the kernel that reach
 it. Kernels for all phases are stacked, padded with zeros to one size, applied at once, and the phases shuffled into place. With
-few input channels, as first layers have, the zeros cost less than the strided kernels of the CPU libraries.
+few input channels, as first layers have, the zeros cost less than the strided kernels of the CPU libraries
+(``benchmarks/strided.py`` measures both).
 """
 
 from __future__ import annotations
@@ -113,8 +114,8 @@ def input_gradient(gradient: Tensor, weight: Tensor, size: tuple[int, ...], *, s
     """
     outputs, channels = weight.shape[:2]
     rows, columns = (_geometry(k, stride, p) for k, p in zip(weight.shape[2:], padding, strict=True))
-    # One tap of zeros past the end, for the places that no tap reaches.
     reached = [torch.tensor(dimension.taps, device=weight.device) for dimension in (rows, columns)]
+    # One tap of zeros past the end, for the places that no tap reaches.
     taps = F.pad(weight, (0, 1, 0, 1)).index_select(2, reached[0]).index_select(3, reached[1])
     taps = taps.view(outputs, channels, stride, rows.size, stride, columns.size).permute(1, 2, 4, 0, 3, 5)
     kernel = taps.reshape(channels * stride * stride, outputs, rows.size, columns.size)

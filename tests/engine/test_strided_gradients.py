@@ -200,3 +200,6 @@ def test_by_default_it_is_on_where_the_network_has_a_strided_first_layer(make_cl
     classifier = make_classifier(model=small_cnn(input_shape=(1, 16, 16), nb_classes=3, width=5), input_shape=(1, 16, 16))
     assert ATTrainer(classifier).execution.phase_gradients is True
     assert ATTrainer(classifier, phase_gradients=False).execution.phase_gradients is False
+    # It pays with channels last only.
+    assert ATTrainer(classifier, channels_last=False).execution.phase_gradients is False
+    assert ATTrainer(classifier, channels_last=False, phase_gradients=True).execution.phase_gradients is True
