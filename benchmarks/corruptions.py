@@ -32,7 +32,7 @@ from sklearn.datasets import load_digits, load_sample_images
 
 import fairart
 from fairart import create
-from fairart.evaluation.corruptions import CORRUPTION_SETS, SEVERITIES, MadeCorruptions
+from fairart.corruptions import CORRUPTION_SETS, SEVERITIES, MadeCorruptions
 
 NUMBER = 1000
 WHO = ("making", "predicting", "imagecorruptions")

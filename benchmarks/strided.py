@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairart.engine.strided import input_gradient
+from fairart.engine.network.strided import input_gradient
 
 LAYERS = {
     # batch, channels, outputs, side, kernel, stride, padding

@@ -5,8 +5,8 @@ Importing this package loads neither torch nor ART; the subpackages do when they
 
 from __future__ import annotations
 
-from fairart.hookspecs import hookimpl
 from fairart.plugins import create, registered
+from fairart.plugins.hookspecs import hookimpl
 
 __all__ = ["__version__", "create", "hookimpl", "registered"]
 

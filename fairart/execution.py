@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
-from fairart.options import Option, check_value, declared_options
+from fairart.plugins.options import Option, check_value, declared_options
 
 __all__ = ["EXECUTION", "ChannelsLast", "Compile", "CudaGraphs", "Execution", "FoldBatchNorm", "PhaseGradients", "Precision"]
 

@@ -7,11 +7,11 @@ import pytest
 from matplotlib.figure import Figure
 from torch import nn
 
-from fairart.benchmark.weights import save_weights
-from fairart.config import RunConfig
 from fairart.datasets import Dataset
 from fairart.files import remove_leftovers, write_text
 from fairart.reporting.plots import save_png
+from fairart.runs.config import RunConfig
+from fairart.runs.weights import save_weights
 
 
 def weights_of_a_model(path):

@@ -1,8 +1,16 @@
-"""Runs: training by a config into a folder, reading a folder back, evaluating it.
+"""Grids of runs, the command ``fairart benchmark``: methods x data sets x models x seeds, each run once, all in one table.
 
-Importing this package loads nothing heavy; :mod:`fairart.benchmark.run` does.
+The folder ``benchmarks/`` at the top of the repository is something else: scripts that measure speed.
+
+Importing this package loads nothing heavy; running a grid does.
 """
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from fairart.benchmark.cells import Cell
+from fairart.benchmark.file import Grid, grid_from_mapping, read_grid
+from fairart.benchmark.plan import EvaluationPlan
+from fairart.benchmark.ray_cluster import RayOptions
+from fairart.benchmark.runner import dry_run, run_grid
+
+__all__ = ["Cell", "EvaluationPlan", "Grid", "RayOptions", "dry_run", "grid_from_mapping", "read_grid", "run_grid"]

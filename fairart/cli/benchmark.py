@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.grid is None:
         raise UsageError("which grid? Write 'fairart benchmark GRID', GRID being a YAML file such as examples/grid.yaml")
-    from fairart.benchmark.grid import RayOptions, dry_run, read_grid, run_grid
+    from fairart.benchmark import RayOptions, dry_run, read_grid, run_grid
 
     grid = read_grid(arguments.grid)
     folder = Path(arguments.output or grid.output or f"runs/{Path(arguments.grid).stem}").expanduser()

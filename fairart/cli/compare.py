@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from fairart.benchmark.folders import EVALUATION, RunError
 from fairart.cli.output import print_json, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags
+from fairart.runs.folders import EVALUATION, RunError
 
 __all__ = ["parser", "run"]
 
@@ -45,9 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("which runs? Write 'fairart compare RUN RUN', each a folder that 'fairart train' left")
 
     with stdout_kept_clean(arguments.json):
-        from fairart.benchmark.collect import collect
         from fairart.reporting.comparison import compare_runs
         from fairart.reporting.comparison_text import render_comparison
+        from fairart.runs.collect import collect
 
         runs = collect(arguments.runs)
         for found in runs:

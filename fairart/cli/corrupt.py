@@ -7,7 +7,7 @@ from typing import Any
 
 from fairart.cli.output import print_json, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
-from fairart.config import parse_setting
+from fairart.runs.config import parse_setting
 
 __all__ = ["parser", "run"]
 
@@ -66,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     _check_before_imports(arguments)
 
-    from fairart.benchmark.corrupt import corrupt_dataset
-    from fairart.evaluation.corruptions import MissingTexturesError
+    from fairart.corruptions import MissingTexturesError
+    from fairart.runs.corrupt import corrupt_dataset
 
     try:
         with stdout_kept_clean(arguments.json):

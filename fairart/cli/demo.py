@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         FileExistsError: the folder has files, and no leave to overwrite.
     """
-    from fairart.benchmark.demo import run_demo
+    from fairart.runs.demo import run_demo
 
     folder = Path(arguments.output).expanduser()
     try:

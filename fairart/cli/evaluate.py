@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fairart.benchmark.folders import EVALUATION, PARTIAL, read_config
 from fairart.cli.output import print_json, print_table, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
-from fairart.config import parse_setting
 from fairart.errors import OptionError, nearest
+from fairart.runs.config import parse_setting
+from fairart.runs.folders import EVALUATION, PARTIAL, read_config
 
 __all__ = ["parser", "run"]
 
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments.settings, attacks, known=arguments.corruptions is None)
     _check_before_imports(arguments, attacks)
 
-    from fairart.benchmark.run import evaluate_run
+    from fairart.runs.run import evaluate_run
 
     try:
         with stdout_kept_clean(arguments.json):
@@ -154,7 +154,7 @@ def _show(result: Any) -> None:
     if not sys.stdout.isatty():
         print(result.table())
         return
-    from fairart.evaluation.table import class_grid, corruption_grid, corruption_notes, notes
+    from fairart.evaluation.results.table import class_grid, corruption_grid, corruption_notes, notes
 
     grid = class_grid(result)
     print_table(grid.columns, grid.rows)

@@ -10,10 +10,10 @@ from fairart.cli.docstrings import describe
 from fairart.cli.output import print_json, print_table
 from fairart.cli.parser import Parser, UsageError, add_common_flags
 from fairart.errors import OptionError, nearest
-from fairart.hookspecs import FUNCTION_KINDS, HOOK_OF_KIND
-from fairart.options import Declared, declared_options
 from fairart.plugins import PluginManager, Registration, get_plugin_manager
-from fairart.scaffold import plugin_names, write_plugin
+from fairart.plugins.hookspecs import FUNCTION_KINDS, HOOK_OF_KIND
+from fairart.plugins.options import Declared, declared_options
+from fairart.plugins.scaffold import plugin_names, write_plugin
 
 __all__ = ["parser", "run"]
 
@@ -168,7 +168,7 @@ def _text(value: Any) -> str:
 
 
 def _type(kind: Any) -> str:
-    from fairart.options import _type_name
+    from fairart.plugins.options import _type_name
 
     return "any" if kind is Any else _type_name(kind)
 

@@ -47,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     output = _output(arguments)
 
     with stdout_kept_clean(arguments.json):
-        from fairart.benchmark.collect import collect
         from fairart.reporting.page import write_page
+        from fairart.runs.collect import collect
 
         runs = collect(arguments.runs)
         write_page(runs, output, title=arguments.title)

@@ -1,4 +1,4 @@
-"""``fairart train METHOD``: flags derived from :class:`fairart.config.RunConfig`."""
+"""``fairart train METHOD``: flags derived from :class:`fairart.runs.config.RunConfig`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fairart.benchmark.folders import CONFIG, RunError, check_output, describe, resume_hint
 from fairart.cli.output import print_json, print_table, share, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags
-from fairart.config import RunConfig, check_names, check_values, parse_setting, read_yaml
 from fairart.errors import OptionError, nearest
-from fairart.options import Declared
+from fairart.plugins.options import Declared
+from fairart.runs.config import RunConfig, check_names, check_values, parse_setting, read_yaml
+from fairart.runs.folders import CONFIG, RunError, check_output, describe, resume_hint
 
 __all__ = ["parser", "run"]
 
@@ -124,8 +124,8 @@ def run(arguments: argparse.Namespace) -> int:
     folder = check_output(arguments.output, overwrite=arguments.overwrite, resume=arguments.resume)
     _check_before_imports(config)
 
-    from fairart.benchmark.run import train_run
     from fairart.engine import CheckpointWriteError
+    from fairart.runs.run import train_run
 
     try:
         with stdout_kept_clean(arguments.json):

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from fairart.options import Option
+from fairart.plugins.options import Option
 
 __all__ = ["AUGMENTATIONS", "DataRoot", "Dataset", "DatasetError", "DownloadError", "data_folder"]
 

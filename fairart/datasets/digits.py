@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from fairart.datasets.base import DataRoot, Dataset
-from fairart.options import Option, validate_options
+from fairart.plugins.options import Option, validate_options
 
 __all__ = ["load_digits"]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fairart.datasets._images import read_split, split_folders
 from fairart.datasets.base import AUGMENTATIONS, DataRoot, Dataset, DatasetError, data_folder
-from fairart.options import Option, validate_options
+from fairart.plugins.options import Option, validate_options
 
 __all__ = ["load_folder", "load_npz"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fairart.engine.augmentation import crop_and_flip
-from fairart.engine.checkpoint import Checkpointing
-from fairart.engine.checkpoint_folder import CheckpointError, CheckpointWriteError
+from fairart.engine.checkpoints.checkpointing import Checkpointing
+from fairart.engine.checkpoints.folder import CheckpointError, CheckpointWriteError
+from fairart.engine.data.augmentation import crop_and_flip
 from fairart.engine.history import EpochRecord
 from fairart.engine.loop import Engine, TrainingDivergedError
 from fairart.engine.method import Budget, Method

@@ -14,12 +14,12 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
-from fairart.engine.cuda_graphs import GraphedNetwork
-from fairart.engine.folding import FoldedModule
-from fairart.engine.layout import ChannelsLastWeights, runs_with_channels_last
 from fairart.engine.method import Method
 from fairart.engine.network import Network
-from fairart.engine.strided import phase_gradients, takes_part
+from fairart.engine.network.cuda_graphs import GraphedNetwork
+from fairart.engine.network.folding import FoldedModule
+from fairart.engine.network.layout import ChannelsLastWeights, runs_with_channels_last
+from fairart.engine.network.strided import phase_gradients, takes_part
 from fairart.errors import OptionError
 from fairart.execution import Execution
 from fairart.plugins import origin

@@ -16,14 +16,14 @@ from tqdm import tqdm
 
 from fairart.attacks import project
 from fairart.attacks.common import ClipValues
-from fairart.engine.augmentation import Augmentation
+from fairart.engine.data.augmentation import Augmentation
+from fairart.engine.data.sources import Source, batch_slices, rows_of
 from fairart.engine.history import EpochRecord
 from fairart.engine.meter import EpochMeter
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
 from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.engine.randomness import Streams
-from fairart.engine.sources import Source, batch_slices, rows_of
 from fairart.engine.under_way import EpochUnderWay
 from fairart.engine.validation import Validator
 from fairart.errors import PolicyError
@@ -31,7 +31,7 @@ from fairart.objectives.base import Batch, Examples
 from fairart.plugins import origin
 from fairart.policies import TargetSampler
 from fairart.policies.base import ask
-from fairart.policies.weights import LossTerms
+from fairart.policies.class_weightings.base import LossTerms
 from fairart.statistics import EpochStatistics
 
 __all__ = ["Engine", "TrainingDivergedError"]

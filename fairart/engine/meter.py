@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fairart.engine.processes import ONE_PROCESS, Processes
-from fairart.policies.weights import LossTerms
+from fairart.policies.class_weightings.base import LossTerms
 from fairart.statistics import ConfusionMatrix, FloatArray
 
 __all__ = ["EpochMeter", "count"]

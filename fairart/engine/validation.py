@@ -11,10 +11,10 @@ from torch import Tensor
 from fairart.attacks import pgd
 from fairart.attacks.common import kl_divergence
 from fairart.draws import PartGenerator
+from fairart.engine.data.sources import DeviceData, batch_slices, rows_of
 from fairart.engine.meter import count
 from fairart.engine.network import Network, restored_modes
 from fairart.engine.processes import ONE_PROCESS, Processes
-from fairart.engine.sources import DeviceData, batch_slices, rows_of
 from fairart.objectives.base import cross_entropy
 from fairart.statistics import ConfusionMatrix, ValidationStatistics
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fairart.evaluation.attacks import AttackTarget
-from fairart.evaluation.checks import SanityCheck
-from fairart.evaluation.corruption_results import CorruptionResults
 from fairart.evaluation.errors import DamagedFileError, EvaluationError
 from fairart.evaluation.evaluate import evaluate
-from fairart.evaluation.outcome import AttackResult, Perturbation
-from fairart.evaluation.partial import remove_partial
-from fairart.evaluation.result import EvaluationResult
+from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.outcome import AttackResult, Perturbation
+from fairart.evaluation.results.result import EvaluationResult
+from fairart.evaluation.results.sanity_check import SanityCheck
+from fairart.evaluation.running.partial import remove_partial
 
 __all__ = [
     "AttackResult",

@@ -18,17 +18,17 @@ import fairart
 from fairart.engine.data import check_inputs, check_labels
 from fairart.engine.network import Network
 from fairart.evaluation.attacks import AttackTarget
-from fairart.evaluation.corrupted import Corruptions, CorruptionSource, resolve_corruptions
-from fairart.evaluation.corruption_results import CorruptionResults, corruption_label
-from fairart.evaluation.fingerprint import array_digest, classifier_fingerprint
-from fairart.evaluation.outcome import AttackResult
-from fairart.evaluation.partial import PartialResults
-from fairart.evaluation.progress import Progress
-from fairart.evaluation.result import EvaluationResult
-from fairart.evaluation.runner import Runner
-from fairart.evaluation.sanity import SANITY_SAMPLES, run_checks
-from fairart.evaluation.scores import Scores
-from fairart.evaluation.specs import Attacks, AttackSpec, resolve_attacks
+from fairart.evaluation.attacks.specs import Attacks, AttackSpec, resolve_attacks
+from fairart.evaluation.results.corruption_results import CorruptionResults, corruption_label
+from fairart.evaluation.results.outcome import AttackResult
+from fairart.evaluation.results.result import EvaluationResult
+from fairart.evaluation.running.corrupted import Corruptions, CorruptionSource, resolve_corruptions
+from fairart.evaluation.running.partial import PartialResults
+from fairart.evaluation.running.progress import Progress
+from fairart.evaluation.running.runner import Runner
+from fairart.evaluation.running.scores import Scores
+from fairart.evaluation.sanity.checks import SANITY_SAMPLES, run_checks
+from fairart.fingerprint import array_digest, classifier_fingerprint
 
 __all__ = ["evaluate"]
 
@@ -80,7 +80,7 @@ def evaluate(
             from them to the very result that it would have given. What is of other weights, data or settings, or damaged, is
             discarded with a warning. The folder stays when the evaluation is done, see :func:`remove_partial`.
         sanity_samples: samples that the sanity checks look at where there are attacks, see
-            :func:`fairart.evaluation.sanity.run_checks`; 0 for no checks.
+            :func:`fairart.evaluation.sanity.checks.run_checks`; 0 for no checks.
         verbose: show a progress bar on standard error, where that is a terminal.
 
     Returns:

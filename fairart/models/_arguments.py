@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fairart.errors import OptionError
-from fairart.options import Option, validate_options
+from fairart.plugins.options import Option, validate_options
 
 __all__ = ["InputShape", "NbClasses", "checked_shape"]
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fairart.models._arguments import InputShape, NbClasses, checked_shape
 from fairart.models._blocks import global_average, residual_stage
-from fairart.options import Option
+from fairart.plugins.options import Option
 
 __all__ = ["PreActResNet", "preact_resnet_18"]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fairart.models._arguments import InputShape, NbClasses, checked_shape
-from fairart.options import Option
+from fairart.plugins.options import Option
 
 __all__ = ["SmallCNN", "small_cnn"]
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from fairart.errors import OptionError
 from fairart.models._arguments import InputShape, NbClasses, checked_shape
-from fairart.options import Option
+from fairart.plugins.options import Option
 
 __all__ = ["xcit_s12"]
 

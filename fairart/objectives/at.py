@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from fairart.attacks import pgd
 from fairart.objectives.base import AttackMode, Batch, Examples, Objective, cross_entropy
-from fairart.policies.weights import LossTerms
+from fairart.policies.class_weightings.base import LossTerms
 
 __all__ = ["ATObjective"]
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fairart.attacks.common import ClipValues
-from fairart.options import Option
+from fairart.plugins.options import Option
 from fairart.policies.base import Policy
-from fairart.policies.weights import LossTerms
+from fairart.policies.class_weightings.base import LossTerms
 
 __all__ = ["AttackMode", "Batch", "Examples", "Objective", "cross_entropy"]
 

@@ -10,8 +10,8 @@ from torch import nn
 from fairart.attacks import boundary_pgd
 from fairart.attacks.common import kl_divergence
 from fairart.objectives.base import AttackMode, Batch, Examples, Objective, cross_entropy
-from fairart.options import Option
-from fairart.policies.weights import LossTerms
+from fairart.plugins.options import Option
+from fairart.policies.class_weightings.base import LossTerms
 
 __all__ = ["BATObjective"]
 

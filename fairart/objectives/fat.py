@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from fairart.attacks import early_stopped_pgd
 from fairart.objectives.base import AttackMode, Batch, Examples, Objective, cross_entropy
-from fairart.options import Option
-from fairart.policies.weights import LossTerms
+from fairart.plugins.options import Option
+from fairart.policies.class_weightings.base import LossTerms
 
 __all__ = ["FATObjective"]
 

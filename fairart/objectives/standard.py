@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import nn
 
 from fairart.objectives.base import Batch, Examples, Objective, cross_entropy
-from fairart.policies.weights import LossTerms
+from fairart.policies.class_weightings.base import LossTerms
 
 __all__ = ["StandardObjective"]
 

@@ -11,8 +11,8 @@ from fairart.attacks import pgd
 from fairart.attacks.common import kl_divergence
 from fairart.attacks.pgd import draw_start
 from fairart.objectives.base import AttackMode, Batch, Examples, Objective, cross_entropy
-from fairart.options import Option
-from fairart.policies.weights import LossTerms
+from fairart.plugins.options import Option
+from fairart.policies.class_weightings.base import LossTerms
 
 __all__ = ["TRADESObjective"]
 

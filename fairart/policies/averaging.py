@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor
 
-from fairart.options import Option
+from fairart.plugins.options import Option
 from fairart.policies.base import Policy, ask
 from fairart.statistics import EpochStatistics
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fairart.evaluation import AttackResult, EvaluationResult
-from fairart.evaluation.compare import (
+from fairart.evaluation.results.compare import (
     PairedTest,
     check_same_samples,
     mcnemar,
@@ -18,8 +18,8 @@ from fairart.evaluation.compare import (
     sign_flip_p_value,
     worst_class_difference,
 )
-from fairart.evaluation.corruption_results import CorruptionResults
-from fairart.reporting.runs import Run, group_methods, paired
+from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.reporting.run_results import Run, group_methods, paired
 from fairart.reporting.tables import Spread
 
 __all__ = ["WORST_CASE", "Cell", "Comparison", "Contrast", "CorruptionMeans", "compare_runs"]

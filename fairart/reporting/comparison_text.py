@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fairart.evaluation.compare import PairedTest
+from fairart.evaluation.results.compare import PairedTest
 from fairart.reporting.comparison import Cell, Comparison
 from fairart.reporting.markup import latex, markdown
 from fairart.reporting.tables import Spread

@@ -167,7 +167,7 @@ def _check_corrupted(corrupt: Callable[..., Tensor], x: Tensor, severity: int) -
 
 
 def _corrupted(corrupt: Callable[..., Tensor], x: Tensor, severity: int) -> Tensor:
-    from fairart.evaluation.corruptions import CorruptionWarning
+    from fairart.corruptions import CorruptionWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CorruptionWarning)

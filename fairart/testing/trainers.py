@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fairart.options import declared_options
+from fairart.plugins.options import declared_options
 from fairart.testing.rules import CLASSES, called, expect, global_random_state, require, same_state
 
 if TYPE_CHECKING:

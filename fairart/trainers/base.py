@@ -13,17 +13,17 @@ from art.data_generators import DataGenerator
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.engine.art_attack import ArtInnerAttack
-from fairart.engine.augmentation import Augmentation, get_augmentation
-from fairart.engine.checkpoint import Checkpointing, FitCheckpoints
+from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints
+from fairart.engine.checkpoints.warm_start import read_weights
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
+from fairart.engine.data.augmentation import Augmentation, get_augmentation
+from fairart.engine.data.sources import ArraySource, GeneratorSource
 from fairart.engine.execution import check_execution, chosen_execution
 from fairart.engine.history import EpochRecord
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
 from fairart.engine.processes import ONE_PROCESS, FabricProcesses
 from fairart.engine.randomness import resolve_seed
-from fairart.engine.sources import ArraySource, GeneratorSource
-from fairart.engine.warm_start import read_weights
 from fairart.errors import OptionError, nearest
 from fairart.execution import (
     EXECUTION,
@@ -36,7 +36,7 @@ from fairart.execution import (
     Precision,
 )
 from fairart.objectives.base import Objective
-from fairart.options import Option, check_value, declared_options
+from fairart.plugins.options import Option, check_value, declared_options
 from fairart.trainers.combinations import check_combination
 from fairart.trainers.fitting import Fitting
 from fairart.trainers.parts import (

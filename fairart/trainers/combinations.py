@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairart.engine.method import Method
 from fairart.plugins import origin
-from fairart.policies.epsilons import ConstantEpsilon
+from fairart.policies.epsilon_schedulers import ConstantEpsilon
 
 __all__ = ["check_combination"]
 

@@ -14,24 +14,25 @@ import torch
 from art.defences.trainer import Trainer
 from art.estimators.classification import PyTorchClassifier
 
-from fairart.engine.augmentation import Augmentation
-from fairart.engine.checkpoint import Checkpointing, FitCheckpoints, opened
-from fairart.engine.checkpoint_folder import CheckpointError
+from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints, opened
+from fairart.engine.checkpoints.folder import CheckpointError
+from fairart.engine.checkpoints.identity import classifier_identity, method_identity, told
+from fairart.engine.checkpoints.packing import pack, unpack
+from fairart.engine.checkpoints.snapshot import restore, snapshot
 from fairart.engine.data import warn_absent_classes
+from fairart.engine.data.augmentation import Augmentation
+from fairart.engine.data.sources import DeviceData, GeneratorSource, Source
 from fairart.engine.execution import executed
 from fairart.engine.history import EpochRecord
-from fairart.engine.identity import classifier_identity, digest, method_identity, told
 from fairart.engine.loop import Engine
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
-from fairart.engine.packing import pack, unpack
 from fairart.engine.processes import Processes
 from fairart.engine.randomness import Streams, isolated_random_state, set_global_random_state
-from fairart.engine.snapshot import restore, snapshot
-from fairart.engine.sources import DeviceData, GeneratorSource, Source
 from fairart.engine.under_way import EpochUnderWay
 from fairart.engine.validation import ValidationAttack, Validator
 from fairart.execution import Execution
+from fairart.fingerprint import short_digest
 from fairart.plugins import get_plugin_manager
 
 __all__ = ["Fitting"]
@@ -160,7 +161,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             "clean_statistics": str(self.clean_statistics),
             "execution": str(self.execution) or "as it is",
             "data": source.identity(),
-            "validation_data": "none" if held is None else f"{len(held[0])} samples ({digest(*held)})",
+            "validation_data": "none" if held is None else f"{len(held[0])} samples ({short_digest(*held)})",
             "batch_size": source.batch_size,
             "scheduler": "none" if scheduler is None else f"{type(scheduler).__name__} {told(scheduler.state_dict())}",
             "seed": seed,

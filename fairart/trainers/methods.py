@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.objectives.base import Objective
-from fairart.options import Option
 from fairart.plugins import create
-from fairart.policies.weights_dafa import Strength
-from fairart.policies.weights_dafa import WarmUp as DAFAWarmUp
-from fairart.policies.weights_frl import WarmUp as FRLWarmUp
+from fairart.plugins.options import Option
+from fairart.policies.class_weightings.dafa import Strength
+from fairart.policies.class_weightings.dafa import WarmUp as DAFAWarmUp
+from fairart.policies.class_weightings.frl import WarmUp as FRLWarmUp
 from fairart.trainers.base import FairnessTrainer
 
 __all__ = ["BATTrainer", "CFATrainer", "DAFATrainer", "FAALTrainer", "FRLTrainer", "WATTrainer"]

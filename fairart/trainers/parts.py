@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Annotated, Any
 
 from fairart.objectives.base import Objective
-from fairart.options import Option
 from fairart.plugins import create
+from fairart.plugins.options import Option
 from fairart.policies import Averaging, ClassWeighting, EpsilonScheduler, TargetSampler, WeightPerturbation
 
 __all__ = [
@@ -66,7 +65,7 @@ def resolve(kind: str, part: Any) -> Any:
     base = PART_OF_KIND[kind]
     made = create(kind, part) if isinstance(part, str) else part
     if not isinstance(made, base):
-        module = importlib.import_module(base.__module__.rpartition(".")[0]).__name__
+        module = ".".join(base.__module__.split(".")[:2])
         raise TypeError(
             f"{kind} must be a registered name or an instance of {module}.{base.__name__}, got "
             + (f"the class {made.__name__}: make an instance of it" if isinstance(made, type) else f"{made!r}")

@@ -34,7 +34,7 @@ SHORT = (
 @pytest.fixture(autouse=True)
 def fresh_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plugins of one test's folder must not be there in the next, nor those that happen to be installed."""
-    monkeypatch.setattr(fairart.plugins, "_manager", fairart.plugins.PluginManager(entry_points=False))
+    monkeypatch.setattr(fairart.plugins.manager, "_manager", fairart.plugins.PluginManager(entry_points=False))
     for name in ("FAIRART_DEBUG", "FAIRART_STRICT_PLUGINS", "FAIRART_TRACE_PLUGINS"):
         monkeypatch.delenv(name, raising=False)
 

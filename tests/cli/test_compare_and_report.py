@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from fairart.config import RunConfig
 from fairart.evaluation import AttackResult, EvaluationResult
+from fairart.runs.config import RunConfig
 
 
 def evaluation(seed, number=60):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fairart import create
-from fairart.evaluation.corruptions import CORRUPTION_VERSION, CorruptionFolder, MadeCorruptions, textures
+from fairart.corruptions import CORRUPTION_VERSION, CorruptionFolder, MadeCorruptions, textures
 
 LIMITED = ("--limit", 20, "--seed", 3, "--device", "cpu")
 

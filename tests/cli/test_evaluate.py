@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from fairart import create
-from fairart.evaluation import EvaluationResult, scores
-from fairart.evaluation.corruptions import write_corruptions
+from fairart.corruptions import write_corruptions
+from fairart.evaluation import EvaluationResult
+from fairart.evaluation.running import scores
 
 CORRUPTED = ("--attack", "none", "--corruptions", "fog,contrast", "--severities", "1,5")
 QUICK = ("--set", "pgd.max_iter=2", "--limit", "60")
@@ -167,7 +168,7 @@ FOLDER_DAMAGES = {
 def test_a_damaged_folder_of_corruptions_is_named_before_any_work(
     fairart_command, trained, corrupted_folder, tmp_path, monkeypatch, damage
 ):
-    monkeypatch.setattr("fairart.evaluation.runner.predict", None)
+    monkeypatch.setattr("fairart.evaluation.running.runner.predict", None)
     folder = tmp_path / "c"
     shutil.copytree(corrupted_folder, folder)
     name, break_it = FOLDER_DAMAGES[damage]
@@ -192,7 +193,7 @@ class Interrupted:
             self.batches += 1
             return predict(*arguments)
 
-        monkeypatch.setattr("fairart.evaluation.runner.predict", counted)
+        monkeypatch.setattr("fairart.evaluation.running.runner.predict", counted)
 
 
 def test_an_interrupted_evaluation_goes_on_to_the_same_file(fairart_command, trained, tmp_path, monkeypatch):
@@ -251,7 +252,7 @@ def test_on_a_terminal_both_tables_are_drawn(fairart_command, trained, monkeypat
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA")
 def test_cuda_where_there_is_none_is_said_before_anything_is_loaded(fairart_command, trained, monkeypatch):
-    monkeypatch.setattr("fairart.benchmark.build.build_dataset", None)
+    monkeypatch.setattr("fairart.runs.build.build_dataset", None)
     code, _, err = fairart_command("evaluate", trained, "--device", "cuda")
     assert code == 2
     assert err == "fairart: error: device 'cuda': torch finds no CUDA device here; take 'cpu' or 'auto'\n"

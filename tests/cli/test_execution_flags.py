@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fairart.config import RunConfig
 from fairart.engine import network
 from fairart.execution import EXECUTION, Execution
-from fairart.options import declared_options
+from fairart.plugins.options import declared_options
+from fairart.runs.config import RunConfig
 from fairart.trainers import FairnessTrainer
 
 Run = Callable[..., tuple[int, str, str]]

@@ -13,7 +13,7 @@ import pytest
 import fairart
 from fairart.cli import main as main_module
 from fairart.cli.main import COMMANDS, main
-from fairart.config import RunConfig
+from fairart.runs.config import RunConfig
 
 HEAVY = ("numpy", "torch", "art", "torchvision", "sklearn", "yaml", "rich", "matplotlib", "tqdm", "safetensors")
 
@@ -53,7 +53,7 @@ def test_help_and_mistyped_flags_import_nothing_heavy(arguments, code):
 
 def test_wrong_names_are_found_before_torch_is_imported():
     # Installed plugins may import what they like; without them the registry is light.
-    probe = "import fairart.plugins as p\np._manager = p.PluginManager(entry_points=False)\n" + PROBE
+    probe = "import fairart.plugins.manager as p\np._manager = p.PluginManager(entry_points=False)\n" + PROBE
     for arguments in (["train", "fair-tta", "--output", "x"], ["train", "at", "--output", "x", "--dataset", "digitz"]):
         done = subprocess.run([sys.executable, "-c", probe, json.dumps(arguments)], capture_output=True, text=True, check=True)
         code, heavy = json.loads(done.stdout.splitlines()[-1])
@@ -68,7 +68,7 @@ def test_the_module_is_the_command():
 LISTING = (
     "import sys, fairart.plugins as plugins\n"
     "from fairart.cli.main import main\n"
-    "plugins._manager = plugins.PluginManager(entry_points=False)\n"
+    "plugins.manager._manager = plugins.PluginManager(entry_points=False)\n"
     "sys.exit(main(['plugins', '--kind', 'averaging']))\n"
 )
 
@@ -122,7 +122,7 @@ def test_no_command_shows_the_help(fairart_command):
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
-        (fairart.plugins.PluginError("plugin 'x' broke"), 2, "fairart: error: plugin 'x' broke\n"),
+        (fairart.errors.PluginError("plugin 'x' broke"), 2, "fairart: error: plugin 'x' broke\n"),
         (RuntimeError("diverged"), 1, "fairart: error: diverged\n"),
         (KeyError("lost"), 1, "fairart: error: KeyError: 'lost' (FAIRART_DEBUG=1 shows where)\n"),
         (ValueError("two\nlines"), 2, "fairart: error: two lines\n"),
@@ -148,7 +148,7 @@ def test_a_terminal_gets_drawn_tables(fairart_command, monkeypatch):
 
 
 def test_the_demo_gets_its_flags(fairart_command, monkeypatch, tmp_path):
-    import fairart.benchmark.demo
+    import fairart.runs.demo
 
     called = {}
 
@@ -161,7 +161,7 @@ def test_the_demo_gets_its_flags(fairart_command, monkeypatch, tmp_path):
         print("progress")
         return Result()
 
-    monkeypatch.setattr(fairart.benchmark.demo, "run_demo", run_demo)
+    monkeypatch.setattr(fairart.runs.demo, "run_demo", run_demo)
     code, out, err = fairart_command("demo", "--output", tmp_path / "d", "--seeds", "2", "--json", "--overwrite", "--quiet")
     assert (code, json.loads(out), err) == (0, {"gain": None}, "progress\n")
     assert called == {"output": tmp_path / "d", "seeds": 2, "verbose": False, "overwrite": True}

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from fairart.hookspecs import HOOK_OF_KIND
 from fairart.plugins import registered
+from fairart.plugins.hookspecs import HOOK_OF_KIND
 
 
 def test_every_kind_and_name_is_listed_with_its_description(fairart_command):

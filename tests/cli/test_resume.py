@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import fairart.engine.loop
-from fairart.engine import checkpoint_folder
+from fairart.engine.checkpoints import folder as checkpoint_folder
 
 CLOCKS = ("seconds", "images_per_second")
 

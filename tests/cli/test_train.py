@@ -10,7 +10,7 @@ import yaml
 
 import fairart.engine.loop
 from fairart.cli.main import main
-from fairart.config import RunConfig
+from fairart.runs.config import RunConfig
 
 
 def history_of(folder):

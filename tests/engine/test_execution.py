@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from fairart.engine import Checkpointing
 from fairart.engine import execution as module_under_test
-from fairart.engine.cuda_graphs import GraphedNetwork
 from fairart.engine.execution import ExecutedNetwork
-from fairart.engine.folding import FoldedModule
-from fairart.engine.layout import ChannelsLastWeights
 from fairart.engine.network import Network
+from fairart.engine.network.cuda_graphs import GraphedNetwork
+from fairart.engine.network.folding import FoldedModule
+from fairart.engine.network.layout import ChannelsLastWeights
 from fairart.errors import OptionError
 from fairart.execution import EXECUTION, Execution
 from fairart.models.preact_resnet import preact_resnet_18

@@ -12,8 +12,8 @@ import torch
 
 from fairart import draws
 from fairart.draws import Part, PartGenerator
+from fairart.engine.data.sources import batch_slices
 from fairart.engine.processes import ONE_PROCESS, FabricProcesses
-from fairart.engine.sources import batch_slices
 
 sys.path.insert(0, str(Path(__file__).parent))
 import shared_runs

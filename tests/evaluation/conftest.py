@@ -71,7 +71,7 @@ def register(monkeypatch):
 
     def add(**things):
         manager = PluginManager(entry_points=False, strict=True)
-        monkeypatch.setattr(fairart.plugins, "_manager", manager)
+        monkeypatch.setattr(fairart.plugins.manager, "_manager", manager)
 
         class Stranger:
             @hookimpl

@@ -10,7 +10,7 @@ from torch import nn
 
 from fairart import create, registered
 from fairart.errors import OptionError
-from fairart.options import declared_options
+from fairart.plugins.options import declared_options
 
 # Narrow where an option allows it, as the contract does not depend on the number of channels.
 SMALL: dict[str, dict[str, Any]] = {

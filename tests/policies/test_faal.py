@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from fairart import create
 from fairart.policies import LossTerms
-from fairart.policies.weights_faal import class_margins, worst_case_weights
+from fairart.policies.class_weightings.faal import class_margins, worst_case_weights
 
 MARGINS = st.lists(st.floats(-20, 20, width=32), min_size=2, max_size=12)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fairart import create
-from fairart.policies.frl import FRLErrors, frl_class_weights, frl_loss_multipliers, frl_margin_scale
+from fairart.policies.frl_multipliers import FRLErrors, frl_class_weights, frl_loss_multipliers, frl_margin_scale
 from fairart.testing import statistics_examples
 
 ONE = np.array([1.0, 0.0])

@@ -12,16 +12,16 @@ from fairart.attacks.common import kl_divergence
 from fairart.objectives import Batch
 from fairart.objectives.base import cross_entropy
 from fairart.policies import LossTerms
-from fairart.policies.dafa import dafa_weights
-from fairart.policies.frl import (
+from fairart.policies.class_weightings.ccr import class_wise_beta
+from fairart.policies.class_weightings.wat import expert_losses, hedge_weights
+from fairart.policies.dafa_weights import dafa_weights
+from fairart.policies.frl_multipliers import (
     FRLErrors,
     frl_class_weights,
     frl_loss_multipliers,
     frl_margin_multipliers,
     frl_margin_scale,
 )
-from fairart.policies.weights_ccr import class_wise_beta
-from fairart.policies.weights_wat import expert_losses, hedge_weights
 from fairart.statistics import ConfusionMatrix, EpochStatistics, ValidationStatistics
 
 DATA = Path(__file__).parent.parent / "data"

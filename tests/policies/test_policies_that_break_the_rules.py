@@ -153,6 +153,6 @@ def test_a_plugin_is_named_in_place_of_the_class(monkeypatch: pytest.MonkeyPatch
 
     manager = PluginManager(entry_points=False, strict=True)
     manager.register(Plugin(), "strangers")
-    monkeypatch.setattr(plugins, "_manager", manager)
+    monkeypatch.setattr(plugins.manager, "_manager", manager)
     with pytest.raises(PolicyError, match=r"target_sampler 'rogue' of plugin 'strangers': class_weights\(\) must give finite"):
         sampler(NAN).update(make_statistics(COUNTS))

@@ -3,8 +3,8 @@
 import numpy as np
 
 from fairart.evaluation import AttackResult, EvaluationResult
-from fairart.evaluation.corruption_results import CorruptionResults
-from fairart.reporting.runs import Run
+from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.reporting.run_results import Run
 
 
 def evaluation(rates, *, per_class=20, names=None, confidences=None, corruptions=(), checks=(), options=None, config=None):

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from fairart.evaluation.compare import mcnemar, paired_t, worst_class_difference
+from fairart.evaluation.results.compare import mcnemar, paired_t, worst_class_difference
 from fairart.reporting.comparison import WORST_CASE, compare_runs
 from fairart.reporting.comparison_text import p_text, points, render_comparison
-from fairart.reporting.runs import Run, group_methods, paired
+from fairart.reporting.run_results import Run, group_methods, paired
 
 
 def test_runs_that_differ_in_the_seed_are_one_method(made):

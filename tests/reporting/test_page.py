@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fairart.evaluation import SanityCheck
-from fairart.evaluation.calibration import reliability
+from fairart.evaluation.results.calibration import reliability
 from fairart.reporting.page import render_page, write_page
 from fairart.reporting.page.pixels import data_uri, opacities
 from fairart.reporting.page.svg import Line, line_chart, reliability_diagram

@@ -27,7 +27,7 @@ def epochs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Tensor]]:
 
     manager = PluginManager(entry_points=False, strict=True)
     manager.register(Listener(), "listener")
-    monkeypatch.setattr(plugins, "_manager", manager)
+    monkeypatch.setattr(plugins.manager, "_manager", manager)
     return heard
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from fairart import create
 from fairart.errors import OptionError, UnknownNameError
 from fairart.objectives import ATObjective
-from fairart.policies.targets import CFPSSampler
+from fairart.policies.target_samplers import CFPSSampler
 from fairart.trainers import ATTrainer, FairTATTrainer
 
 Make = Callable[..., Any]

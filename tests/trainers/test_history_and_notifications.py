@@ -95,7 +95,7 @@ def test_a_record_is_one_line_of_plain_json(make_classifier: Make, make_data: Ma
 def listen(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
     """Register a listener with a plugin manager of the test's own."""
     manager = PluginManager(entry_points=False, strict=True)
-    monkeypatch.setattr(plugins, "_manager", manager)
+    monkeypatch.setattr(plugins.manager, "_manager", manager)
     return lambda plugin: manager.register(plugin, "listener")
 
 

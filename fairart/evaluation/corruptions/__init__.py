@@ -1,33 +1,9 @@
-"""Common corruptions: the 19 of CIFAR-10-C made on the fly or read from a folder, and perturbation sequences.
-
-Hendrycks & Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and Perturbations, ICLR 2019.
-"""
+"""Deprecated: import :mod:`fairart.corruptions` instead."""
 
 from __future__ import annotations
 
-from fairart.evaluation.corruptions.common import SEVERITIES, CorruptionWarning
-from fairart.evaluation.corruptions.folder import CorruptionFolder, CorruptionFolderError
-from fairart.evaluation.corruptions.make import CORRUPTION_VERSION, MadeCorruptions
-from fairart.evaluation.corruptions.mce import mean_corruption_error
-from fairart.evaluation.corruptions.sequences import NOISE_SEQUENCES, SEQUENCES, flip_rate, perturbation_sequence
-from fairart.evaluation.corruptions.sets import CORRUPTION_SETS, corruption_names
-from fairart.evaluation.corruptions.textures import MissingTexturesError
-from fairart.evaluation.corruptions.write import write_corruptions
+from fairart.corruptions import *  # noqa: F403
+from fairart.corruptions import __all__ as __all__
+from fairart.deprecation import warn_moved
 
-__all__ = [
-    "CORRUPTION_SETS",
-    "CORRUPTION_VERSION",
-    "NOISE_SEQUENCES",
-    "SEQUENCES",
-    "SEVERITIES",
-    "CorruptionFolder",
-    "CorruptionFolderError",
-    "CorruptionWarning",
-    "MadeCorruptions",
-    "MissingTexturesError",
-    "corruption_names",
-    "flip_rate",
-    "mean_corruption_error",
-    "perturbation_sequence",
-    "write_corruptions",
-]
+warn_moved("fairart.evaluation.corruptions", "fairart.corruptions", removed_in="0.4")

@@ -18,7 +18,7 @@ from fairart.reporting.comparison import Comparison, compare_runs
 from fairart.reporting.page import setup, views
 from fairart.reporting.page.corruptions import corruptions
 from fairart.reporting.page.training import training
-from fairart.reporting.runs import Run, group_methods
+from fairart.reporting.run_results import Run, group_methods
 
 __all__ = ["render_page", "write_page"]
 

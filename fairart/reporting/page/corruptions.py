@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fairart.evaluation.corruption_results import CorruptionResults
+from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.reporting.comparison import Comparison
 from fairart.reporting.comparison_text import per_cent, spread_text
-from fairart.reporting.runs import Run
+from fairart.reporting.run_results import Run
 from fairart.reporting.tables import Spread
 
 __all__ = ["corruptions"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairart.reporting.comparison_text import per_cent
-from fairart.reporting.runs import Run
+from fairart.reporting.run_results import Run
 
 __all__ = ["attacks", "checks", "configurations", "versions"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from fairart.evaluation.calibration import Reliability
+from fairart.evaluation.results.calibration import Reliability
 
 __all__ = ["Line", "line_chart", "reliability_diagram"]
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fairart.reporting.histories import History, epsilon_table, target_table
 from fairart.reporting.page.pixels import data_uri, opacities
 from fairart.reporting.page.svg import Line, line_chart
-from fairart.reporting.runs import Run
+from fairart.reporting.run_results import Run
 from fairart.statistics import ConfusionMatrix
 
 __all__ = ["training"]

@@ -276,7 +276,7 @@ def _class_ece(cell: Cell) -> list[dict[str, Any]]:
 
 
 def _pooled_calibration(cell: Cell) -> Any:
-    from fairart.evaluation.calibration import reliability
+    from fairart.evaluation.results.calibration import reliability
 
     scored = [result for result in cell.results if result.confidences is not None]
     if not scored:

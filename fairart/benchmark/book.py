@@ -1,0 +1,184 @@
+"""Keeping the books of a benchmark while it runs: what is left, what came of each cell, the files with the tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fairart.benchmark.by_class import class_tables, long_form
+from fairart.benchmark.file import Grid
+from fairart.benchmark.pages import write_pages
+from fairart.benchmark.results import Entry, method_tables, metric_tables
+from fairart.benchmark.state import RECORD, TRACEBACK, Record, State, Task, cell_folder, state_of
+from fairart.benchmark.workers import Finished
+from fairart.evaluation import DamagedFileError, EvaluationResult
+from fairart.files import write_text
+from fairart.reporting.grouped import GroupedTable, to_latex, to_markdown
+from fairart.runs.config import RunConfig
+from fairart.runs.folders import EVALUATION
+
+__all__ = ["Book", "GridRun"]
+
+MARKDOWN, LATEX, CSV = "results.md", "results.tex", "results.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridRun:
+    """What a benchmark found.
+
+    Args:
+        folder: where its files are.
+        grid: what was asked for.
+        entries: every cell with its evaluation or failure.
+        tables: methods under attacks, one for each data set and model, then fairness metrics where the grid asks for them.
+        files: the tables as files.
+    """
+
+    folder: Path
+    grid: Grid
+    entries: Sequence[Entry]
+    tables: Sequence[GroupedTable]
+    files: Sequence[Path]
+
+    @property
+    def failed(self) -> list[Entry]:
+        """The cells that failed."""
+        return [entry for entry in self.entries if entry.failure]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, lists and text, for JSON; shares in [0, 1]."""
+        return {
+            "output": str(self.folder),
+            "cells": [_cell_to_dict(self.folder, entry) for entry in self.entries],
+            "tables": [asdict(table) for table in self.tables],
+            "files": [str(path) for path in self.files],
+        }
+
+
+def _cell_to_dict(folder: Path, entry: Entry) -> dict[str, Any]:
+    results = {} if entry.result is None else dict(entry.result)
+    return {
+        "name": entry.cell.name,
+        "row": entry.cell.row_name,
+        "table": entry.cell.table_name,
+        "seed": entry.cell.config.seed,
+        "folder": str(cell_folder(folder, entry.cell.name)),
+        "failure": entry.failure or None,
+        "accuracy": {label: attack.accuracy for label, attack in results.items()},
+        "worst_class_accuracy": {label: attack.worst_class_accuracy() for label, attack in results.items()},
+    }
+
+
+class Book:
+    """The cells of a grid in a folder, from what is there at the start to the last one.
+
+    Args:
+        folder: of the benchmark.
+        grid: the cells.
+        full: each cell's run said in full, by name.
+        retry_failed: do those again that failed earlier.
+        verbose: a line for each cell on standard error.
+    """
+
+    def __init__(
+        self, folder: Path, grid: Grid, full: Mapping[str, RunConfig], *, retry_failed: bool = False, verbose: bool = True
+    ) -> None:
+        self.folder, self.grid, self.verbose = folder, grid, verbose
+        self._cells = {cell.name: cell for cell in grid.cells}
+        plan = grid.plan.to_dict()
+        found = {cell.name: state_of(cell_folder(folder, cell.name), cell.config.to_dict(), plan) for cell in grid.cells}
+        self._results: dict[str, EvaluationResult] = {}
+        for name in [name for name, state in found.items() if state == "done"]:
+            try:
+                self._results[name] = EvaluationResult.load(cell_folder(folder, name) / EVALUATION)
+            except DamagedFileError:
+                # Whole, but in the format of another fairart: the weights are still good.
+                found[name] = "trained"
+        left = [name for name, state in found.items() if state != "done" and (retry_failed or state != "failed")]
+        self.tasks = [
+            Task(
+                folder=str(cell_folder(folder, name)),
+                config=self._cells[name].config.to_dict(),
+                full=full[name].to_dict(),
+                plan=plan,
+            )
+            for name in left
+        ]
+        self._entries = {cell.name: Entry(cell, full[cell.name]) for cell in grid.cells}
+        for name in found.keys() - set(left):
+            self._read(name)
+        self._say_what_is_there(found, len(left))
+
+    def enter(self, finished: Finished) -> None:
+        """Note what came of a cell, say so, and bring the files up to date."""
+        folder = Path(finished.task.folder)
+        name = folder.name
+        if finished.died is not None:
+            record = Record.load(folder) or Record(config=finished.task.config)
+            record.error = {"type": "WorkerDied", "message": finished.died, "plan": dict(finished.task.plan)}
+            folder.mkdir(parents=True, exist_ok=True)
+            record.save(folder)
+        self._read(name)
+        self._say(name)
+        self.write()
+
+    def _read(self, name: str) -> None:
+        folder, entry = cell_folder(self.folder, name), self._entries[name]
+        record = Record.load(folder)
+        if record is not None and record.error:
+            failure = f"{record.error.get('type')}: {record.error.get('message')}"
+            self._entries[name] = Entry(entry.cell, entry.full, failure=failure)
+        elif record is not None and record.evaluation:
+            result = self._results.get(name) or EvaluationResult.load(folder / EVALUATION)
+            self._entries[name] = Entry(entry.cell, entry.full, result=result)
+        else:
+            self._entries[name] = Entry(entry.cell, entry.full, failure=f"it left no {RECORD} that can be read")
+
+    def write(self) -> GridRun:
+        """Write the tables and the pages of what is finished."""
+        entries, plan = list(self._entries.values()), self.grid.plan
+        methods = method_tables(entries)
+        metrics = metric_tables(entries, plan.metrics, plan.reference)
+        classes = class_tables(entries)
+        tables = [*methods, *metrics]
+        texts = {
+            MARKDOWN: "\n".join(["# Benchmark", "", *(to_markdown(table) for table in (*tables, *classes))]),
+            LATEX: "\n".join(["% Needs \\usepackage{booktabs}", *(to_latex(table) for table in (*tables, *classes))]),
+            CSV: long_form(entries),
+        }
+        files = [write_text(self.folder / name, text) for name, text in texts.items()]
+        files += write_pages(self.folder, entries)
+        return GridRun(folder=self.folder, grid=self.grid, entries=entries, tables=tables, files=files)
+
+    def _say_what_is_there(self, found: Mapping[str, State], left: int) -> None:
+        counts = {state: list(found.values()).count(state) for state in ("done", "failed", "interrupted", "trained")}
+        words = {
+            "done": "done already",
+            "trained": "to be evaluated only",
+            "interrupted": "interrupted",
+            "failed": "failed earlier (--retry-failed)",
+        }
+        told = [f"{count} {words[state]}" for state, count in counts.items() if count]
+        self._print(f"{len(found)} cell{'s' * (len(found) != 1)}{': ' if told else ''}{', '.join(told)}; {left} to run")
+
+    def _say(self, name: str) -> None:
+        entry = self._entries[name]
+        settled = sum(bool(other.result or other.failure) for other in self._entries.values())
+        head = f"[{settled}/{len(self._entries)}] {entry.cell}: "
+        if entry.result is None:
+            trace = cell_folder(self.folder, name) / TRACEBACK
+            self._print(f"{head}failed: {entry.failure}{f' (see {trace})' if trace.exists() else ''}")
+            return
+        numbers = [
+            f"{label} {attack.accuracy:.1%} worst {attack.worst_class_accuracy():.1%}" for label, attack in entry.result.items()
+        ]
+        record = Record.load(cell_folder(self.folder, name))
+        seconds = sum(part.get("seconds", 0) for part in (record.training, record.evaluation)) if record else 0
+        self._print(f"{head}{', '.join(numbers)} ({seconds:.0f} s)")
+
+    def _print(self, line: str) -> None:
+        if self.verbose:
+            print(line, file=sys.stderr, flush=True)

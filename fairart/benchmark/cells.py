@@ -1,0 +1,136 @@
+"""The cells of a grid: which runs it stands for, what they are called, which row and table each belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import groupby
+from typing import Any
+
+from fairart.runs.config import OFF, PART_KINDS, RunConfig
+
+__all__ = ["Cell", "flat", "place", "unflat"]
+
+TABLE_FIELDS = ("dataset", "model")
+"""A table is of one data set and one model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run of a grid.
+
+    Args:
+        method: what tables call the method.
+        config: the run.
+        row: what else tells its row from others of the method: field -> value.
+        table: what its table is of: field -> value.
+    """
+
+    method: str
+    config: RunConfig
+    row: Mapping[str, Any] = field(default_factory=dict)
+    table: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of its folder. It follows from the run alone: neither the label nor the rest of the grid changes it."""
+        config, default = self.config, RunConfig(trainer=self.config.trainer)
+        dataset = config.dataset.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        words = [config.trainer, config.objective, config.averaging, dataset.replace(":", "-"), f"seed{config.seed}"]
+        readable = "_".join(re.sub(r"[^\w.-]+", "-", str(word))[:40] for word in words if word not in (None, OFF))
+        # Only what differs from the defaults: a new option of fairart must not give every old run a new name.
+        said = {name: value for name, value in config.to_dict().items() if value != default.to_dict()[name]}
+        said["trainer"] = config.trainer
+        code = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:8]
+        return f"{readable}_{code}"
+
+    @property
+    def row_name(self) -> str:
+        """The method, and what varies of it: ``"fair-tat (trades, ema)"``."""
+        return self.method + _in_brackets(self.row)
+
+    @property
+    def table_name(self) -> str:
+        """``"digits, small-cnn"``."""
+        words = [_word(self.table[name]) for name in TABLE_FIELDS]
+        return ", ".join(words) + _in_brackets({name: value for name, value in self.table.items() if name not in TABLE_FIELDS})
+
+    def __str__(self) -> str:
+        """For messages: row, table and seed."""
+        return f"{self.row_name}, {self.table_name}, seed {self.config.seed}"
+
+
+def _word(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _said(name: str, value: Any) -> str:
+    if name in PART_KINDS:
+        return f"no {name.replace('_', ' ')}" if value == OFF else str(value)
+    return f"{name.rpartition('.')[2]} {_word(value)}"
+
+
+def _in_brackets(values: Mapping[str, Any]) -> str:
+    # What is left to the method has no words: the rows that do say something differ from it.
+    words = [_said(name, value) for name, value in values.items() if value is not None]
+    return f" ({', '.join(words)})" if words else ""
+
+
+def flat(config: RunConfig) -> dict[str, Any]:
+    """Every field, options as ``KIND.OPTION``."""
+    plain = {entry.name: getattr(config, entry.name) for entry in fields(config) if entry.name != "options"}
+    return {**plain, **{f"{kind}.{name}": value for kind, given in config.options.items() for name, value in given.items()}}
+
+
+def unflat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The other way round: what ``RunConfig`` takes."""
+    nested: dict[str, Any] = {name: value for name, value in values.items() if "." not in name}
+    options: dict[str, Any] = {}
+    for name, value in values.items():
+        kind, dot, option = name.partition(".")
+        if dot:
+            options.setdefault(kind, {})[option] = value
+    return {**nested, "options": options}
+
+
+def place(cells: Sequence[tuple[str, RunConfig]]) -> tuple[Cell, ...]:
+    """Sort runs into tables and rows: a table is of one data set and model, a row of one method and of whatever varies within it.
+
+    Args:
+        cells: label of the method and run, each.
+    """
+    said = [(label, config, flat(config)) for label, config in cells]
+    shared = set(_varying([values for *_, values in said]))
+    tables = [
+        name for name in _names(values for *_, values in said) if _of_table(name) and (name in shared or name in TABLE_FIELDS)
+    ]
+    varying = {
+        label: [
+            name for name in _varying([values for *_, values in group]) if not _of_table(name) and name not in ("seed", "trainer")
+        ]
+        for label, group in groupby(sorted(said, key=lambda item: item[0]), key=lambda item: item[0])
+    }
+    return tuple(
+        Cell(
+            method=label,
+            config=config,
+            row={name: values.get(name) for name in varying[label]},
+            table={name: values.get(name) for name in tables},
+        )
+        for label, config, values in said
+    )
+
+
+def _of_table(name: str) -> bool:
+    return name.partition(".")[0] in TABLE_FIELDS
+
+
+def _names(several: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for values in several for name in values))
+
+
+def _varying(several: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [name for name in _names(several) if any(values.get(name) != several[0].get(name) for values in several)]

@@ -1,0 +1,145 @@
+"""Everything that can be known to be wrong with a grid before its first epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+
+from art.estimators.classification import PyTorchClassifier
+
+from fairart.benchmark.cells import Cell
+from fairart.benchmark.file import Grid
+from fairart.datasets import Dataset
+from fairart.errors import OptionError, PluginError
+from fairart.evaluation.attacks.specs import resolve_attacks
+from fairart.plugins import get_plugin_manager
+from fairart.runs import build
+from fairart.runs.config import RunConfig, check_names
+from fairart.runs.evaluation import choose_attacks, choose_images, corruption_source
+
+__all__ = ["check_grid"]
+
+SHOWN = 5
+"""Reasons that one message gives; more would hide the first."""
+
+
+def check_grid(grid: Grid, *, remote: bool = False) -> dict[str, RunConfig]:
+    """Build what every cell names, on its data set, and train nothing. Public data sets are fetched here, once.
+
+    Args:
+        grid: the cells.
+        remote: whether they run on other machines: then these need not have their devices here.
+
+    Returns:
+        Each cell's run said in full, by the cell's name.
+
+    Raises:
+        OptionError: an unknown metric, a bad option of an attack, a combination that makes no sense, two cells that are one run
+            said in two ways; the message names the cells.
+        FileNotFoundError, DatasetError, DownloadError: no data.
+    """
+    reasons: dict[str, list[Cell]] = {}
+    for cell in grid.cells:
+        with _collected(reasons, cell):
+            _check_names(cell.config)
+    _refuse(grid, reasons)
+    for name in grid.plan.metrics:
+        get_plugin_manager().find("fairness_metric", name)
+    full: dict[str, RunConfig] = {}
+    for group in _of_one_data_set(grid.cells):
+        # One data set in memory at a time.
+        full.update(_check_group(group, grid, reasons, remote))
+    _refuse(grid, reasons)
+    _check_different(grid, full)
+    return full
+
+
+@contextlib.contextmanager
+def _collected(reasons: dict[str, list[Cell]], cell: Cell) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, PluginError) as error:
+        reasons.setdefault(" ".join(str(error).split()), []).append(cell)
+
+
+def _refuse(grid: Grid, reasons: dict[str, list[Cell]]) -> None:
+    if not reasons:
+        return
+    number = sum(map(len, reasons.values()))
+    told = [f"{_who(cells)}: {reason}" for reason, cells in list(reasons.items())[:SHOWN]]
+    if len(reasons) > SHOWN:
+        told.append(f"and {len(reasons) - SHOWN} more reasons")
+    raise OptionError(
+        f"{grid.source}: {number} of {len(grid.cells)} cells cannot run; mend them, or take them out under 'exclude'. "
+        + "; ".join(told)
+    )
+
+
+def _who(cells: Sequence[Cell]) -> str:
+    others = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+    return f"({cells[0]}){others}"
+
+
+def _check_names(config: RunConfig) -> None:
+    build.load_plugins(config)
+    check_names(config)
+
+
+def _of_one_data_set(cells: Sequence[Cell]) -> list[list[Cell]]:
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        config = cell.config
+        key = json.dumps([config.dataset, config.data_root, config.per_class, config.options.get("dataset")], default=str)
+        groups.setdefault(key, []).append(cell)
+    return list(groups.values())
+
+
+def _check_group(group: Sequence[Cell], grid: Grid, reasons: dict[str, list[Cell]], remote: bool) -> dict[str, RunConfig]:
+    """Cells of one data set; gives those that can run, said in full."""
+    full: dict[str, RunConfig] = {}
+    data = build.build_dataset(group[0].config)
+    _check_corruptions(grid, data)
+    classifiers: dict[str, PyTorchClassifier] = {}
+    for cell in group:
+        config = cell.config
+        with _collected(reasons, cell):
+            if not remote:
+                build.resolved_device(config.device)
+            if config.batch_size > len(data.y_train):
+                raise OptionError(f"batch_size {config.batch_size} is more than the {len(data.y_train)} training images")
+            key = json.dumps([config.model, config.options.get("model")], default=str)
+            if key not in classifiers:
+                classifiers[key] = build.build_classifier(config, data, device="cpu")
+            build.build_trainer(config, classifiers[key], data)
+            resolve_attacks(choose_attacks(config, grid.plan.attacks, {}))
+            full[cell.name] = build.resolved_config(config, data)
+    return full
+
+
+def _check_corruptions(grid: Grid, data: Dataset) -> None:
+    plan = grid.plan
+    keep = choose_images(len(data.y_test), plan.limit, plan.seed)
+    try:
+        # None is made before it is asked for.
+        corruption_source(
+            data,
+            keep,
+            corruptions=plan.corruption_names,
+            folder=plan.corruptions_dir,
+            severities=plan.severities,
+            options=plan.corruption_options,
+            limit=plan.limit,
+            seed=plan.seed,
+            device="cpu",
+        )
+    except (ValueError, TypeError) as error:
+        raise OptionError(f"{grid.source}: evaluation, on {data.name}: {error}") from error
+
+
+def _check_different(grid: Grid, full: dict[str, RunConfig]) -> None:
+    seen: dict[str, Cell] = {}
+    for cell in grid.cells:
+        twin = seen.setdefault(json.dumps(full[cell.name].to_dict(), sort_keys=True, default=str), cell)
+        if twin is not cell:
+            raise OptionError(f"{grid.source}: two cells are one run, said in two ways: ({twin}) and ({cell})")

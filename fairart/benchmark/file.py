@@ -1,0 +1,228 @@
+"""The grid file: read, checked and multiplied out. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairart.benchmark.cells import Cell, flat, place, unflat
+from fairart.benchmark.plan import EvaluationPlan, read_plan
+from fairart.errors import OptionError, nearest
+from fairart.runs.config import OPTION_KINDS, RunConfig, check_values, read_yaml
+
+__all__ = ["Grid", "grid_from_mapping", "read_grid"]
+
+PARTS = ("output", "base", "methods", "grid", "include", "exclude", "evaluation")
+
+Values = dict[str, Any]
+"""Fields of a run, options as ``KIND.OPTION``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The runs of a benchmark and how each is evaluated.
+
+    Args:
+        cells: one a run.
+        plan: the evaluation of every cell.
+        source: what errors call the grid, such as the file's name.
+        output: folder that the file names, or None.
+    """
+
+    cells: tuple[Cell, ...]
+    plan: EvaluationPlan
+    source: str
+    output: str | None = None
+
+
+def read_grid(path: str | Path) -> Grid:
+    """Read a grid file.
+
+    Args:
+        path: YAML file with ``grid:`` (field -> list of values), ``methods:`` (label -> fields), ``base:`` (what all runs share),
+            ``include:`` and ``exclude:`` (lists of cells), ``evaluation:``, ``output:``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OptionError: no YAML, an unknown key (with the nearest ones), a bad value, two cells that are one; the message names the
+            file.
+    """
+    return grid_from_mapping(read_yaml(path), where=str(path))
+
+
+def grid_from_mapping(document: Mapping[str, Any], *, where: str = "grid") -> Grid:
+    """Make a grid from plain values.
+
+    Args:
+        document: what a grid file holds.
+        where: what errors call it.
+
+    Raises:
+        OptionError: see :func:`read_grid`.
+    """
+    for key in document:
+        if key not in PARTS:
+            field = key in RunConfig.declared() or str(key).partition(".")[0] in OPTION_KINDS
+            hint = "what all runs share stands under 'base', what varies under 'grid'" if field else nearest(str(key), PARTS)
+            raise OptionError(f"{where} has no part {key!r}; {hint}")
+    base = _fields(document.get("base"), f"{where}: base")
+    methods = _methods(document.get("methods"), f"{where}: methods")
+    axes = _axes(document.get("grid"), f"{where}: grid")
+    _check_said_once(base, methods, axes, where)
+    made = list(_product(base, methods, axes, where))
+    made = _without(made, _list(document.get("exclude"), f"{where}: exclude"), methods, f"{where}: exclude")
+    made += [
+        _included(entry, base, methods, f"{where}: include") for entry in _list(document.get("include"), f"{where}: include")
+    ]
+    if not made:
+        raise OptionError(f"{where} has no cells: name methods under 'methods', or list 'trainer' under 'grid'")
+    cells = place(made)
+    _check_different(cells, where)
+    plan = read_plan(document.get("evaluation"), where=f"{where}: evaluation")
+    _check_reference(plan, cells, where)
+    output = document.get("output")
+    if not isinstance(output, str | None):
+        raise OptionError(f"{where}: output expects a folder, got {output!r}")
+    return Grid(cells=cells, plan=plan, source=where, output=output)
+
+
+def _fields(mapping: Any, where: str) -> Values:
+    if not isinstance(mapping, Mapping | None):
+        raise OptionError(f"{where} expects 'field: value' lines, got {mapping!r}")
+    given = dict(mapping or {})
+    dotted = {key: given.pop(key) for key in list(given) if isinstance(key, str) and "." in key}
+    options = given.get("options") or {}
+    if dotted:
+        given["options"] = {**options, **dotted} if isinstance(options, Mapping) else options
+    checked = check_values(given, where=where)
+    nested = checked.pop("options", {})
+    return {**checked, **{f"{kind}.{name}": value for kind, chosen in nested.items() for name, value in chosen.items()}}
+
+
+def _methods(given: Any, where: str) -> dict[str, Values]:
+    """label -> fields. A list names registered methods, a mapping gives labels of the user's own."""
+    if given is None:
+        return {}
+    if isinstance(given, list):
+        return {label: fields for entry in given for label, fields in _listed_method(entry, where)}
+    if not isinstance(given, Mapping) or not given:
+        raise OptionError(f"{where} expects names such as [at, fair-tat], or label: {{trainer: NAME, ...}} lines, got {given!r}")
+    methods = {}
+    for label, entry in given.items():
+        said = {"trainer": label} if entry is None else {"trainer": entry} if isinstance(entry, str) else entry
+        fields = _fields(said, f"{where}: {label}")
+        methods[str(label)] = {"trainer": str(label), **fields}
+    return methods
+
+
+def _listed_method(entry: Any, where: str) -> Iterable[tuple[str, Values]]:
+    if isinstance(entry, str):
+        return _methods({entry: None}, where).items()
+    if isinstance(entry, Mapping) and len(entry) == 1:
+        return _methods(entry, where).items()
+    raise OptionError(f"{where}: expected a name, or 'label: {{trainer: NAME, ...}}', got {entry!r}")
+
+
+def _axes(given: Any, where: str) -> dict[str, list[Any]]:
+    if not isinstance(given, Mapping | None):
+        raise OptionError(f"{where} expects 'field: [values]' lines, got {given!r}")
+    axes: dict[str, list[Any]] = {}
+    for key, values in (given or {}).items():
+        if key in ("method", "methods"):
+            raise OptionError(f"{where}: {key!r} stands beside 'grid', not in it; a registered method is listed as 'trainer'")
+        if key == "options":
+            raise OptionError(f"{where}: write each option by itself, as epsilon_scheduler.lambda1: [0.3, 0.5]")
+        if not isinstance(values, list) or not values:
+            raise OptionError(f"{where}: {key} expects a list of values, got {values!r}; what all runs share stands under 'base'")
+        ((name, _),) = _fields({key: values[0]}, where).items()
+        axes[name] = [_fields({key: value}, where)[name] for value in values]
+        for index, value in enumerate(axes[name]):
+            if value in axes[name][:index]:
+                raise OptionError(f"{where}: {key} lists {value!r} twice")
+    return axes
+
+
+def _check_said_once(base: Values, methods: Mapping[str, Values], axes: Mapping[str, Any], where: str) -> None:
+    for name in axes:
+        if name in base:
+            raise OptionError(f"{where}: {name} stands under 'base' and under 'grid'; which of them?")
+        for label, fields in methods.items():
+            if name in fields:
+                raise OptionError(f"{where}: {name} stands under 'grid' and in method {label!r}; which of them?")
+    if methods and "trainer" in base:
+        raise OptionError(f"{where}: trainer stands under 'base' and there are 'methods'; which of them?")
+
+
+Made = list[tuple[str, RunConfig]]
+"""Label and run."""
+
+
+def _product(
+    base: Values, methods: Mapping[str, Values], axes: Mapping[str, list[Any]], where: str
+) -> Iterable[tuple[str, RunConfig]]:
+    if not methods and not axes:
+        return
+    for label, fields in (methods or {"": {}}).items():
+        for values in itertools.product(*axes.values()):
+            yield _made(label, {**base, **fields, **dict(zip(axes, values, strict=True))}, where)
+
+
+def _made(label: str, values: Values, where: str) -> tuple[str, RunConfig]:
+    if "trainer" not in values:
+        raise OptionError(f"{where} names no method: list some under 'methods', or as 'trainer' under 'grid'")
+    config = RunConfig.from_mapping(unflat(values), where=where)
+    return label or config.trainer, config
+
+
+def _list(given: Any, where: str) -> Sequence[Any]:
+    if not isinstance(given, list | None):
+        raise OptionError(f"{where} expects a list of '- field: value' entries, got {given!r}")
+    return given or []
+
+
+def _entry(entry: Any, methods: Mapping[str, Values], where: str) -> tuple[str | None, Values]:
+    """The label that an entry of include or exclude names, and its fields."""
+    if not isinstance(entry, Mapping) or not entry:
+        raise OptionError(f"{where}: expected 'field: value' lines, got {entry!r}")
+    fields = dict(entry)
+    label = fields.pop("method", None)
+    if label is not None and label not in methods:
+        raise OptionError(f"{where}: there is no method {label!r}; {nearest(str(label), methods)}")
+    return label, _fields(fields, where)
+
+
+def _without(made: Made, excluded: Sequence[Any], methods: Mapping[str, Values], where: str) -> Made:
+    for entry in excluded:
+        label, fields = _entry(entry, methods, where)
+        kept = [item for item in made if not _matches(item, label, fields)]
+        if len(kept) == len(made):
+            raise OptionError(f"{where}: no cell of the grid is {dict(entry)!r}")
+        made = kept
+    return made
+
+
+def _matches(item: tuple[str, RunConfig], label: str | None, fields: Values) -> bool:
+    values = flat(item[1])
+    return label in (None, item[0]) and all(values.get(name) == value for name, value in fields.items())
+
+
+def _included(entry: Any, base: Values, methods: Mapping[str, Values], where: str) -> tuple[str, RunConfig]:
+    label, fields = _entry(entry, methods, where)
+    return _made(label or "", {**base, **methods.get(label or "", {}), **fields}, where)
+
+
+def _check_different(cells: Sequence[Cell], where: str) -> None:
+    seen: dict[str, Cell] = {}
+    for cell in cells:
+        twin = seen.setdefault(cell.name, cell)
+        if twin is not cell:
+            raise OptionError(f"{where}: two cells are one run: {str(twin)!r} and {str(cell)!r}")
+
+
+def _check_reference(plan: EvaluationPlan, cells: Sequence[Cell], where: str) -> None:
+    rows = list(dict.fromkeys(cell.row_name for cell in cells))
+    if plan.reference is not None and plan.reference not in rows:
+        raise OptionError(f"{where}: evaluation: reference names no row {plan.reference!r}; {nearest(plan.reference, rows)}")

@@ -1,0 +1,153 @@
+"""Cells on a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import uuid
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import fairart
+from fairart.benchmark.lock import LOCK
+from fairart.benchmark.state import RECORD, Task
+from fairart.benchmark.workers import Finished
+from fairart.files import write_bytes
+from fairart.plugins.options import Option
+
+__all__ = ["RayOptions", "on_ray"]
+
+Files = dict[str, bytes]
+"""Path below the folder of a cell -> contents."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayOptions:
+    """The cluster, and what a cell takes of it.
+
+    Args:
+        address: of a cluster; None asks ``RAY_ADDRESS``, and starts one on this machine where that is not set. A program that
+            is connected already stays so.
+        num_cpus: cores that a cell takes, and its number of threads.
+        num_gpus: GPUs that a cell takes; a fraction shares one.
+    """
+
+    address: Annotated[str | None, Option("address of the Ray cluster")] = None
+    num_cpus: Annotated[int, Option("cores that a cell takes", low=1)] = 1
+    num_gpus: Annotated[float, Option("GPUs that a cell takes; 0.5 lets two share one", low=0)] = 0.0
+
+
+def on_ray(tasks: Sequence[Task], options: RayOptions) -> Generator[Finished]:
+    """As many at a time as the cluster has room for.
+
+    Where a machine of the cluster sees the folder of the cell, it works there. Elsewhere it works in a temporary folder, and
+    its files come back when the cell is finished.
+
+    Args:
+        tasks: the cells.
+        options: the cluster.
+
+    Raises:
+        RuntimeError: Ray is not installed, the cluster cannot be reached, or has no room for a cell.
+    """
+    if not tasks:
+        return
+    try:
+        import ray
+    except ImportError:
+        raise RuntimeError("workers 'ray' need Ray: pip install 'fairart[ray]'") from None
+    with _cluster(ray, options) as ours:
+        _check_room(ray, options, ours)
+        # A cell that took its worker along is recorded, not tried again: it may have taken all memory.
+        remote = ray.remote(num_cpus=options.num_cpus, num_gpus=options.num_gpus, max_retries=0)(_run_there)
+        running: dict[Any, Task] = {}
+        token = f".seen-{uuid.uuid4().hex}"
+        try:
+            for task in tasks:
+                _leave(Path(task.folder), token)
+                running[remote.remote(asdict(task), token, options.num_cpus, fairart.__version__)] = task
+            while running:
+                (done, *_), _ = ray.wait(list(running), num_returns=1)
+                task = running.pop(done)
+                (Path(task.folder) / token).unlink(missing_ok=True)
+                yield _collected(ray, done, task)
+        finally:
+            for left, task in running.items():
+                ray.cancel(left, force=True)
+                (Path(task.folder) / token).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _cluster(ray: Any, options: RayOptions) -> Iterator[bool]:
+    """Connect, or start a cluster here; gives whether it is our own."""
+    if ray.is_initialized():
+        yield False
+        return
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    own: dict[str, Any] = {}
+    if not address:
+        # A cluster for one benchmark needs no web page, and reports to nobody.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        own = {"include_dashboard": False}
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
+    except Exception as error:  # Ray raises whatever its transport does
+        told = " ".join(str(error).split())
+        raise RuntimeError(f"cannot reach the Ray cluster {address or 'of this machine'!r}: {told[:300]}") from error
+    try:
+        yield not address
+    finally:
+        ray.shutdown()
+
+
+def _check_room(ray: Any, options: RayOptions, ours: bool) -> None:
+    """A task that fits nowhere would wait for ever."""
+    has = ray.cluster_resources()
+    for name, asked in (("CPU", options.num_cpus), ("GPU", options.num_gpus)):
+        if asked > has.get(name, 0):
+            told = f"a cell asks for {asked:g} {name}, the Ray cluster has {has.get(name, 0):g}"
+            if ours:
+                raise RuntimeError(told)
+            warnings.warn(f"{told}: the benchmark waits until it has more", UserWarning, stacklevel=4)
+
+
+def _leave(folder: Path, token: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / token).touch()
+
+
+def _run_there(plain: dict[str, Any], token: str, threads: int, version: str) -> Files | None:
+    """What a machine of the cluster does; gives the files where it does not see the folder."""
+    if fairart.__version__ != version:
+        raise RuntimeError(f"this machine of the cluster has fairart {fairart.__version__}, the runner has {version}")
+    import torch
+
+    from fairart.benchmark.cell import run_cell
+
+    torch.set_num_threads(threads)
+    task = Task(**plain)
+    if (Path(task.folder) / token).is_file():
+        run_cell(task)
+        return None
+    with tempfile.TemporaryDirectory(prefix="fairart-cell-") as temporary:
+        run_cell(replace(task, folder=temporary))
+        paths = [path for path in Path(temporary).rglob("*") if path.is_file() and path.name != LOCK]
+        return {path.relative_to(temporary).as_posix(): path.read_bytes() for path in paths}
+
+
+def _collected(ray: Any, done: Any, task: Task) -> Finished:
+    try:
+        files: Files | None = ray.get(done)
+    except ray.exceptions.RayError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return Finished(task, f"Ray: {type(error).__name__}: {lines[-1] if lines else 'no reason given'}"[:500])
+    # The record last: it vouches for the others.
+    for name in sorted(files or {}, key=lambda name: name == RECORD):
+        path = Path(task.folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, (files or {})[name])
+    return Finished(task)

@@ -1,0 +1,107 @@
+"""Running a grid: what is left of it, in workers, into one folder with one set of tables. Imports nothing heavy by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from fairart.benchmark.file import Grid
+from fairart.benchmark.lock import locked
+from fairart.benchmark.ray_cluster import RayOptions, on_ray
+from fairart.benchmark.state import State, Task, cell_folder, state_of
+from fairart.benchmark.workers import Finished, in_processes, in_this_process
+
+if TYPE_CHECKING:
+    from fairart.benchmark.book import GridRun
+
+__all__ = ["dry_run", "run_grid"]
+
+Workers = int | Literal["ray"]
+
+
+def dry_run(grid: Grid, output: str | Path, *, workers: Workers = 1) -> dict[str, State]:
+    """Check a grid as :func:`run_grid` does, and run nothing.
+
+    Args:
+        grid: the cells.
+        output: folder of an earlier benchmark; it need not exist.
+        workers: as for :func:`run_grid`.
+
+    Returns:
+        Name of each cell -> what the folder has of it.
+
+    Raises:
+        OptionError: a cell that cannot run.
+    """
+    from fairart.benchmark.check import check_grid
+
+    check_grid(grid, remote=workers == "ray")
+    folder, plan = Path(output).expanduser(), grid.plan.to_dict()
+    return {cell.name: state_of(cell_folder(folder, cell.name), cell.config.to_dict(), plan) for cell in grid.cells}
+
+
+def run_grid(
+    grid: Grid,
+    output: str | Path,
+    *,
+    workers: Workers = 1,
+    retry_failed: bool = False,
+    ray: RayOptions | None = None,
+    verbose: bool = True,
+) -> GridRun:
+    """Run what is not yet done of a grid, and write its tables.
+
+    Each cell is a run in ``cells/`` of the folder. Finished ones are kept, those that were interrupted are done again, one
+    that fails is recorded and the others go on. The tables are brought up to date with every cell: ``results.md``,
+    ``results.tex``, ``results.csv``.
+
+    Args:
+        grid: the cells.
+        output: folder; an earlier benchmark in it is continued.
+        workers: processes on this machine, 0 for this process itself, or ``"ray"``.
+        retry_failed: do those again that failed earlier.
+        ray: the cluster, with ``workers="ray"``.
+        verbose: a line for each cell on standard error.
+
+    Raises:
+        OptionError: a cell that cannot run; see :func:`fairart.benchmark.check.check_grid`.
+        FolderInUseError: another benchmark works in the folder.
+        FileExistsError: the folder is a file.
+    """
+    if workers != "ray" and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 0):
+        raise ValueError(f"workers must be a whole number >= 0 or 'ray', got {workers!r}")
+    from fairart.benchmark.book import Book
+    from fairart.benchmark.check import check_grid
+
+    folder = Path(output).expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{str(output)!r} is a file: expected a folder for the benchmark")
+    full = check_grid(grid, remote=workers == "ray")
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        book = Book(folder, grid, full, retry_failed=retry_failed, verbose=verbose)
+        # Closed here and now when interrupted: its workers must be gone before the folder is let go.
+        with contextlib.closing(_run(book.tasks, workers, ray or RayOptions())) as running:
+            for finished in running:
+                book.enter(finished)
+        return book.write()
+
+
+def _run(tasks: Sequence[Task], workers: Workers, ray: RayOptions) -> Generator[Finished]:
+    if workers == "ray":
+        return on_ray(tasks, ray)
+    if workers == 0:
+        return in_this_process(tasks)
+    return in_processes(tasks, workers=workers, devices=_devices(workers))
+
+
+def _devices(workers: int) -> list[str]:
+    """The CUDA devices for workers to take turns with; empty where there is no choice."""
+    import torch
+
+    said = os.environ.get("CUDA_VISIBLE_DEVICES")
+    found = [name for name in said.split(",") if name] if said is not None else [str(n) for n in range(torch.cuda.device_count())]
+    return found if len(found) > 1 and workers > 1 else []

@@ -1,0 +1,102 @@
+"""What a checkpoint belongs to, said in plain values, so that a foreign one is refused with what differs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from art.estimators.classification import PyTorchClassifier
+from torch import nn
+
+from fairart.engine.checkpoints.packing import pack
+from fairart.engine.method import Method
+from fairart.fingerprint import short_digest
+from fairart.policies import Policy
+
+__all__ = ["classifier_identity", "differences", "method_identity", "told"]
+
+SHOWN = 160
+"""Characters of a value that a message shows."""
+
+
+def told(state: Any) -> str:
+    """Plain state as one line of text; tensors and arrays by their digest."""
+    tree, tensors = pack(state)
+    sums = [short_digest(tensor.view(torch.uint8) if tensor.dtype == torch.bfloat16 else tensor) for tensor in tensors.values()]
+    return json.dumps(tree, sort_keys=True) + (f" {' '.join(sums)}" if sums else "")
+
+
+def method_identity(method: Method) -> dict[str, str]:
+    """Every part by its class and its options."""
+    parts = {kind: _policy(policy) for kind, policy in method.policies()}
+    if method.attack is not None:
+        attack = method.attack.attack
+        chosen = {name: getattr(attack, name, None) for name in attack.attack_params}
+        parts["attack"] = f"{type(attack).__name__}({_options(chosen)})"
+    return parts
+
+
+def _policy(policy: Policy) -> str:
+    memory = policy.state_dict()
+    options = {name: value for name, value in vars(policy).items() if name not in memory and not name.startswith("_")}
+    return f"{type(policy).__name__}({_options(options)})"
+
+
+def _options(values: Mapping[str, Any]) -> str:
+    shown = (bool, int, float, str, type(None))
+    plain = {
+        name: value
+        for name, value in sorted(values.items())
+        if isinstance(value, shown) or (isinstance(value, tuple) and all(isinstance(item, shown) for item in value))
+    }
+    return ", ".join(f"{name}={value!r}" for name, value in plain.items())
+
+
+def classifier_identity(classifier: PyTorchClassifier, device: torch.device) -> dict[str, str]:
+    """Model, optimiser with its settings, clip values, preprocessing and kind of device."""
+    return {
+        "model": _model(classifier.model),
+        "optimizer": _optimizer(classifier.optimizer),
+        "clip_values": "none" if classifier.clip_values is None else _values(classifier.clip_values),
+        "preprocessing": ", ".join(_preprocessing(op) for op in classifier.preprocessing_operations) or "none",
+        "device": device.type,
+    }
+
+
+def _model(model: nn.Module) -> str:
+    state = model.state_dict()
+    names = hashlib.sha256(repr([(name, tuple(v.shape), str(v.dtype)) for name, v in state.items()]).encode())
+    return f"{type(model).__name__} of {len(state)} tensors ({names.hexdigest()[:12]})"
+
+
+def _optimizer(optimizer: torch.optim.Optimizer) -> str:
+    groups = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    return f"{type(optimizer).__name__} {told(groups)}"
+
+
+def _values(values: Any) -> str:
+    parts = [np.asarray(value) for value in values]
+    return ", ".join(f"{part.item():g}" if part.size == 1 else short_digest(part) for part in parts)
+
+
+def _preprocessing(operation: Any) -> str:
+    numbers = {name: getattr(operation, name) for name in ("mean", "std") if getattr(operation, name, None) is not None}
+    return f"{type(operation).__name__}({_values(numbers.values())})"
+
+
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What is not the same, one line each: ``"seed was 0, is 1"``."""
+    return [
+        f"{name} was {_shown(saved.get(name, 'nothing'))}, is {_shown(now.get(name, 'nothing'))}"
+        for name in sorted(saved.keys() | now.keys())
+        if saved.get(name) != now.get(name)
+    ]
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."

@@ -1,0 +1,194 @@
+"""Where batches come from: arrays that live on the device, or an ART data generator. Both feed the same loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from art.data_generators import DataGenerator
+from art.estimators.classification import PyTorchClassifier
+from torch import Tensor
+
+from fairart.draws import Part
+from fairart.engine.data.arrays import check_pair, uint8_divisor
+from fairart.fingerprint import short_digest
+
+__all__ = ["ArraySource", "DeviceData", "GeneratorSource", "Source", "batch_slices", "rows_of", "to_device"]
+
+Array = npt.NDArray[Any]
+
+
+class DeviceData:
+    """Images and labels on the device; images stay in the type they came in and are converted batch by batch.
+
+    Args:
+        x: (n, ...) checked images, uint8 or float32.
+        y: (n,) checked labels.
+        classifier: says what uint8 is divided by.
+        device: where to keep them.
+        dtype: of the batches.
+    """
+
+    def __init__(self, x: Array, y: Array, *, classifier: PyTorchClassifier, device: torch.device, dtype: torch.dtype) -> None:
+        self.x, self.y = to_device(x, device), to_device(y, device)
+        self.divisor = uint8_divisor(classifier) if x.dtype == np.uint8 else 1.0
+        self.dtype = dtype
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Images in clip values and labels of some samples."""
+        x = self.x[index]
+        if not x.is_floating_point():
+            x = x.to(self.dtype)
+            return (x.div_(self.divisor) if self.divisor != 1.0 else x), self.y[index]
+        return x.to(self.dtype), self.y[index]
+
+
+def to_device(array: Array, device: torch.device) -> Tensor:
+    """A tensor of its own on the device; the array is neither shared nor changed, and may be read-only."""
+    return torch.tensor(array, device=device)
+
+
+def batch_slices(n: int, batch_size: int, *, smallest: int = 2) -> list[slice]:
+    """Cut ``n`` samples into batches; a last batch of less than ``smallest`` is merged into the one before.
+
+    Batch-norm cannot train on a single sample, in no process.
+    """
+    starts = list(range(0, n, batch_size))
+    if len(starts) > 1 and n - starts[-1] < smallest:
+        starts.pop()
+    return [slice(first, last) for first, last in zip(starts, [*starts[1:], n], strict=True)]
+
+
+def rows_of(batch: slice, part: Part | None) -> slice:
+    """The samples of a batch that one process takes."""
+    return batch if part is None else slice(batch.start + part.first, batch.start + part.stop)
+
+
+class Source(Protocol):
+    """Gives an epoch's data in pools, each shuffled and cut by the loop."""
+
+    batch_size: int
+    repeatable: bool
+    """Whether an epoch can be begun anew with the same data, in one pool, so that a checkpoint may lie in the middle of it."""
+
+    def identity(self) -> str:
+        """What data it is, in one line, for a checkpoint."""
+
+    def pools(self) -> Iterator[DeviceData]:
+        """The epoch's data, in as few pools as memory allows."""
+
+    def nb_batches(self) -> int:
+        """Batches an epoch, for the progress bar."""
+
+
+class ArraySource:
+    """Arrays that stay on the device for the whole run."""
+
+    repeatable = True
+
+    def __init__(self, data: DeviceData, batch_size: int) -> None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+            raise ValueError(f"batch_size must be an integer >= 1, got {batch_size!r}")
+        if batch_size > len(data):
+            raise ValueError(f"batch_size must be at most the number of training samples {len(data)}, got {batch_size}")
+        self.data, self.batch_size = data, int(batch_size)
+
+    def identity(self) -> str:
+        """Number of samples, and a digest of images and labels."""
+        return f"{len(self.data)} samples ({short_digest(self.data.x, self.data.y)})"
+
+    def pools(self) -> Iterator[DeviceData]:
+        """One pool: everything."""
+        yield self.data
+
+    def nb_batches(self) -> int:
+        """Batches an epoch."""
+        return len(batch_slices(len(self.data), self.batch_size))
+
+
+class GeneratorSource:
+    """An ART ``DataGenerator``, drawn from anew in every epoch, so that its own augmentation is fresh.
+
+    Its batches are gathered into pools of about ``pool_bytes`` and shuffled there; a generator that does not shuffle and fits one
+    pool trains exactly as arrays do. One that drops its remainder trains on what it gives in one pass.
+
+    Args:
+        generator: gives batches ``(x, y)`` without end and knows its size.
+        classifier: says which batches are right.
+        device: where pools go.
+        dtype: of the batches.
+        pool_bytes: images gathered before they are trained on.
+
+    Raises:
+        TypeError: no ART ``DataGenerator``.
+        ValueError: it does not know its size.
+    """
+
+    repeatable = False
+
+    def __init__(
+        self,
+        generator: DataGenerator,
+        *,
+        classifier: PyTorchClassifier,
+        device: torch.device,
+        dtype: torch.dtype,
+        pool_bytes: int = 1 << 30,
+    ) -> None:
+        if not isinstance(generator, DataGenerator):
+            raise TypeError(f"expected an art.data_generators.DataGenerator, got {type(generator).__qualname__}")
+        if generator.size is None:
+            raise ValueError("the data generator must know its size, got size None")
+        self.generator, self.batch_size = generator, int(generator.batch_size)
+        self._classifier, self._device, self._dtype = classifier, device, dtype
+        self._pool_bytes = pool_bytes
+        self._held: tuple[Array, Array] | None = None
+
+    def nb_batches(self) -> int:
+        """Batches an epoch."""
+        return -(-int(self.generator.size) // self.batch_size)
+
+    def identity(self) -> str:
+        """Kind and size; what it will give cannot be known."""
+        return f"{type(self.generator).__name__} of {self.generator.size} samples"
+
+    def pools(self) -> Iterator[DeviceData]:
+        """The epoch's batches, gathered.
+
+        Raises:
+            ValueError: a batch is wrong; see ``check_pair``.
+        """
+        waiting: list[tuple[Array, Array]] = []
+        size = left = int(self.generator.size)
+        gathered = 0
+        while left > 0:
+            x, y = self._draw()
+            if len(x) > left and left < size:
+                # It dropped its remainder: this batch begins the next pass.
+                self._held = x, y
+                break
+            waiting.append((x, y))
+            gathered, left = gathered + x.nbytes, left - len(x)
+            # A single sample left over would make a pool, and so a batch, of its own.
+            if gathered >= self._pool_bytes and left > 1:
+                yield self._pool(waiting)
+                waiting, gathered = [], 0
+        if waiting:
+            yield self._pool(waiting)
+
+    def _draw(self) -> tuple[Array, Array]:
+        if self._held is not None:
+            (x, y), self._held = self._held, None
+            return x, y
+        x, y = self.generator.get_batch()[:2]
+        return check_pair(x, y, self._classifier, name="generator ")
+
+    def _pool(self, batches: list[tuple[Array, Array]]) -> DeviceData:
+        x, y = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        return DeviceData(x, y, classifier=self._classifier, device=self._device, dtype=self._dtype)

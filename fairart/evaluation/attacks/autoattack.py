@@ -1,0 +1,231 @@
+"""The standard AutoAttack, run by the authors' own program."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from art.estimators.classification import PyTorchClassifier
+from torch import Tensor
+
+from fairart.errors import OptionError
+from fairart.evaluation.attacks.norms import Norm, norm_order
+from fairart.evaluation.attacks.preflight import preflight, require_images, require_one_range
+from fairart.evaluation.attacks.target import AttackTarget, Epsilon
+from fairart.evaluation.attacks.unit import UnitNetwork
+from fairart.plugins.options import Option
+
+__all__ = ["Plan", "autoattack", "planned"]
+
+STANDARD = ("apgd-ce", "apgd-t", "fab-t", "square")
+KNOWN = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square")
+TARGETS = 9
+"""Classes that the targeted attacks of the standard version try, the likeliest first."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run on a classifier of so many classes.
+
+    Args:
+        version: of the package.
+        attacks: in their order.
+        targets: target classes of APGD-T and FAB-T.
+        restarts: of APGD; None for the version's own.
+        replaced: what the suite cannot do here and what stands for it, or None.
+    """
+
+    version: str
+    attacks: tuple[str, ...]
+    targets: int
+    restarts: int | None = None
+    replaced: str | None = None
+
+
+def planned(version: str, attacks_to_run: tuple[str, ...] | None, nb_classes: int) -> Plan:
+    """Fit the suite to a number of classes.
+
+    The difference of logits ratio (DLR) compares three logits, its targeted form four. With three classes the untargeted DLR
+    takes the place of APGD-T. With two there is nothing but the margin between both: APGD on the cross-entropy with the five
+    restarts of version "plus" takes its place. The targeted attacks try no more classes than there are others.
+
+    Args:
+        version: "standard", "plus" or "custom".
+        attacks_to_run: the attacks of "custom".
+        nb_classes: K, >= 2.
+
+    Raises:
+        OptionError: attacks that the version does not take, or that the number of classes does not allow.
+    """
+    others = nb_classes - 1
+    if version == "custom":
+        return Plan(version, _checked_list(attacks_to_run, nb_classes), min(TARGETS, others))
+    if attacks_to_run is not None:
+        raise OptionError(f"attack 'autoattack': version={version!r} fixes the attacks; attacks_to_run needs version='custom'")
+    standard = STANDARD if version == "standard" else ("apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t")
+    kept = tuple(name for name in standard if nb_classes >= _least(name))
+    if kept == standard:
+        return Plan(version, standard, min(TARGETS, others))
+    if nb_classes == 3:
+        kept = kept if "apgd-dlr" in kept else ("apgd-ce", "apgd-dlr", *kept[1:])
+        return Plan("custom", kept, others, _restarts(version), "apgd-t needs 4 classes: the untargeted apgd-dlr takes its place")
+    told = "apgd-dlr and apgd-t need 3 and 4 classes: apgd-ce with 5 restarts takes their place"
+    return Plan("custom", kept, others, 5, told)
+
+
+def _restarts(version: str) -> int:
+    return 1 if version == "standard" else 5
+
+
+def _least(name: str) -> int:
+    return {"apgd-dlr": 3, "apgd-t": 4}.get(name, 2)
+
+
+def _checked_list(attacks_to_run: tuple[str, ...] | None, nb_classes: int) -> tuple[str, ...]:
+    names = attacks_to_run or ()
+    if not names or not set(names) <= set(KNOWN) or len(set(names)) != len(names):
+        raise OptionError(
+            f"attack 'autoattack': version='custom' needs attacks_to_run, different ones of {', '.join(KNOWN)}; got {names!r}"
+        )
+    for name in names:
+        if nb_classes < _least(name):
+            raise OptionError(f"attack 'autoattack': {name} needs {_least(name)} classes, the classifier has {nb_classes}")
+    return tuple(names)
+
+
+def _check(classifier: PyTorchClassifier, options: Mapping[str, Any]) -> dict[str, Any]:
+    package = _package()
+    require_images("autoattack", classifier)
+    require_one_range("autoattack", classifier)
+    version = options["version"]
+    if version != "custom" and (options["n_iter"], options["n_queries"]) != (100, 5000):
+        raise OptionError(f"attack 'autoattack': version={version!r} fixes n_iter and n_queries; changing them needs 'custom'")
+    plan = planned(version, options["attacks_to_run"], classifier.nb_classes)
+    notes: dict[str, Any] = {
+        "attacks_to_run": list(plan.attacks),
+        "n_target_classes": plan.targets,
+        "package": f"pyautoattack {package.__version__}",
+    }
+    if plan.replaced is not None:
+        notes["replaced"] = plan.replaced
+        warnings.warn(
+            f"attack 'autoattack' is not the standard suite with {classifier.nb_classes} classes: {plan.replaced}",
+            UserWarning,
+            stacklevel=2,
+        )
+    return notes
+
+
+def _package() -> Any:
+    try:
+        import pyautoattack
+    except ImportError as error:
+        raise ImportError("attack 'autoattack' needs pyautoattack: pip install \"fairart[autoattack]\"") from error
+    return pyautoattack
+
+
+@preflight(_check, returns_input=True)
+def autoattack(
+    target: AttackTarget,
+    x: Tensor,
+    y: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    eps: Epsilon = 8 / 255,
+    norm: Norm = "inf",
+    version: Annotated[str, Option("fixed set of attacks, or custom", choices=("standard", "plus", "custom"))] = "standard",
+    attacks_to_run: Annotated[tuple[str, ...] | None, Option(f"with custom: some of {', '.join(KNOWN)}")] = None,
+    n_iter: Annotated[int, Option("steps of APGD and FAB; other than 100 with custom only", low=1)] = 100,
+    n_queries: Annotated[int, Option("queries of Square; other than 5000 with custom only", low=1)] = 5000,
+) -> Tensor:
+    """AutoAttack: APGD-CE, APGD-T, FAB-T and Square, by the authors' program (Croce & Hein, ICML 2020).
+
+    Needs pyautoattack (``pip install "fairart[autoattack]"``). Each batch of the evaluation is one run of the package with the
+    evaluation's own seed: with all right samples in one batch, the outcome is that of the package run directly.
+
+    Args:
+        target: what is attacked.
+        x: (n, C, H, W) inputs in clip values.
+        y: (n,) labels.
+        generator: its first seed is taken where the target has no seed.
+        eps: radius in the norm, >= 0.
+        norm: "inf" or 2.
+        version: "standard", "plus" (more restarts, untargeted attacks as well) or "custom".
+        attacks_to_run: the attacks of "custom", in their order.
+        n_iter: steps of APGD and FAB, >= 1.
+        n_queries: queries of Square, >= 1.
+
+    Returns:
+        (n, C, H, W) adversarial inputs, unchanged where none was found.
+
+    Source: https://arxiv.org/abs/2003.01690, https://github.com/fra31/auto-attack.
+    """
+    package = _package()
+    if eps == 0:
+        return x.clone()
+    unit = UnitNetwork(target.network)
+    unit.eval()
+    seed = target.seed if target.seed is not None else (generator.initial_seed() if generator is not None else 0)
+    plan = planned(version, attacks_to_run, target.classifier.nb_classes)
+    suite = package.AutoAttack(
+        unit,
+        eps=eps / unit.span,
+        norm="Linf" if norm_order(norm) == float("inf") else "L2",
+        # torch takes no larger seed on every device.
+        seed=seed % 2**63,
+        version=plan.version,
+        attacks=list(plan.attacks) if plan.version == "custom" else None,
+        device=x.device,
+    )
+    _configure(suite, plan, n_iter, n_queries)
+    images = unit.scale(x)
+    with _quiet():
+        found, _ = suite.run_standard_evaluation(images, y, batch_size=len(x))
+    same = (found == images).flatten(1).all(dim=1).view(-1, 1, 1, 1)
+    return torch.where(same, x, unit.restore(found))
+
+
+def _configure(suite: Any, plan: Plan, n_iter: int, n_queries: int) -> None:
+    suite.apgd_targeted.n_target_classes = suite.fab.n_target_classes = plan.targets
+    if plan.restarts is not None:
+        suite.apgd.n_restarts = suite.fab.n_restarts = plan.restarts
+    suite.fab.n_iter, suite.square.n_queries = n_iter, n_queries
+    for apgd in (suite.apgd, suite.apgd_targeted):
+        if n_iter != apgd.n_iter:
+            # The lengths that APGD derives from its steps when it is made.
+            apgd.n_iter = apgd.n_iter_orig = n_iter
+            apgd.n_iter_2, apgd.n_iter_min, apgd.size_decr = (max(int(share * n_iter), 1) for share in (0.22, 0.06, 0.03))
+
+
+class _Collector(logging.Handler):
+    """Keeps the package's warnings (zero gradients, a randomised model, Square stronger than the rest)."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage().removesuffix(" See flags_doc.md for details."))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Turn what the package logs into Python warnings, and put back the tracer that one of its checks switches off."""
+    logger, collector, tracer = logging.getLogger("auto-attack"), _Collector(), sys.gettrace()
+    propagated = logger.propagate
+    logger.addHandler(collector)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(collector)
+        logger.propagate = propagated
+        sys.settrace(tracer)
+    for message in dict.fromkeys(collector.told):
+        warnings.warn(f"attack 'autoattack': {message}", UserWarning, stacklevel=2)

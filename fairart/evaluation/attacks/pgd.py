@@ -1,0 +1,99 @@
+"""Gradient sign attacks: FGSM and PGD, computed in torch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from fairart.attacks import fgsm, project
+from fairart.evaluation.attacks.descent import descend
+from fairart.evaluation.attacks.target import AttackTarget, Epsilon, draw_uniform
+from fairart.plugins.options import Option
+
+__all__ = ["fgsm_attack", "pgd_attack"]
+
+
+def fgsm_attack(
+    target: AttackTarget,
+    x: Tensor,
+    y: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    eps: Epsilon = 8 / 255,
+) -> Tensor:
+    """Fast gradient sign method: one full step from the clean input (Goodfellow et al., ICLR 2015).
+
+    Args:
+        target: what is attacked.
+        x: (n, ...) inputs in clip values.
+        y: (n,) labels.
+        generator: unused, nothing is drawn.
+        eps: L-inf radius, >= 0.
+
+    Returns:
+        (n, ...) adversarial inputs.
+    """
+    return fgsm(target.network, x, y, eps=eps, clip_values=target.network.clip_values)
+
+
+def pgd_attack(
+    target: AttackTarget,
+    x: Tensor,
+    y: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    eps: Epsilon = 8 / 255,
+    eps_step: Annotated[float, Option("step, in the units of eps", low=0, low_open=True)] = 2 / 255,
+    max_iter: Annotated[int, Option("number of steps", low=1)] = 20,
+    num_random_init: Annotated[int, Option("restarts, each from a uniform start; 0 starts at the input itself", low=0)] = 1,
+    stop_when_fooled: Annotated[bool, Option("score the first iterate that is wrong; false scores the last one")] = True,
+) -> Tensor:
+    """Projected gradient descent on cross-entropy, the worst of its restarts for each sample (Madry et al., ICLR 2018).
+
+    Other programs score the last iterate, which may be right again, or wrong in another way, where an earlier one was wrong.
+
+    Args:
+        target: what is attacked.
+        x: (n, ...) inputs in clip values.
+        y: (n,) labels.
+        generator: random state of the starts where the target has no seeds.
+        eps: L-inf radius, >= 0.
+        eps_step: step, > 0.
+        max_iter: steps, >= 1.
+        num_random_init: restarts, >= 0; a sample that one of them fools is left out of the next ones.
+        stop_when_fooled: stop each sample at its first iterate that is classified wrongly; False makes all steps.
+
+    Returns:
+        (n, ...) adversarial inputs.
+
+    Raises:
+        EvaluationError: no gradient reaches the input.
+    """
+    network = target.network
+    result, standing = x.clone(), torch.arange(len(x), device=x.device)
+    streams = [torch.Generator().manual_seed(seed) for seed in target.sample_seeds or ()]
+    last = max(1, num_random_init) - 1
+    for restart in range(last + 1):
+        images, labels = x[standing], y[standing]
+        start = images
+        if num_random_init:
+            seeds = [_next_seed(streams[i]) for i in standing.tolist()] if streams else None
+            start = images + eps * draw_uniform(images, seeds, generator=generator)
+        # Projected here already, so that a start that never moves comes back bit by bit.
+        start = project(start, images, eps=eps, clip_values=network.clip_values)
+        found = descend(
+            network, images, labels, start=start, eps=eps, eps_step=eps_step, max_iter=max_iter, stop=stop_when_fooled
+        )
+        result[standing] = found
+        if restart < last:
+            with torch.no_grad():
+                standing = standing[network(found).argmax(dim=1) == labels]
+            if not len(standing):
+                break
+    return result
+
+
+def _next_seed(stream: torch.Generator) -> int:
+    return int(torch.randint(2**62, (), generator=stream))

@@ -1,0 +1,151 @@
+"""What an evaluation measured, over all its attacks: the numbers alone. Printing and saving stand in modules above."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fairart.errors import nearest
+from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.outcome import AttackResult
+from fairart.evaluation.results.sanity_check import SanityCheck
+
+__all__ = ["CLEAN", "EvaluationData"]
+
+IntArray = npt.NDArray[np.int64]
+
+CLEAN = "clean"
+"""Label of the samples themselves; no attack may have it."""
+
+
+class EvaluationData(Mapping[str, AttackResult]):
+    """All results of one evaluation by label, ``"clean"`` first; those of corrupted images stand apart in ``corruptions``.
+
+    Args:
+        results: one a label, all of the same samples.
+        corruptions: results of corrupted images, of these or other samples.
+        config: seed, batch size, device and the like.
+        versions: of the programs that computed it.
+        checks: sanity checks of the attacks and the model, passed or failed.
+
+    Raises:
+        ValueError: no result, two of one label, results of different samples, or corruptions with other classes.
+    """
+
+    def __init__(
+        self,
+        results: Sequence[AttackResult],
+        *,
+        corruptions: CorruptionResults | None = None,
+        config: Mapping[str, Any] | None = None,
+        versions: Mapping[str, str] | None = None,
+        checks: Sequence[SanityCheck] = (),
+    ) -> None:
+        if not results:
+            raise ValueError("an evaluation holds at least one result, got none")
+        first, seen = results[0], {results[0].label}
+        for result in results[1:]:
+            if result.label in seen:
+                raise ValueError(f"two results are labelled {result.label!r}")
+            seen.add(result.label)
+            if result.nb_classes != first.nb_classes or not np.array_equal(result.labels, first.labels):
+                raise ValueError(f"results of one evaluation are of the same samples: {result.label!r} has other labels")
+        self._results = {result.label: result for result in results}
+        self.corruptions = CorruptionResults() if corruptions is None else corruptions
+        if any(result.nb_classes != first.nb_classes for result in self.corruptions.values()):
+            raise ValueError(f"the results of corruptions have another number of classes than {first.nb_classes}")
+        self.config = dict(config or {})
+        self.versions = dict(versions or {})
+        self.checks = tuple(checks)
+
+    def __getitem__(self, label: str) -> AttackResult:
+        """The result of one label."""
+        try:
+            return self._results[label]
+        except KeyError:
+            raise KeyError(f"no result {label!r}; {nearest(label, self._results)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        """The labels, in the order in which they ran."""
+        return iter(self._results)
+
+    def __len__(self) -> int:
+        """Number of results, clean included."""
+        return len(self._results)
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{label}={result.accuracy:.4f}" for label, result in self.items())
+        more = f", corruptions={self.corruptions!r}" if len(self.corruptions) else ""
+        return f"{type(self).__name__}(n={len(self.labels)}, K={self.nb_classes}, {numbers}{more})"
+
+    @property
+    def labels(self) -> IntArray:
+        """(n,) true classes."""
+        return next(iter(self._results.values())).labels
+
+    @property
+    def nb_classes(self) -> int:
+        """K."""
+        return next(iter(self._results.values())).nb_classes
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """K names, or None."""
+        return next(iter(self._results.values())).class_names
+
+    @property
+    def combined(self) -> tuple[str, ...]:
+        """Labels that :meth:`worst_case` combines: clean data and the attacks of one budget, the same norm and eps.
+
+        Attacks of another budget, or of none, such as ``spatial``, are left out: no accuracy is about both. Of several budgets
+        it is that of the most attacks, of equally many the first one's. A single attack needs no other; where no two of several
+        share a budget there is nothing to combine.
+        """
+        budgets = {label: result.budget for label, result in self.items() if label != CLEAN}
+        if len(budgets) < 2:
+            return tuple(self)
+        shared = [[label for label, its in budgets.items() if one.is_same(its)] for one in budgets.values() if one is not None]
+        most = max(shared, key=len, default=[])
+        return tuple(label for label in self if label == CLEAN or label in most) if len(most) > 1 else ()
+
+    def worst_case(self, labels: Sequence[str] | None = None) -> AttackResult:
+        """A sample counts as right only where every attack of one budget, and clean data, left it right.
+
+        Args:
+            labels: the results to combine, whatever their budgets; by default those of :attr:`combined`.
+
+        Returns:
+            A result whose prediction is that of the first attack that fooled the sample.
+
+        Raises:
+            KeyError: a label that is not there.
+            ValueError: no label, or none by default as no two attacks share a budget.
+        """
+        chosen = list(self.combined if labels is None else labels)
+        if not chosen and labels is None:
+            raise ValueError("no two attacks have the same norm and eps; name those that worst_case is to combine")
+        if not chosen:
+            raise ValueError("worst_case combines at least one result, got none")
+        first = self[chosen[0]]
+        predictions = first.predictions.copy()
+        scored = [self[label].confidences for label in chosen]
+        confidences = None if any(column is None for column in scored) else np.copy(first.confidences)  # type: ignore[arg-type]
+        for label in chosen[1:]:
+            standing, other = predictions == self.labels, self[label]
+            predictions[standing] = other.predictions[standing]
+            if confidences is not None and other.confidences is not None:
+                # Of two examples that leave a sample right, the one that the model is less sure of counts.
+                lower = standing & (~other.correct | (other.confidences < confidences))
+                confidences[lower] = other.confidences[lower]
+        return AttackResult(
+            label="worst-case",
+            labels=self.labels,
+            predictions=predictions,
+            nb_classes=self.nb_classes,
+            config={"attack": "worst-case", "over": chosen},
+            class_names=self.class_names,
+            confidences=confidences,
+        )

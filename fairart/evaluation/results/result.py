@@ -1,0 +1,73 @@
+"""What :func:`fairart.evaluation.evaluate` returns: the measured numbers, with printing, saving and loading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fairart.evaluation.results import storage
+from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.table import render_table
+
+__all__ = ["EvaluationResult"]
+
+
+class EvaluationResult(EvaluationData):
+    """All results of one evaluation; see :class:`~fairart.evaluation.results.data.EvaluationData` for its arguments."""
+
+    def mean_corruption_error(self, reference: EvaluationResult | str | Path | None = None) -> float:
+        """mCE: errors on corrupted images, relative to those of a reference model (Hendrycks & Dietterich, ICLR 2019).
+
+        Args:
+            reference: an evaluation, or its file, with the same corruptions at the same severities, and perhaps more; None
+                for the plain mean error.
+
+        Returns:
+            1 where the model errs as often as the reference, lower is better.
+
+        Raises:
+            ValueError: no corruptions here, or a reference that lacks some, or whose images were made in another way.
+            DamagedFileError: the file is no evaluation.
+        """
+        other = EvaluationResult.load(reference) if isinstance(reference, str | Path) else reference
+        return self.corruptions.mean_corruption_error(None if other is None else other.corruptions)
+
+    def table(self, *, intervals: bool = True) -> str:
+        """Plain text: a row for each class, a column for each attack, overall and worst rows, configurations below; then a row
+        for each corruption, a column for each severity.
+
+        Args:
+            intervals: print 95 % intervals beside the numbers.
+        """
+        return render_table(self, intervals=intervals)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, lists and text, for JSON; NaN is None."""
+        return storage.to_dict(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write JSON, all of it or nothing: a file that stood there is whole until the new one is.
+
+        Args:
+            path: file; its folder must exist.
+
+        Returns:
+            The path.
+        """
+        return storage.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> EvaluationResult:
+        """Read what :meth:`save` wrote.
+
+        Args:
+            path: file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DamagedFileError: it is no evaluation, of a newer format, or not whole.
+        """
+        found = storage.load(path)
+        return cls(
+            found.results, corruptions=found.corruptions, config=found.config, versions=found.versions, checks=found.checks
+        )

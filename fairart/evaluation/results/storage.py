@@ -1,0 +1,233 @@
+"""Evaluations as JSON files: written whole, read with suspicion."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fairart.evaluation.errors import DamagedFileError
+from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.outcome import AttackResult, Perturbation
+from fairart.evaluation.results.sanity_check import SanityCheck
+from fairart.files import replaced
+
+__all__ = ["load", "save", "to_dict"]
+
+FORMAT = "fairart.evaluation"
+FORMAT_VERSION = 2
+"""2 adds confidences, corruptions and sanity checks."""
+
+READABLE = (1, 2)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say: NaN becomes null, infinities text, arrays lists, and what is foreign its ``repr``."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
+
+
+def _attack_to_dict(result: AttackResult) -> dict[str, Any]:
+    change = result.perturbation
+    return {
+        "label": result.label,
+        "config": result.config,
+        "accuracy": result.accuracy,
+        "accuracy_interval": result.accuracy_interval,
+        "class_accuracy": result.class_accuracy,
+        "confidence_interval": result.confidence_interval,
+        "worst_class": result.worst_class,
+        "worst_class_probability": result.worst_class_probability,
+        "worst_class_interval": result.worst_class_interval,
+        "cfps": result.cfps,
+        "calibration": _calibration(result),
+        "metrics": result.metrics(),
+        "perturbation": dataclasses.asdict(change) if change is not None else None,
+        "confusion": result.confusion.to_list(),
+        "predictions": result.predictions,
+        "confidences": result.confidences,
+    }
+
+
+def _calibration(result: AttackResult) -> dict[str, Any] | None:
+    overall, classes = result.calibration(), result.class_calibration()
+    if overall is None or classes is None:
+        return None
+    return {**overall.to_dict(), "ece_by_predicted_class": [found.ece for found in classes]}
+
+
+def _corruptions_to_dict(corruptions: CorruptionResults, labels: Any) -> dict[str, Any] | None:
+    if not len(corruptions):
+        return None
+    own = next(iter(corruptions.values())).labels
+    return {
+        "source": corruptions.source,
+        # Only where they are others than those of the attacks.
+        "labels": None if np.array_equal(own, labels) else own,
+        "mean_accuracy": corruptions.mean_accuracy(),
+        "mean_worst_class_accuracy": corruptions.mean_worst_class_accuracy(),
+        "results": [
+            {"corruption": name, "severity": severity, **_attack_to_dict(result)}
+            for (name, severity), result in corruptions.items()
+        ],
+    }
+
+
+def to_dict(result: EvaluationData) -> dict[str, Any]:
+    """Plain numbers, lists and text; NaN is None.
+
+    Args:
+        result: the evaluation.
+    """
+    plain: dict[str, Any] = _plain(
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "versions": result.versions,
+            "config": result.config,
+            "nb_classes": result.nb_classes,
+            "class_names": result.class_names,
+            "labels": result.labels,
+            "results": [_attack_to_dict(attack) for attack in result.values()],
+            "corruptions": _corruptions_to_dict(result.corruptions, result.labels),
+            "checks": [dataclasses.asdict(check) for check in result.checks],
+        }
+    )
+    return plain
+
+
+def save(result: EvaluationData, path: str | Path) -> Path:
+    """Write the file, all of it or nothing.
+
+    Args:
+        result: the evaluation.
+        path: file; its folder must exist.
+
+    Returns:
+        The path.
+    """
+    final = Path(path)
+    text = json.dumps(to_dict(result), allow_nan=False) + "\n"
+    with replaced(final) as file:
+        file.write(text.encode())
+    return final
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What a file holds: the arguments of an ``EvaluationResult``."""
+
+    results: list[AttackResult]
+    corruptions: CorruptionResults
+    config: dict[str, Any]
+    versions: dict[str, str]
+    checks: tuple[SanityCheck, ...]
+
+
+def load(path: str | Path) -> Contents:
+    """Read what :func:`save` wrote; the counts it holds must be those of its predictions.
+
+    Args:
+        path: file.
+
+    Returns:
+        What an ``EvaluationResult`` is made of.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedFileError: no evaluation, a newer format, or not whole.
+    """
+    file = Path(path)
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # no JSON, or no text at all
+        raise DamagedFileError(f"{file} is damaged or no evaluation: it is not JSON ({error})") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise DamagedFileError(f'{file} is no evaluation of fairart: expected a JSON object with "format": "{FORMAT}"')
+    if data.get("format_version") not in READABLE:
+        raise DamagedFileError(
+            f"{file} has format version {data.get('format_version')!r} (written by fairart {_written_by(data)}), "
+            f"this fairart reads {' and '.join(map(str, READABLE))}"
+        )
+    try:
+        return _from_dict(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedFileError(f"{file} is a damaged evaluation: {type(error).__name__}: {error}") from error
+
+
+def _written_by(data: Mapping[str, Any]) -> Any:
+    versions = data.get("versions")
+    return versions.get("fairart", "unknown") if isinstance(versions, Mapping) else "unknown"
+
+
+def _integers(values: Any, what: str) -> Any:
+    array = np.asarray(values)
+    if not isinstance(values, list) or array.ndim != 1 or array.dtype.kind != "i":
+        raise ValueError(f"{what} must be a list of whole numbers")
+    return array.astype(np.int64)
+
+
+def _from_dict(data: Mapping[str, Any]) -> Contents:
+    labels, nb_classes, names = _integers(data["labels"], "labels"), data["nb_classes"], data["class_names"]
+    if names is not None and len(names) != nb_classes:
+        raise ValueError(f"{len(names)} class names for {nb_classes} classes")
+    common = {"nb_classes": nb_classes, "class_names": None if names is None else tuple(names)}
+    results = [_attack_from_dict(entry, labels=labels, **common) for entry in data["results"]]
+    corruptions = _corruptions_from_dict(data.get("corruptions"), labels, common)
+    checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
+    return Contents(results, corruptions, dict(data["config"]), dict(data["versions"]), checks)
+
+
+def _attack_from_dict(entry: Mapping[str, Any], *, labels: Any, **common: Any) -> AttackResult:
+    change = entry["perturbation"]
+    result = AttackResult(
+        label=entry["label"],
+        labels=labels,
+        predictions=_integers(entry["predictions"], "predictions"),
+        config=entry["config"],
+        perturbation=None if change is None else _perturbation(change),
+        confidences=_confidences(entry.get("confidences"), len(labels)),
+        **common,
+    )
+    if result.confusion.to_list() != entry["confusion"]:
+        raise ValueError(f"the counts of {result.label!r} are not those of its predictions")
+    return result
+
+
+def _corruptions_from_dict(data: Mapping[str, Any] | None, labels: Any, common: Mapping[str, Any]) -> CorruptionResults:
+    if data is None:
+        return CorruptionResults()
+    own = labels if data["labels"] is None else _integers(data["labels"], "labels of corruptions")
+    cells = [((str(entry["corruption"]), int(entry["severity"])), entry) for entry in data["results"]]
+    if len({cell for cell, _ in cells}) < len(cells):
+        raise ValueError("two results of one corruption and severity")
+    return CorruptionResults(
+        {cell: _attack_from_dict(entry, labels=own, **common) for cell, entry in cells}, source=data["source"]
+    )
+
+
+def _confidences(values: Any, number: int) -> Any:
+    if values is None:
+        return None
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (number,) or not ((array > 0) & (array <= 1)).all():
+        raise ValueError(f"confidences must be {number} shares in (0, 1]")
+    return array
+
+
+def _perturbation(plain: Mapping[str, Any]) -> Perturbation:
+    numbers = {key: math.nan if value is None else float(value) for key, value in plain.items() if key != "nb_attacked"}
+    return Perturbation(nb_attacked=int(plain["nb_attacked"]), **numbers)

@@ -1,0 +1,236 @@
+"""An evaluation as tables: their cells, for whoever draws them, and as plain text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.outcome import AttackResult
+
+__all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_table"]
+
+DECILE_FROM = 20
+"""Number of classes from which the worst tenth is more than one class or two, and gets a row of its own."""
+
+FAILED = "!"
+"""Stands beside a number whose sanity check failed."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of a table.
+
+    Args:
+        columns: heads, the first one of the row names.
+        rows: cells, the first one the name of the row.
+        body: rows before the summary.
+    """
+
+    columns: list[str]
+    rows: list[list[str]]
+    body: int
+
+    def text(self, *, right: int | None = None) -> list[str]:
+        """Lines of plain text, ruled below the heads and the body.
+
+        Args:
+            right: the column that is aligned to the right.
+        """
+        widths = [max(map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        lines = []
+        for number, row in enumerate([self.columns, *self.rows]):
+            cells = [
+                cell.rjust(width) if place == right else cell.ljust(width)
+                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            lines.append("  ".join(cells).rstrip())
+            if number in (0, self.body):
+                lines.append(rule)
+        return lines
+
+
+def _per_cent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.1f}"
+
+
+def _cell(share: float, ends: Any, intervals: bool) -> str:
+    if not intervals or math.isnan(share):
+        return _per_cent(share)
+    return f"{_per_cent(share)} [{_per_cent(float(ends[0]))}, {_per_cent(float(ends[1]))}]"
+
+
+def _column(result: AttackResult, intervals: bool, failed: bool) -> list[str]:
+    ends, rates = result.confidence_interval, result.class_accuracy
+    mark = f" {FAILED}" if failed else ""
+    cells = [_cell(float(rate), pair, intervals) for rate, pair in zip(rates, ends, strict=True)]
+    cells.append(_cell(result.accuracy, result.accuracy_interval, intervals) + mark)
+    worst = result.worst_class
+    # Its own interval would be of a class named beforehand; this one was picked for being the lowest.
+    lowest = _cell(float(rates[worst]), result.worst_class_interval, intervals)
+    cells.append(f"{lowest} {result.worst_class_name} ({100 * float(result.worst_class_probability[worst]):.0f} %){mark}")
+    calibration = result.calibration()
+    cells.append("-" if calibration is None else _per_cent(calibration.ece))
+    if result.nb_classes >= DECILE_FROM:
+        cells.append(_per_cent(result.worst_class_accuracy(0.1)) + mark)
+    return cells
+
+
+def _shown(result: EvaluationData) -> list[AttackResult]:
+    columns = list(result.values())
+    return [*columns, result.worst_case()] if len(columns) > 2 and result.combined else columns
+
+
+def class_grid(result: EvaluationData, *, intervals: bool = True) -> Grid:
+    """Class rows, attack columns, then overall and worst class; ``!`` beside the numbers whose sanity checks failed.
+
+    Args:
+        result: the evaluation.
+        intervals: 95 % Wilson intervals beside the numbers.
+    """
+    columns = _shown(result)
+    failed = {check.attack for check in result.checks if not check.passed}
+    if None in failed:  # it is about the model, so about the numbers of all attacks
+        failed |= {column.label for column in columns} - {"clean"}
+    names = result.class_names or [str(index) for index in range(result.nb_classes)]
+    heads = [*names, "overall", "worst class", "ECE"]
+    samples = [*map(str, columns[0].confusion.support), str(len(result.labels)), "", ""]
+    if result.nb_classes >= DECILE_FROM:
+        heads.append("worst 10 %")
+        samples.append("")
+    cells = [_column(column, intervals, column.label in failed) for column in columns]
+    rows = [list(row) for row in zip(heads, samples, *cells, strict=True)]
+    return Grid(["class", "n", *(column.label for column in columns)], rows, result.nb_classes)
+
+
+def corruption_grid(corruptions: CorruptionResults) -> Grid:
+    """Corruption rows, severity columns, overall / worst class in each place, and their means.
+
+    Args:
+        corruptions: results, at least one.
+    """
+
+    def pair(overall: float, worst: float) -> str:
+        return f"{_per_cent(overall)} / {_per_cent(worst)}"
+
+    overall, worst = corruptions.accuracy, corruptions.worst_class_accuracy
+    rows = []
+    for name, accuracies, worsts in zip(corruptions.names, overall, worst, strict=True):
+        cells = [pair(*both) for both in zip(accuracies, worsts, strict=True)]
+        rows.append([name, *cells, pair(accuracies.mean(), worsts.mean())])
+    means = [pair(*both) for both in zip(overall.mean(axis=0), worst.mean(axis=0), strict=True)]
+    rows.append(["mean", *means, pair(overall.mean(), worst.mean())])
+    heads = ["corruption", *(f"severity {severity}" for severity in corruptions.severities), "mean"]
+    return Grid(heads, rows, len(corruptions.names))
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else _number(value)
+
+
+def _note(result: AttackResult) -> str:
+    options = ", ".join(f"{key}={_number(value)}" for key, value in result.config.get("options", {}).items())
+    name = result.config.get("attack", result.label)
+    if name == "none":
+        return f"{result.label}: no attack"
+    notes = result.config.get("notes", {}).items()
+    text = "; ".join([f"{result.label}: {name}({options})", *(f"{key}: {_listed(value)}" for key, value in notes)])
+    change = result.perturbation
+    if change is None:
+        return text
+    if not change.nb_attacked:
+        return f"{text}; no sample was right to begin with"
+    text += (
+        f"; {change.nb_attacked} samples attacked, {_per_cent(change.share_changed)} % changed, "
+        f"L-inf mean {_number(change.mean_linf)}, max {_number(change.max_linf)}"
+    )
+    if change.share_outside > 0:
+        text += f"; {_per_cent(change.share_outside)} % projected back into the budget"
+    return text
+
+
+def _worst_case_note(result: EvaluationData) -> str:
+    over = result.combined
+    if not over:
+        return "worst-case: none, as no two attacks have the same norm and eps"
+    left = [label for label in result if label not in over]
+    budget = next(budget for label in over if (budget := result[label].budget) is not None)
+    text = f"worst-case: right under all of {', '.join(over)} ({budget})"
+    return f"{text}; left out, for their budget is another: {', '.join(left)}" if left else text
+
+
+def notes(result: EvaluationData, *, intervals: bool = True) -> list[str]:
+    """The lines below the table of classes: unit, full configuration of each attack, failed sanity checks.
+
+    Args:
+        result: the evaluation.
+        intervals: whether the table has them.
+    """
+    unit = "accuracy in per cent" + (", 95 % Wilson intervals" if intervals else "")
+    failed = [check for check in result.checks if not check.passed]
+    return [
+        f"{unit}; seed {result.config.get('seed', '?')}",
+        f"of the worst class: {'its bootstrap interval, and ' * intervals}how likely it is the worst",
+        "ECE: expected calibration error, 15 bins",
+        *(_note(column) for column in result.values()),
+        *([_worst_case_note(result)] if len(result) > 2 else []),
+        *([f"sanity checks: {len(result.checks) - len(failed)} of {len(result.checks)} passed"] if result.checks else []),
+        *(f"{FAILED} {check.attack or 'evaluation'}: {check.name} failed: {check.detail}" for check in failed),
+    ]
+
+
+def corruption_notes(result: EvaluationData) -> list[str]:
+    """The lines below the table of corruptions: unit, where the images come from, the weakest class, mCE where it was asked for.
+
+    Args:
+        result: the evaluation.
+    """
+    corruptions, about = result.corruptions, result.corruptions.source
+    images = f"{len(next(iter(corruptions.values())).labels)} images {about.get('source', 'of unknown origin')}"
+    if corruptions.made:
+        made = about.get("made") or about
+        images += f" (version {corruptions.version}, seed {made.get('seed', '?')})"
+    if about.get("folder"):
+        images += f", read from {about['folder']}"
+    if about.get("own_labels"):
+        images += ", with their own labels"
+    rates = corruptions.mean_class_accuracy()
+    weakest = int(np.nanargmin(rates))
+    name = result.class_names[weakest] if result.class_names else str(weakest)
+    lines = [
+        "accuracy in per cent, overall / worst class of each place",
+        images,
+        f"lowest mean over all corruptions: class {name}, {_per_cent(float(rates[weakest]))}",
+        *(str(note) for note in about.get("notes", ())),
+    ]
+    compared = result.config.get("mean_corruption_error")
+    if compared:
+        value = compared["value"]
+        shown = "-" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+        lines.append(f"mCE {shown} of the errors in {compared['reference']}")
+    return lines
+
+
+def render_table(result: EvaluationData, *, intervals: bool = True) -> str:
+    """Class rows, attack columns, then overall, worst class and configurations; below it corruptions by severity.
+
+    Args:
+        result: the evaluation.
+        intervals: print 95 % Wilson intervals beside the numbers.
+
+    Returns:
+        Lines of text, without a line break at the end.
+    """
+    lines = [*class_grid(result, intervals=intervals).text(right=1), "", *notes(result, intervals=intervals)]
+    if len(result.corruptions):
+        lines += ["", *corruption_grid(result.corruptions).text(), "", *corruption_notes(result)]
+    return "\n".join(lines)

@@ -1,0 +1,219 @@
+"""Running one evaluation batch by batch: predictions, attacks, and what is checked about both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fairart.attacks import frozen
+from fairart.engine.data import uint8_divisor
+from fairart.engine.network import restored_modes
+from fairart.engine.randomness import isolated_random_state
+from fairart.errors import PluginError
+from fairart.evaluation.attacks import AttackTarget
+from fairart.evaluation.attacks.specs import AttackSpec
+from fairart.evaluation.errors import EvaluationError
+from fairart.evaluation.results.outcome import Perturbation
+from fairart.evaluation.running.corrupted import CorruptionSource, to_input_units
+from fairart.evaluation.running.partial import Columns, PartialResults, Unit
+from fairart.evaluation.running.progress import Progress
+from fairart.evaluation.running.random_state import sample_seeds
+from fairart.evaluation.running.scores import Scores, predict
+from fairart.evaluation.running.units import fill
+from fairart.fingerprint import array_digest, spec_fingerprint
+from fairart.plugins import BUILTIN
+
+__all__ = ["Runner"]
+
+IntArray = npt.NDArray[np.int64]
+SLACK = 1e-6
+"""How far outside its budget an output may lie, as a share of the range of the values, before it is noted as such."""
+
+
+SCORED = {"predictions": np.int64, "confidences": np.float64}
+ATTACKED = {**SCORED, "moved": np.float64, "excess": np.float64}
+"""What is kept of every sample; ``moved`` and ``excess`` are L-inf norms after and by the projection."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Predicts and attacks samples of one data set with one classifier, which is left as it was found.
+
+    Every batch draws from random states of its own, made of the seed and the samples in it: a batch gives the same numbers
+    whatever ran before it, and so an evaluation may stop after any batch and go on later.
+
+    Args:
+        target: what is evaluated.
+        x: (n, *input_shape) float32 or uint8, checked.
+        labels: (n,) labels, checked.
+        batch_size: samples at a time.
+        seed: of everything random.
+        progress: told about every sample.
+        kept: where finished batches are kept, and taken from.
+    """
+
+    target: AttackTarget
+    x: npt.NDArray[Any]
+    labels: IntArray
+    batch_size: int
+    seed: int
+    progress: Progress = field(default_factory=Progress)
+    kept: PartialResults = field(default_factory=PartialResults)
+
+    def _fill(self, unit: Unit, compute: Callable[[IntArray], Columns]) -> Columns:
+        with restored_modes(self.target.network, training=False):
+            return fill(unit, compute, batch_size=self.batch_size, kept=self.kept, progress=self.progress)
+
+    def _images(self, indices: IntArray) -> Tensor:
+        network = self.target.network
+        x = torch.as_tensor(self.x[indices], device=network.device)
+        if x.dtype == torch.uint8:
+            # Dividing by 255 gives the very numbers that x / 255 gives; multiplying by 1 / 255 does not, and can pass 1.
+            return x.to(network.dtype) / uint8_divisor(self.target.classifier)
+        return x.to(network.dtype)
+
+    def _score(self, x: Tensor, indices: IntArray, name: str) -> Scores:
+        network = self.target.network
+        network.eval()  # an attack may have left it otherwise
+        seed = sample_seeds(self.seed, f"{name}/score", indices[:1].tolist())[0]
+        with isolated_random_state(seed, network.device):
+            return predict(network, x, indices, self.target.classifier.nb_classes)
+
+    def clean(self) -> Scores:
+        """Scores of the n samples themselves, in eval mode."""
+
+        def compute(place: IntArray) -> Columns:
+            return self._score(self._images(place), place, "clean").columns()
+
+        return Scores(**self._fill(Unit("clean", "clean", len(self.labels), {}, SCORED), compute))
+
+    def corruption(self, source: CorruptionSource, name: str, severity: int) -> Scores:
+        """Scores of the images of one corruption at one severity.
+
+        Args:
+            source: of the images, in [0, 1], and of their labels.
+            name: one of its corruptions.
+            severity: one of its severities.
+        """
+        batches: Iterator[tuple[Tensor, Tensor]] | None = None
+        label = f"{name}/{severity}"
+
+        def compute(place: IntArray) -> Columns:
+            nonlocal batches
+            if batches is None:
+                # What was scored before is made or read again, which is cheap, and not scored.
+                every = source.batches(name, severity, batch_size=self.batch_size)
+                batches = islice(every, int(place[0]) // self.batch_size, None)
+            images, _ = next(batches)
+            x = to_input_units(images.to(self.target.network.device), self.target.network)
+            return self._score(x, place, label).columns()
+
+        identity = {"severity": severity, **source.identity(name)}
+        return Scores(**self._fill(Unit("corruption", label, len(source.labels), identity, SCORED), compute))
+
+    def attack(self, spec: AttackSpec, clean: Scores) -> tuple[Scores, Perturbation]:
+        """Attack the samples that are right on clean data.
+
+        Args:
+            spec: the attack.
+            clean: the scores on clean data.
+
+        Returns:
+            Scores of the attacked samples, the clean ones where those are wrong already, and what the attack changed.
+
+        Raises:
+            EvaluationError: the attack changed nothing, or gave something that cannot be scored.
+            PluginError: a third party's attack raised.
+        """
+        standing = np.flatnonzero(clean.predictions == self.labels)
+
+        def compute(place: IntArray) -> Columns:
+            return self._attack_batch(spec, standing[place])
+
+        identity = {**spec_fingerprint(spec), "samples attacked": array_digest(standing)}
+        found = self._fill(Unit("attack", spec.label, len(standing), identity, ATTACKED), compute)
+        scores = clean.copy()
+        scores.put(standing, Scores(found["predictions"], found["confidences"]))
+        # One number a sample was kept; the maximum and the shares follow here, whatever the batches were.
+        perturbation = Perturbation.of(found["moved"], found["excess"] > SLACK * self._value_range())
+        self._check_did_something(spec, perturbation)
+        return scores, perturbation
+
+    def _attack_batch(self, spec: AttackSpec, indices: IntArray) -> Columns:
+        network = self.target.network
+        network.eval()
+        x = self._images(indices)
+        x_adv = self._perturb(spec, x, indices)
+        kept = spec.hold(x_adv, x, network.clip_values)
+        scores = self._score(kept, indices, spec.name)
+        return {**scores.columns(), "moved": _distance(kept, x), "excess": _distance(x_adv, kept)}
+
+    def _perturb(self, spec: AttackSpec, x: Tensor, indices: IntArray) -> Tensor:
+        network = self.target.network
+        seeds = sample_seeds(self.seed, spec.name, indices.tolist())
+        target = AttackTarget(self.target.classifier, network, seeds, self.seed)
+        labels = torch.as_tensor(self.labels[indices], device=network.device)
+        extra: dict[str, Any] = {}
+        if spec.takes_generator:
+            extra["generator"] = torch.Generator(device=network.device).manual_seed(seeds[0])
+        with frozen(network), isolated_random_state(seeds[0], network.device):
+            x_adv = _call(spec, target, x.clone(), labels, extra)
+        return _check_output(spec, x_adv, x)
+
+    def _value_range(self) -> float:
+        clip = self.target.network.clip_values
+        if clip is None:
+            return 1.0
+        low, high = (torch.as_tensor(value, dtype=torch.float64) for value in clip)
+        return float((high - low).max())
+
+    def _check_did_something(self, spec: AttackSpec, perturbation: Perturbation) -> None:
+        if not perturbation.nb_attacked or perturbation.share_changed > 0 or spec.radius == 0 or spec.returns_input:
+            return
+        raise EvaluationError(
+            f"attack {spec.label!r} changed none of {perturbation.nb_attacked} samples although its eps is {spec.eps:g}: "
+            "that is no robustness. Likely causes: the gradient at the input is exactly zero (the model rounds, takes an "
+            "argmax, or its outputs are saturated probabilities instead of logits); a step too small for the number format; "
+            f"eps in other units than the inputs, whose values span {self._value_range():g}"
+        )
+
+
+def _call(spec: AttackSpec, target: AttackTarget, x: Tensor, labels: Tensor, extra: dict[str, Any]) -> Any:
+    try:
+        return spec.run(target, x, labels, **extra)
+    except Exception as error:  # a stranger's attack may raise anything; it is named
+        if isinstance(error, RuntimeError) and "does not require grad" in str(error):
+            raise EvaluationError(
+                f"attack {spec.label!r}: no gradient leads from the model's output back to its input. Likely causes: "
+                "detach(), torch.no_grad() or an argmax inside the model"
+            ) from error
+        if spec.plugin == BUILTIN:
+            raise
+        raise PluginError(f"plugin {spec.plugin!r}: attack {spec.name!r} raised {type(error).__name__}: {error}") from error
+
+
+def _check_output(spec: AttackSpec, x_adv: Any, x: Tensor) -> Tensor:
+    who = f"attack {spec.label!r} ({spec.name!r} of plugin {spec.plugin!r})"
+    if not isinstance(x_adv, Tensor):
+        raise EvaluationError(f"{who} must give a tensor of shape {tuple(x.shape)}, got {type(x_adv).__name__}")
+    if x_adv.shape != x.shape:
+        raise EvaluationError(f"{who} must give a tensor of shape {tuple(x.shape)}, got {tuple(x_adv.shape)}")
+    found = x_adv.detach().to(x)
+    if not bool(torch.isfinite(found).all()):
+        raise EvaluationError(
+            f"{who} gave NaN or infinite values. Likely causes: gradients that overflow, as in half precision, or a NaN loss"
+        )
+    return found
+
+
+def _distance(one: Tensor, other: Tensor) -> npt.NDArray[np.float64]:
+    distance: npt.NDArray[np.float64] = (one - other).abs().flatten(1).amax(dim=1).double().cpu().numpy()
+    return np.where(np.isfinite(distance), distance, math.inf)

@@ -1,0 +1,126 @@
+"""The built-in plugin: everything that ships with fairart, registered through the hooks that strangers use.
+
+Targets are text, so that listing names imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from fairart.plugins.hookspecs import Register, hookimpl
+
+__all__: list[str] = []
+
+# Registered beside the functions. By name: plugins lie below corruptions, so nothing here imports from there.
+fairart_register_corruptions = importlib.import_module("fairart.corruptions.registered").fairart_register_corruptions
+
+
+@hookimpl
+def fairart_register_target_samplers(register: Register) -> None:
+    register("uniform", "fairart.policies.target_samplers:UniformSampler")
+    register("cfps", "fairart.policies.target_samplers:CFPSSampler")
+    register("cfps-softmax", "fairart.policies.target_samplers:SoftmaxCFPSSampler")
+    register("confusion", "fairart.policies.target_samplers:ConfusionSampler")
+    register("runner-up", "fairart.policies.target_samplers:RunnerUpSampler")
+
+
+@hookimpl
+def fairart_register_epsilon_schedulers(register: Register) -> None:
+    register("constant", "fairart.policies.epsilon_schedulers.constant:ConstantEpsilon")
+    register("ccm", "fairart.policies.epsilon_schedulers.ccm:ClassCalibratedMargin")
+    register("frl", "fairart.policies.epsilon_schedulers.frl:FRLMargin")
+    register("dafa", "fairart.policies.epsilon_schedulers.dafa:DAFAMargin")
+
+
+@hookimpl
+def fairart_register_class_weightings(register: Register) -> None:
+    register("uniform", "fairart.policies.class_weightings.uniform:UniformWeighting")
+    register("ccr", "fairart.policies.class_weightings.ccr:ClassCalibratedRegularisation")
+    register("frl", "fairart.policies.class_weightings.frl:FRLWeighting")
+    register("wat", "fairart.policies.class_weightings.wat:WorstClassWeighting")
+    register("dafa", "fairart.policies.class_weightings.dafa:DAFAWeighting")
+    register("faal", "fairart.policies.class_weightings.faal:WorstCaseWeighting")
+
+
+@hookimpl
+def fairart_register_weight_perturbations(register: Register) -> None:
+    register("awp", "fairart.policies.weight_perturbations.awp:AdversarialWeightPerturbation")
+
+
+@hookimpl
+def fairart_register_averagings(register: Register) -> None:
+    register("ema", "fairart.policies.averaging:ExponentialMovingAverage")
+    register("fawa", "fairart.policies.averaging:FairnessAwareWeightAveraging")
+
+
+@hookimpl
+def fairart_register_objectives(register: Register) -> None:
+    register("standard", "fairart.objectives.standard:StandardObjective")
+    register("at", "fairart.objectives.at:ATObjective")
+    register("trades", "fairart.objectives.trades:TRADESObjective")
+    register("fat", "fairart.objectives.fat:FATObjective")
+    register("bat", "fairart.objectives.bat:BATObjective")
+
+
+@hookimpl
+def fairart_register_fairness_metrics(register: Register) -> None:
+    register("worst-class", "fairart.evaluation.results.metrics:worst_class")
+    register("worst-decile", "fairart.evaluation.results.metrics:worst_decile")
+    register("cfps-max", "fairart.evaluation.results.metrics:cfps_max")
+    register("disparity", "fairart.evaluation.results.metrics:disparity")
+    register("std", "fairart.evaluation.results.metrics:std")
+    register("nsd", "fairart.evaluation.results.metrics:nsd")
+    register("gini", "fairart.evaluation.results.metrics:gini")
+    register("rho", "fairart.evaluation.results.metrics:rho")
+
+
+@hookimpl
+def fairart_register_attacks(register: Register) -> None:
+    register("fgsm", "fairart.evaluation.attacks.pgd:fgsm_attack")
+    register("pgd", "fairart.evaluation.attacks.pgd:pgd_attack")
+    register("apgd-ce", "fairart.evaluation.attacks.apgd:apgd_ce_attack")
+    register("apgd-dlr", "fairart.evaluation.attacks.apgd:apgd_dlr_attack")
+    register("autoattack", "fairart.evaluation.attacks.autoattack:autoattack")
+    register("art-autoattack", "fairart.evaluation.attacks.art_autoattack:art_autoattack")
+    register("square", "fairart.evaluation.attacks.square:square_attack")
+    register("cw", "fairart.evaluation.attacks.carlini:cw_attack")
+    register("deepfool", "fairart.evaluation.attacks.deepfool:deepfool_attack")
+    register("boundary", "fairart.evaluation.attacks.decision:boundary_attack")
+    register("hop-skip-jump", "fairart.evaluation.attacks.decision:hop_skip_jump_attack")
+    register("spatial", "fairart.evaluation.attacks.spatial:spatial_attack")
+    register("transfer", "fairart.evaluation.attacks.transfer:transfer_attack")
+
+
+@hookimpl
+def fairart_register_datasets(register: Register) -> None:
+    register("digits", "fairart.datasets.digits:load_digits")
+    register("fashion-mnist", "fairart.datasets.vision:load_fashion_mnist")
+    register("cifar10", "fairart.datasets.vision:load_cifar10")
+    register("cifar100", "fairart.datasets.vision:load_cifar100")
+    register("npz", "fairart.datasets.files:load_npz")
+    register("folder", "fairart.datasets.files:load_folder")
+
+
+@hookimpl
+def fairart_register_models(register: Register) -> None:
+    register("small-cnn", "fairart.models.small_cnn:small_cnn")
+    register("preact-resnet-18", "fairart.models.preact_resnet:preact_resnet_18")
+    register("wide-resnet-34-10", "fairart.models.wide_resnet:wide_resnet_34_10")
+    register("xcit-s12", "fairart.models.xcit:xcit_s12")
+
+
+@hookimpl
+def fairart_register_trainers(register: Register) -> None:
+    register("standard", "fairart.trainers:StandardTrainer")
+    register("at", "fairart.trainers:ATTrainer")
+    register("trades", "fairart.trainers:TRADESTrainer")
+    register("fat", "fairart.trainers:FATTrainer")
+    register("fair-tat", "fairart.trainers:FairTATTrainer")
+    register("fair-tat-uniform", "fairart.trainers:FairTATUniformTrainer")
+    register("fair-tat-fixed-eps", "fairart.trainers:FairTATFixedEpsTrainer")
+    register("cfa", "fairart.trainers:CFATrainer")
+    register("frl", "fairart.trainers:FRLTrainer")
+    register("bat", "fairart.trainers:BATTrainer")
+    register("wat", "fairart.trainers:WATTrainer")
+    register("dafa", "fairart.trainers:DAFATrainer")
+    register("faal", "fairart.trainers:FAALTrainer")

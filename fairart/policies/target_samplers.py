@@ -1,0 +1,184 @@
+"""Target samplers: which class each adversarial example aims at (FAIR-TAT, WACV 2025)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairart import draws
+from fairart.errors import PolicyError
+from fairart.plugins import origin
+from fairart.plugins.options import Option
+from fairart.policies.base import FloatArray, Policy, ask, checked
+from fairart.statistics import EpochStatistics
+
+__all__ = [
+    "CFPSSampler",
+    "ConfusionSampler",
+    "RunnerUpSampler",
+    "SoftmaxCFPSSampler",
+    "TargetSampler",
+    "UniformSampler",
+]
+
+
+class TargetSampler(Policy):
+    """Draws a target class for every sample; subclasses write :meth:`class_weights`.
+
+    The first epoch draws uniformly among the other classes. After each epoch :meth:`class_weights` is asked again: the true
+    class's weight is set to zero and the rest renormalised here, a row that is then empty falls back to uniform.
+    ``needs_logits = True`` has the engine compute clean logits (one forward pass more a batch) and hand them to :meth:`sample`.
+    """
+
+    needs_logits: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.probabilities: FloatArray | None = None
+        self._table: Tensor | None = None
+
+    def start(self, nb_classes: int) -> None:
+        """Begin a run with uniform targets, unless probabilities for that many classes are there already.
+
+        Args:
+            nb_classes: K >= 2.
+
+        Raises:
+            PolicyError: fewer than two classes.
+        """
+        if nb_classes < 2:
+            raise PolicyError(f"{origin(self)}: targets other than the label need at least 2 classes, got {nb_classes}")
+        self.nb_classes = nb_classes
+        if self.probabilities is None or len(self.probabilities) != nb_classes:
+            self._plan(np.ones((nb_classes, nb_classes)))
+
+    def class_weights(self, statistics: EpochStatistics) -> Any:
+        """How often to aim at each class in the next epoch.
+
+        Args:
+            statistics: of the epoch that ended.
+
+        Returns:
+            (K,) weights of the target classes, or (K, K) with a row for each true class; >= 0, not all zero.
+        """
+        return np.ones(statistics.robust.nb_classes)
+
+    def update(self, statistics: EpochStatistics) -> None:
+        """Plan the next epoch from the statistics of the last.
+
+        Raises:
+            PolicyError: :meth:`class_weights` raised or broke its rules.
+        """
+        size = statistics.robust.nb_classes
+        answer = ask(self, "class_weights", self.class_weights, statistics)
+        weights = checked(self, "class_weights", answer, ((size,), (size, size)), positive=True)
+        self._plan(np.array(np.broadcast_to(weights, (size, size))))
+
+    def _plan(self, weights: FloatArray) -> None:
+        np.fill_diagonal(weights, 0.0)
+        empty = weights.sum(axis=1) <= 0
+        weights[empty] = 1.0
+        np.fill_diagonal(weights, 0.0)
+        self.probabilities = weights / weights.sum(axis=1, keepdims=True)
+        self._table = None
+
+    def sample(self, labels: Tensor, *, logits: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Draw targets for a batch.
+
+        Args:
+            labels: (n,) true classes.
+            logits: (n, K) clean logits where ``needs_logits``, else None.
+            generator: random state on the device of ``labels``.
+
+        Returns:
+            (n,) targets in [0, K); one that equals its label asks for an untargeted example.
+        """
+        if self.probabilities is None:
+            raise PolicyError(f"{origin(self)}: sample() before start()")
+        if self._table is None or self._table.device != labels.device:
+            self._table = torch.as_tensor(self.probabilities, dtype=torch.float32, device=labels.device)
+        rows = self._table[labels]
+        # The largest p / Exp(1) is a draw from p (exponential race): no read-back from the device, and p = 0 never wins.
+        uniform = draws.rand(rows.shape, generator=generator, device=rows.device, dtype=rows.dtype)
+        race = -torch.log1p(-uniform)
+        return (rows / race.clamp_min(torch.finfo(rows.dtype).tiny)).argmax(dim=1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The probabilities in force."""
+        return {"probabilities": None if self.probabilities is None else self.probabilities.tolist()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the probabilities back."""
+        plan = state["probabilities"]
+        self.probabilities = None if plan is None else np.array(plan, dtype=np.float64)
+        self._table = None
+
+
+class UniformSampler(TargetSampler):
+    """Aim at every other class alike (FAIR-TAT, appendix A.2)."""
+
+
+class CFPSSampler(TargetSampler):
+    """Aim at a class as often as errors of the last epoch ended there (FAIR-TAT, Eq. 8 and 9).
+
+    Paper: weight_k = CFPS_k, the true class's set to zero, the rest renormalised; here the same. The authors' program takes
+    a softmax instead: ``cfps-softmax``.
+    """
+
+    def class_weights(self, statistics: EpochStatistics) -> FloatArray:
+        """CFPS of the adversarial training batches, (K,)."""
+        return statistics.robust.cfps
+
+
+class SoftmaxCFPSSampler(TargetSampler):
+    """Aim by softmax(scale * CFPS), the form of the FAIR-TAT authors' program.
+
+    Args:
+        scale: factor inside the softmax.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: Annotated[float, Option("factor inside the softmax", low=0, source="FAIR-TAT program")] = 2.0,
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def class_weights(self, statistics: EpochStatistics) -> FloatArray:
+        """softmax(scale * CFPS), (K,)."""
+        exponent = self.scale * statistics.robust.cfps
+        weights: FloatArray = np.exp(exponent - exponent.max())
+        weights /= weights.sum()
+        return weights
+
+
+class ConfusionSampler(TargetSampler):
+    """Aim from class i at class j as often as i was mistaken for j: P(predicted j, given true i)."""
+
+    def class_weights(self, statistics: EpochStatistics) -> FloatArray:
+        """Errors of each true class by predicted class, (K, K); uniform where a class made none."""
+        errors = statistics.robust.counts.astype(np.float64)
+        np.fill_diagonal(errors, 0.0)
+        # A class without errors, or all of them, says nothing: uniform, also when no class made any.
+        errors[errors.sum(axis=1) == 0] = 1.0
+        return errors
+
+
+class RunnerUpSampler(TargetSampler):
+    """Aim each sample at its own most likely wrong class, read off its clean logits (named as future work by FAIR-TAT)."""
+
+    needs_logits: ClassVar[bool] = True
+
+    def sample(self, labels: Tensor, *, logits: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """The most likely class other than the label, (n,).
+
+        Raises:
+            PolicyError: no logits were given.
+        """
+        if logits is None:
+            raise PolicyError(f"{origin(self)}: sample() needs logits (n, K), got None")
+        return logits.scatter(1, labels[:, None], -torch.inf).argmax(dim=1)

@@ -1,0 +1,224 @@
+"""From a config to the things it names: data set, classifier, trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from art.estimators.classification import PyTorchClassifier
+
+from fairart.datasets import Dataset
+from fairart.engine.randomness import isolated_random_state
+from fairart.errors import OptionError, PluginError, nearest
+from fairart.execution import EXECUTION
+from fairart.plugins import create, get_plugin_manager
+from fairart.plugins.options import declared_options
+from fairart.runs.config import OFF, PART_KINDS, RunConfig
+from fairart.trainers.base import FairnessTrainer
+
+__all__ = [
+    "build_classifier",
+    "build_dataset",
+    "build_scheduler",
+    "build_trainer",
+    "load_plugins",
+    "resolved_config",
+    "resolved_device",
+    "trainer_class",
+]
+
+Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+HANDED_OVER = ("eps", "eps_step", "max_iter", "hold_out", *EXECUTION)
+"""Fields of a config that are arguments of the trainer under the same name."""
+
+
+def load_plugins(config: RunConfig, *, missing_ok: bool = False) -> None:
+    """Load the config's folder of plugins.
+
+    Args:
+        config: the run.
+        missing_ok: only warn where the folder is gone.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    if config.plugins_dir is None:
+        return
+    try:
+        get_plugin_manager().load_folder(config.plugins_dir)
+    except FileNotFoundError as error:
+        if not missing_ok:
+            raise
+        warnings.warn(str(error), UserWarning, stacklevel=2)
+
+
+def resolved_device(device: str) -> str:
+    """``"cpu"`` or ``"cuda"``.
+
+    Args:
+        device: ``"auto"`` takes CUDA where there is one.
+
+    Raises:
+        OptionError: CUDA is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise OptionError("device 'cuda': torch finds no CUDA device here; take 'cpu' or 'auto'")
+    return "cuda" if available and device != "cpu" else "cpu"
+
+
+def build_dataset(config: RunConfig) -> Dataset:
+    """Load the config's data set, cut down to ``per_class`` training images of each class.
+
+    Raises:
+        OptionError: an option that the data set does not have, or a bad value.
+        DatasetError: files that are no data set, or too few images.
+        DownloadError: a public data set that could not be fetched.
+    """
+    options = dict(config.options.get("dataset", {}))
+    if "data_root" in options:
+        raise OptionError("dataset.data_root is an option of the run itself: set data_root (--data-root)")
+    data: Dataset = create("dataset", config.dataset, data_root=config.data_root, **options)
+    if not isinstance(data, Dataset):
+        raise PluginError(f"dataset {config.dataset!r} must give a fairart.datasets.Dataset, got {type(data).__qualname__}")
+    return data if config.per_class is None else data.subset(per_class=config.per_class, seed=config.seed)
+
+
+def build_classifier(config: RunConfig, data: Dataset, *, device: str, scaling: Scaling | None = None) -> PyTorchClassifier:
+    """The config's model as an ART classifier with its optimizer, for images in [0, 1].
+
+    Args:
+        config: the run; its seed draws the first weights, and global random states are left as they are.
+        data: says shape and classes.
+        device: ``"cpu"`` or ``"cuda"``.
+        scaling: mean and deviation for the preprocessing; None takes those of the training images.
+
+    Raises:
+        OptionError: an option that the model does not have, or a bad value.
+    """
+    options = config.options.get("model", {})
+    for name in sorted({"input_shape", "nb_classes"} & options.keys()):
+        raise OptionError(f"model.{name} follows from the data set and cannot be set")
+    with isolated_random_state(config.seed, torch.device("cpu")):
+        model = create("model", config.model, input_shape=data.input_shape, nb_classes=data.nb_classes, **options)
+    if not isinstance(model, torch.nn.Module):
+        raise PluginError(f"model {config.model!r} must give a torch.nn.Module, got {type(model).__qualname__}")
+    # Moved first: the optimizer must hold the parameters that are trained.
+    model.to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    return PyTorchClassifier(
+        model=model,
+        loss=torch.nn.CrossEntropyLoss(),
+        optimizer=optimizer,
+        input_shape=data.input_shape,
+        nb_classes=data.nb_classes,
+        clip_values=(0.0, 1.0),
+        preprocessing=data.mean_std() if scaling is None else scaling,
+        device_type="gpu" if device == "cuda" else "cpu",
+    )
+
+
+def build_scheduler(config: RunConfig, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.MultiStepLR:
+    """Divide the learning rate by 10 after each of the config's shares of the epochs."""
+    # Rounded up, and with room for 0.1 * 30 > 3 in floats: a share never falls on the very first epoch.
+    milestones = [math.ceil(share * config.epochs - 1e-9) for share in config.lr_milestones]
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, sorted(milestones), gamma=0.1)
+
+
+def trainer_class(config: RunConfig) -> type[FairnessTrainer]:
+    """The class behind the config's method.
+
+    Raises:
+        UnknownNameError: no such method.
+        PluginError: a plugin registered something else than a ``FairnessTrainer``.
+    """
+    entry, _ = get_plugin_manager().find("trainer", config.trainer)
+    found = entry.load()
+    if not (isinstance(found, type) and issubclass(found, FairnessTrainer)):
+        raise PluginError(f"plugin {entry.plugin!r}: trainer {entry.name!r} must be a subclass of FairnessTrainer, got {found!r}")
+    return found
+
+
+def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Dataset, *, fabric: Any = None) -> FairnessTrainer:
+    """The config's method on a classifier.
+
+    Raises:
+        UnknownNameError: a name that is registered nowhere.
+        OptionError: an option that a part does not have, a bad value, or options of a part that the method does without.
+    """
+    method = trainer_class(config)
+    options = config.options.get("trainer", {})
+    taken = {"classifier", "fabric", *PART_KINDS, *HANDED_OVER, "augmentation"}
+    for name in sorted(taken & options.keys()):
+        raise OptionError(f"trainer.{name} is an option of the run itself: set {name} (--{name.replace('_', '-')})")
+    made: FairnessTrainer = create(
+        "trainer",
+        config.trainer,
+        classifier=classifier,
+        augmentation=config.augmentation or data.augmentation,
+        fabric=fabric,
+        **{name: getattr(config, name) for name in HANDED_OVER},
+        **_parts(config, method),
+        **options,
+    )
+    return made
+
+
+def _parts(config: RunConfig, method: type[FairnessTrainer]) -> dict[str, Any]:
+    known = declared_options(FairnessTrainer).keys() | declared_options(method).keys()
+    parts: dict[str, Any] = {}
+    for kind in PART_KINDS:
+        name, options = getattr(config, kind), config.options.get(kind, {})
+        if name is None and not options:
+            continue
+        if kind not in known:
+            raise OptionError(f"method {config.trainer!r} has no {kind}; {nearest(kind, known)}")
+        parts[kind] = _part(kind, method._preset(kind) if name is None else name, options, config.trainer)
+    return parts
+
+
+def _part(kind: str, chosen: Any, options: Mapping[str, Any], trainer: str) -> Any:
+    flag = f"--{kind.replace('_', '-')}"
+    if chosen in (None, OFF):
+        if options:
+            raise OptionError(
+                f"{kind}.{min(options)} is set, but there is no {kind} in this run of {trainer!r}: choose one ({flag} NAME)"
+            )
+        return None
+    if not isinstance(chosen, str):
+        raise OptionError(f"{kind}.{min(options)}: the {kind} of {trainer!r} takes no options; choose one by name ({flag} NAME)")
+    return create(kind, chosen, **options)
+
+
+def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
+    """The same run said in full: what was left to the method or the data set is written out, and paths are absolute.
+
+    Only a method that makes its parts from its own options keeps them to itself: their names alone would not repeat them.
+
+    Args:
+        config: the run.
+        data: its data set.
+    """
+    method = trainer_class(config)
+    said: dict[str, Any] = {"augmentation": config.augmentation or data.augmentation}
+    own = method.default_part is not FairnessTrainer.default_part
+    for kind in PART_KINDS:
+        preset = method._preset(kind)
+        if own and kind != "objective":
+            continue
+        if getattr(config, kind) is None and (preset is None or isinstance(preset, str)):
+            said[kind] = preset or (OFF if kind != "objective" else None)
+    for name in ("data_root", "plugins_dir"):
+        if getattr(config, name) is not None:
+            said[name] = str(Path(getattr(config, name)).expanduser().absolute())
+    prefix, colon, path = config.dataset.partition(":")
+    if colon and Path(path).expanduser().exists():
+        said["dataset"] = f"{prefix}:{Path(path).expanduser().absolute()}"
+    return dataclasses.replace(config, **said)

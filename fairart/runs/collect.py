@@ -1,0 +1,94 @@
+"""Reading runs for a report: finished or not, evaluated or not, and evaluations that stand alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fairart.errors import OptionError
+from fairart.evaluation import EvaluationResult
+from fairart.reporting.run_results import Run
+from fairart.runs.config import RunConfig
+from fairart.runs.folders import CONFIG, EVALUATION, HISTORY, WEIGHTS, RunError
+
+__all__ = ["collect"]
+
+
+def collect(paths: Sequence[str | Path]) -> list[Run]:
+    """Read what is there of each run.
+
+    Args:
+        paths: folders that ``fairart train`` left, or JSON files that an evaluation was saved to.
+
+    Returns:
+        One run each, in the order given; what is missing is in its notices.
+
+    Raises:
+        RunError: a path is neither, is given twice, or a file in it is damaged.
+        DamagedFileError: an evaluation that is damaged or none.
+    """
+    files = [Path(path).expanduser() for path in paths]
+    seen: set[Path] = set()
+    for path in files:
+        # A folder and the evaluation in it are the same run.
+        place = path.resolve() / EVALUATION if path.is_dir() else path.resolve()
+        if place in seen:
+            raise RunError(f"{path} is given twice")
+        seen.add(place)
+    return [_from_folder(path) if path.is_dir() else _from_file(path) for path in files]
+
+
+def _from_file(path: Path) -> Run:
+    if not path.is_file():
+        raise RunError(f"there is no run and no file {str(path)!r}")
+    result = EvaluationResult.load(path)
+    if path.name == EVALUATION and (path.parent / CONFIG).is_file():
+        return _run(path.parent, str(path), result)
+    trainer = result.config.get("trainer")
+    return Run(name=str(path), trainer=trainer if isinstance(trainer, str) else path.stem, result=result)
+
+
+def _from_folder(folder: Path) -> Run:
+    evaluation = folder / EVALUATION
+    result = EvaluationResult.load(evaluation) if evaluation.is_file() else None
+    if (folder / CONFIG).is_file():
+        return _run(folder, str(folder), result)
+    if result is None:
+        raise RunError(f"{str(folder)!r} is no run of fairart: it has no {CONFIG}")
+    return _from_file(evaluation)
+
+
+def _run(folder: Path, name: str, result: EvaluationResult | None) -> Run:
+    try:
+        config = RunConfig.load(folder / CONFIG)
+    except OptionError as error:
+        raise RunError(f"the {CONFIG} of {name} is damaged or foreign: {error}") from error
+    history, notices = _history(folder / HISTORY)
+    if not (folder / WEIGHTS).is_file():
+        notices.append(f"training has not finished: {len(history)} of {config.epochs} epochs, no {WEIGHTS}")
+    elif result is None:
+        notices.append(f"not evaluated yet: 'fairart evaluate {folder}' writes its {EVALUATION}")
+    return Run(name=name, trainer=config.trainer, config=config.to_dict(), history=history, result=result, notices=tuple(notices))
+
+
+def _history(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    if not path.is_file():
+        return [], [f"{HISTORY} is missing: nothing is known about its epochs"]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged: it is no text") from error
+    records: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):  # being written this moment, or cut off by a crash
+                return records, [f"the last line of {HISTORY} is not whole and left out"]
+            raise RunError(f"{path} is damaged in line {number}: {error}") from error
+        if not isinstance(record, dict) or "epoch" not in record:
+            raise RunError(f"{path} is no history of fairart: line {number} is no epoch")
+        records.append(record)
+    return records, []

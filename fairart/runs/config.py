@@ -1,0 +1,308 @@
+"""What makes a run: declared once, and from there come the flags, the keys of a config file and their documentation.
+
+Importing this module loads neither numpy, torch nor YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from fairart.errors import OptionError, nearest
+from fairart.execution import ChannelsLast, Compile, CudaGraphs, FoldBatchNorm, PhaseGradients, Precision
+from fairart.files import write_text
+from fairart.plugins.options import Declared, Option, check_value, declared_options
+
+__all__ = ["LOGGERS", "OFF", "OPTION_KINDS", "PART_KINDS", "RunConfig", "check_names", "parse_setting", "read_yaml"]
+
+PART_KINDS = ("objective", "target_sampler", "epsilon_scheduler", "class_weighting", "weight_perturbation", "averaging")
+"""The parts of a method that a run may choose."""
+
+OPTION_KINDS = ("trainer", "dataset", "model", *PART_KINDS)
+"""The kinds that ``options`` may set options of."""
+
+OFF = "none"
+"""The name that switches a part off."""
+
+LOGGERS = ("csv", "tensorboard", "wandb")
+"""Where the figures of each epoch can go."""
+
+_PART = "a registered name, none to do without; by default the method's own"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that a training run follows from. Values are checked, and text such as ``"8/255"`` is read as a number.
+
+    ``options`` holds the options of whatever the other fields name: ``{"epsilon_scheduler": {"lambda1": 0.3}}``, or flat,
+    ``{"epsilon_scheduler.lambda1": 0.3}``.
+
+    Raises:
+        OptionError: a value of the wrong type or outside its range.
+    """
+
+    trainer: Annotated[str, Option("method to train with")]
+    dataset: Annotated[str, Option("data set: a registered name, npz:PATH or folder:PATH")] = "digits"
+    data_root: Annotated[str | None, Option("folder of the data files; by default FAIRART_DATA, else ~/.cache/fairart")] = None
+    per_class: Annotated[int | None, Option("training images kept of each class; by default all", low=1)] = None
+    model: Annotated[str, Option("network to train")] = "small-cnn"
+    objective: Annotated[str | None, Option("what one batch minimises; by default the method's own")] = None
+    target_sampler: Annotated[str | None, Option(f"which class each example aims at: {_PART}")] = None
+    epsilon_scheduler: Annotated[str | None, Option(f"budget of each class: {_PART}")] = None
+    class_weighting: Annotated[str | None, Option(f"weight of each class in the loss: {_PART}")] = None
+    weight_perturbation: Annotated[str | None, Option(f"what moves the weights in a step: {_PART}")] = None
+    averaging: Annotated[str | None, Option(f"weight averaging: {_PART}")] = None
+    eps: Annotated[float, Option("L-inf budget for images in 0..1, such as 8/255", low=0)] = 8 / 255
+    eps_step: Annotated[float, Option("step of the inner attack", low=0)] = 2 / 255
+    max_iter: Annotated[int, Option("steps of the inner attack", low=1)] = 10
+    augmentation: Annotated[
+        str | None, Option("none or crop-flip; by default what suits the data set", choices=("none", "crop-flip", None))
+    ] = None
+    hold_out: Annotated[
+        float, Option("share of each class kept for validation where a part needs it", low=0, low_open=True, high=0.5)
+    ] = 0.02
+    epochs: Annotated[int, Option("passes over the training images", low=1)] = 20
+    batch_size: Annotated[int, Option("images a batch", low=1)] = 128
+    lr: Annotated[float, Option("learning rate of SGD", low=0, low_open=True)] = 0.1
+    momentum: Annotated[float, Option("momentum of SGD", low=0, high=1, high_open=True)] = 0.9
+    weight_decay: Annotated[float, Option("weight decay of SGD", low=0)] = 5e-4
+    lr_milestones: Annotated[
+        tuple[float, ...],
+        Option("shares of the epochs after which the learning rate is divided by 10, such as 0.5,0.75", source="FAIR-TAT"),
+    ] = (0.5, 0.75)
+    seed: Annotated[int, Option("of everything random in the run", low=0)] = 0
+    device: Annotated[str, Option("where to compute: auto, cpu or cuda", choices=("auto", "cpu", "cuda"))] = "auto"
+    devices: Annotated[int, Option("processes that share every batch, one a device; needs Lightning Fabric", low=1)] = 1
+    checkpoint_every_minutes: Annotated[
+        float | None, Option("minutes between two checkpoints, within epochs too; by default one after every epoch", low=0)
+    ] = None
+    logger: Annotated[
+        tuple[str, ...], Option("where each epoch's figures go, such as csv,tensorboard,wandb; none for nowhere")
+    ] = ("csv",)
+    precision: Precision = "32-true"
+    channels_last: ChannelsLast = None
+    phase_gradients: PhaseGradients = None
+    compile: Compile = False
+    fold_batch_norm: FoldBatchNorm = False
+    cuda_graphs: CudaGraphs = False
+    plugins_dir: Annotated[str | None, Option("folder of plugins (*.py) to load")] = None
+    options: Annotated[Mapping[str, Any], Option("an option of the method, the data set, the model or a part of the method")] = (
+        field(default_factory=dict)
+    )
+
+    def __post_init__(self) -> None:
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        for name, value in check_values(given, where="RunConfig").items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def declared(cls) -> dict[str, Declared]:
+        """The declaration of every field, by name."""
+        return declared_options(cls)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], *, where: str = "config") -> RunConfig:
+        """Make a config from plain values.
+
+        Args:
+            mapping: field -> value.
+            where: what an error calls the source, such as the file's name.
+
+        Raises:
+            OptionError: an unknown key (with the nearest names), a bad value, or no trainer.
+        """
+        checked = check_values(mapping, where=where)
+        if "trainer" not in checked:
+            raise OptionError(f"{where} needs 'trainer', the method to train with")
+        return cls(**checked)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field as plain values that YAML and JSON can say; :meth:`from_mapping` takes them back."""
+        plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        plain["lr_milestones"], plain["logger"] = list(self.lr_milestones), list(self.logger)
+        plain["options"] = {kind: dict(options) for kind, options in self.options.items()}
+        return plain
+
+    @classmethod
+    def load(cls, path: str | Path) -> RunConfig:
+        """Read a YAML file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            OptionError: no YAML mapping, an unknown key or a bad value; the message names the file.
+        """
+        return cls.from_mapping(read_yaml(path), where=str(path))
+
+    def save(self, path: str | Path) -> Path:
+        """Write every field as YAML, all of it or nothing.
+
+        Args:
+            path: file; its folder must exist.
+
+        Returns:
+            The path.
+        """
+        import yaml
+
+        return write_text(Path(path), yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
+
+
+def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) -> dict[str, Any]:
+    """Check some fields of a :class:`RunConfig`.
+
+    Args:
+        values: field -> value.
+        where: what an error calls the source.
+        flags: call fields by their flags in errors, ``--eps-step`` for ``eps_step``.
+
+    Raises:
+        OptionError: an unknown key (with the nearest names) or a bad value.
+    """
+    declared = RunConfig.declared()
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in declared:
+            raise OptionError(f"{where} has no option {name!r}; {nearest(str(name), declared)}")
+        spec = declared[name]
+        label = f"--{name.replace('_', '-')}" if flags else name
+        shown = Declared(label, spec.type, spec.default, spec.option)
+        read = _SPECIAL.get(name)
+        if read is not None:
+            value = read(value, f"{where}: {label}")
+        elif value == OFF and name in ("per_class", "checkpoint_every_minutes"):
+            value = None
+        checked[name] = check_value(value, shown, where=where)
+    return checked
+
+
+def _milestones(value: Any, label: str) -> tuple[float, ...]:
+    if isinstance(value, str):
+        value = [] if value.strip() in ("", OFF) else value.split(",")
+    elif isinstance(value, int | float):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        raise OptionError(f"{label} expects shares of the epochs such as 0.5,0.75, got {value!r}")
+    spec = Declared("each share", float, None, Option("", low=0, high=1, low_open=True))
+    return tuple(float(check_value(item, spec, where=label)) for item in value)
+
+
+def _options(value: Any, label: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(value, Mapping):
+        raise OptionError(f"{label} expects a mapping such as {{epsilon_scheduler: {{lambda1: 0.3}}}}, got {value!r}")
+    nested: dict[str, dict[str, Any]] = {}
+    for key, entry in value.items():
+        kind, dot, option = str(key).partition(".")
+        kind = kind.replace("-", "_")
+        if kind not in OPTION_KINDS:
+            raise OptionError(f"{label}: there is no kind {kind!r} to set options of; {nearest(kind, OPTION_KINDS)}")
+        given = {option: entry} if dot else entry
+        if not isinstance(given, Mapping) or not all(isinstance(name, str) and name for name in given):
+            raise OptionError(f"{label}: {kind} expects option names with values, got {entry!r}")
+        nested.setdefault(kind, {}).update(given)
+    return {kind: given for kind, given in nested.items() if given}
+
+
+def _loggers(value: Any, label: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [] if value.strip() in ("", OFF) else value.split(",")
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise OptionError(f"{label} expects names such as csv,tensorboard, got {value!r}")
+    names = [name.strip() for name in value]
+    for name in names:
+        if name not in LOGGERS:
+            raise OptionError(f"{label}: there is no logger {name!r}; {nearest(name, LOGGERS)}")
+    return tuple(dict.fromkeys(names))
+
+
+_SPECIAL = {"logger": _loggers, "lr_milestones": _milestones, "options": _options}
+"""Fields whose values have a form that a declaration cannot say."""
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Args:
+        path: file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OptionError: it holds no YAML, no mapping, or a key twice; the message names the file.
+    """
+    import yaml
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        found = yaml.safe_load(text)
+        twice = _key_given_twice(yaml.compose(text, Loader=yaml.SafeLoader))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no config file {str(path)!r}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path} is no YAML file: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise OptionError(f"{path} must hold 'key: value' lines, got {type(found).__name__}")
+    if twice is not None:
+        raise OptionError(f"{path} gives {twice} twice: YAML would silently take the last")
+    return found
+
+
+def _key_given_twice(node: Any) -> str | None:
+    """Name and line of the first key that a mapping of a YAML document has twice."""
+    children = [] if node is None or isinstance(node.value, str) else node.value
+    pairs = [child for child in children if isinstance(child, tuple)]
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if str(key.value) in seen:
+            return f"{str(key.value)!r} (line {key.start_mark.line + 1})"
+        seen.add(str(key.value))
+    below = [value for _, value in pairs] or children
+    return next((found for found in map(_key_given_twice, below) if found), None)
+
+
+def parse_setting(text: str, *, owner: str = "KIND") -> tuple[str, str, Any]:
+    """Read ``KIND.OPTION=VALUE``; the value is read as YAML reads it.
+
+    Args:
+        text: what the user wrote.
+        owner: what the first part is called in errors.
+
+    Returns:
+        Kind, option and value.
+
+    Raises:
+        OptionError: another form.
+    """
+    import yaml
+
+    key, equals, written = text.partition("=")
+    kind, dot, option = key.strip().partition(".")
+    if not (equals and dot and kind and option):
+        raise OptionError(f"--set expects {owner}.OPTION=VALUE, got {text!r}")
+    try:
+        return kind, option.replace("-", "_"), yaml.safe_load(written)
+    except yaml.YAMLError as error:
+        raise OptionError(f"--set {key}: cannot read {written!r}: quote it as YAML asks for") from error
+
+
+def check_names(config: RunConfig) -> None:
+    """Look every name of a config up in the registry, without importing what it stands for.
+
+    Args:
+        config: the run; its plugins are loaded already.
+
+    Raises:
+        UnknownNameError: a name that is registered nowhere, with the nearest ones.
+        OptionError: the objective is switched off.
+    """
+    from fairart.plugins import get_plugin_manager
+
+    manager = get_plugin_manager()
+    for kind in ("trainer", "dataset", "model"):
+        manager.find(kind, getattr(config, kind))
+    if config.objective == OFF:
+        raise OptionError("a method cannot do without an objective; for training on clean images take 'standard'")
+    for kind in PART_KINDS:
+        name = getattr(config, kind)
+        if name not in (None, OFF):
+            manager.find(kind, name)

@@ -1,0 +1,90 @@
+"""Corrupted test images of a data set as a folder, for ``fairart corrupt``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from fairart.corruptions import SEVERITIES, corruption_names, write_corruptions
+from fairart.corruptions.textures import load_textures
+from fairart.datasets import Dataset
+from fairart.errors import PluginError
+from fairart.plugins import create, registered
+from fairart.runs.build import resolved_device
+from fairart.runs.evaluation import choose_images
+
+__all__ = ["corrupt_dataset"]
+
+
+def corrupt_dataset(
+    dataset: str,
+    folder: str | Path,
+    *,
+    corruptions: str = "all",
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    data_root: str | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    verbose: bool = True,
+) -> dict[str, Any]:
+    """Write corrupted versions of the test images of a data set, in the layout of CIFAR-10-C.
+
+    A folder that an interrupted call left is gone on with; asked for more corruptions of the same images, it gets them.
+
+    Args:
+        dataset: registered name, or ``npz:PATH`` or ``folder:PATH``.
+        folder: made where it is not there.
+        corruptions: named sets and names with commas, see :func:`fairart.corruptions.corruption_names`.
+        options: name of a corruption, or ``"dataset"`` -> option -> value.
+        data_root: folder of the data files.
+        seed: of the corruptions, and of the choice under ``limit``.
+        limit: take that many test images, drawn at random as ``fairart evaluate`` draws them.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        overwrite: replace what fairart wrote there before.
+        verbose: show a progress bar on standard error, where that is a terminal.
+
+    Returns:
+        Folder, data set, number of images, corruptions and seed: plain values.
+
+    Raises:
+        OptionError, UnknownNameError, DatasetError, DownloadError: what was asked for, or the data.
+        MissingTexturesError: frost is asked for, and there are no pictures of it.
+        FileExistsError: the folder holds something else.
+    """
+    names = corruption_names(corruptions, known=tuple(registered("corruption")))
+    chosen = {name: dict(given) for name, given in (options or {}).items()}
+    of_data = chosen.pop("dataset", {})
+    where = resolved_device(device)
+    if "frost" in names:
+        load_textures(chosen.get("frost", {}).get("textures"))  # before data are read, or fetched
+    data = create("dataset", dataset, data_root=data_root, **of_data)
+    if not isinstance(data, Dataset):
+        raise PluginError(f"dataset {dataset!r} must give a fairart.datasets.Dataset, got {type(data).__qualname__}")
+    keep = choose_images(len(data.y_test), limit, seed)
+    x, y = data.x_test[keep], data.y_test[keep]
+    about = {"dataset": dataset, "split": "test", "dataset_options": of_data, "classes": list(data.classes)}
+    with tqdm(total=len(names) * len(SEVERITIES) * len(y), unit="image", disable=None if verbose else True) as bar:
+
+        def tell(name: str, images: int) -> None:
+            bar.set_description(name, refresh=not images)
+            bar.update(images)
+
+        target = write_corruptions(
+            x,
+            y,
+            folder,
+            corruptions=names,
+            seed=seed,
+            options=chosen,
+            device=where,
+            resume=True,
+            overwrite=overwrite,
+            about=about,
+            progress=tell,
+        )
+    return {"folder": str(target), "dataset": dataset, "nb_images": len(y), "corruptions": list(names), "seed": seed}

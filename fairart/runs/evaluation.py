@@ -1,0 +1,176 @@
+"""What a run is evaluated by: attacks at the budget of its training, test images, corrupted images, a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fairart.corruptions import SEVERITIES, CorruptionFolder, MadeCorruptions, corruption_names
+from fairart.datasets import Dataset
+from fairart.errors import OptionError, nearest
+from fairart.evaluation import EvaluationResult
+from fairart.evaluation.attacks.norms import norm_order
+from fairart.evaluation.results.corruption_results import check_same_kind
+from fairart.evaluation.running.corrupted import CorruptionSource
+from fairart.plugins import get_plugin_manager, registered
+from fairart.plugins.options import declared_options
+from fairart.runs.config import RunConfig
+
+__all__ = ["Attack", "check_options", "check_reference", "choose_attacks", "choose_images", "corruption_source", "names_to_make"]
+
+IntArray = npt.NDArray[np.int64]
+Options = Mapping[str, Mapping[str, Any]]
+Attack = str | tuple[str, Mapping[str, Any]]
+"""Registered name, or name and options."""
+
+
+def check_options(options: Options, attacks: Sequence[str], corruptions: Sequence[str]) -> None:
+    """Refuse options of what is not run.
+
+    Args:
+        options: attack or corruption -> its options.
+        attacks: names of the attacks.
+        corruptions: names of the corruptions that are made.
+
+    Raises:
+        OptionError: options of something else.
+    """
+    known = (*attacks, *corruptions)
+    for name in options:
+        if name not in known:
+            raise OptionError(f"options are set for {name!r}, which is not among what is evaluated; {nearest(name, known)}")
+
+
+def names_to_make(corruptions: str | Sequence[str] | None, folder: str | Path | None) -> tuple[str, ...]:
+    """The corruptions that are made, spelt out; none where they are read from a folder.
+
+    Raises:
+        UnknownNameError: no such corruption.
+    """
+    if corruptions is None or folder is not None:
+        return ()
+    return corruption_names(corruptions, known=tuple(registered("corruption")))
+
+
+def choose_attacks(config: RunConfig, attacks: Sequence[Attack], options: Options) -> list[tuple[str, dict[str, Any]]]:
+    """Attacks with their options; where they have ``eps`` and ``eps_step``, those of the run by default.
+
+    Args:
+        config: the run.
+        attacks: registered names, or (name, options) pairs.
+        options: attack -> its options, for those given by name.
+
+    Raises:
+        UnknownNameError: no such attack.
+        OptionError: a budget in L2 without its eps: that of the run is an L-inf radius.
+    """
+    chosen = []
+    for attack in attacks:
+        name, given = (attack, options.get(attack, {})) if isinstance(attack, str) else attack
+        entry, _ = get_plugin_manager().find("attack", name)
+        declared = declared_options(entry.load(), keyword_only=True)
+        # Robustness is asked for at the budget that was trained for: 8/255 says nothing about digits trained at 0.2.
+        own: dict[str, Any] = {
+            key: getattr(config, key) for key in ("eps", "eps_step") if key in declared and getattr(config, key) > 0
+        }
+        if "eps" in own and "eps" not in given and norm_order(given.get("norm", "inf")) == 2:
+            raise OptionError(f"attack {name!r}: set eps as well; that of the run, {own['eps']:g}, is an L-inf radius")
+        chosen.append((name, {**own, **given}))
+    return chosen
+
+
+def choose_images(number: int, limit: int | None, seed: int) -> IntArray:
+    """Positions of the images to evaluate: all, or so many drawn at random, ascending.
+
+    Args:
+        number: images there are.
+        limit: how many at most.
+        seed: of the choice.
+    """
+    if limit is None or limit >= number:
+        return np.arange(number)
+    # Files may be sorted by class: the first ones would be no sample of the data.
+    return np.sort(np.random.default_rng(seed).permutation(number)[:limit])
+
+
+def corruption_source(
+    data: Dataset,
+    keep: IntArray,
+    *,
+    corruptions: str | Sequence[str] | None,
+    folder: str | Path | None,
+    severities: Sequence[int] | None,
+    options: Options,
+    limit: int | None,
+    seed: int,
+    device: str,
+) -> CorruptionFolder | MadeCorruptions | None:
+    """Corrupted test images: made of those that are evaluated, or read from a folder.
+
+    A folder brings its labels. Where they are those of the test split, the images that are read are the ones that are
+    attacked; else as many are drawn from the folder.
+
+    Args:
+        data: the data set of the run.
+        keep: positions of the test images that are evaluated.
+        corruptions: a named set, or names; None for none, with a folder for all that it has.
+        folder: in the published layout, or None.
+        severities: any of 1 to 5; None for all.
+        options: corruption -> its options, of those that are made.
+        limit: images at most.
+        seed: of what is made, and of the choice.
+        device: where they are made and handed out.
+
+    Raises:
+        CorruptionFolderError: the folder is damaged, or its images or classes are not those of the data set.
+        MissingTexturesError: frost is asked for, and there are no pictures of it.
+        OptionError: options that a corruption does not have.
+        ValueError: bad severities, or severities without corruptions.
+    """
+    chosen = SEVERITIES if severities is None else severities
+    if folder is not None:
+        read = CorruptionFolder(
+            folder,
+            corruptions=corruptions,
+            severities=chosen,
+            nb_classes=data.nb_classes,
+            input_shape=data.input_shape,
+            device=device,
+        )
+        return read.subset(keep if np.array_equal(read.labels, data.y_test) else choose_images(len(read), limit, seed))
+    names = names_to_make(corruptions, folder)
+    if not names:
+        if severities is not None:
+            raise ValueError(f"severities {list(severities)} are given without corruptions")
+        return None
+    given = {name: options[name] for name in names if name in options}
+    x, y = data.x_test[keep], data.y_test[keep]
+    return MadeCorruptions(x, y, corruptions=names, severities=chosen, options=given, seed=seed, device=device)
+
+
+def check_reference(path: str | Path, source: CorruptionSource | None) -> EvaluationResult:
+    """Read a reference for mCE, and check before any work that it has what it is needed for.
+
+    Args:
+        path: an ``evaluation.json``.
+        source: the corruptions that will be evaluated.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFileError: it is no evaluation.
+        ValueError: no corruptions are evaluated, the reference lacks some, or its images were made in another way.
+    """
+    if source is None:
+        raise ValueError(f"{path} is a reference for corruptions, and none are evaluated")
+    reference = EvaluationResult.load(Path(path).expanduser())
+    about = source.describe()
+    try:
+        check_same_kind((about.get("made") or about).get("version"), reference.corruptions)
+        reference.corruptions.select(source.names, source.severities)
+    except ValueError as error:
+        raise ValueError(f"{path} is no reference for this evaluation: {error}") from error
+    return reference

@@ -1,0 +1,381 @@
+"""One run: train by a config into a folder, read the folder back, evaluate it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from art.estimators.classification import PyTorchClassifier
+
+from fairart.datasets import Dataset
+from fairart.engine import Checkpointing, EpochRecord
+from fairart.errors import OptionError
+from fairart.evaluation import EvaluationResult, evaluate, remove_partial
+from fairart.evaluation.sanity.checks import SANITY_SAMPLES
+from fairart.files import remove_leftovers
+from fairart.runs import build
+from fairart.runs import evaluation as plan
+from fairart.runs.config import RunConfig, check_names
+from fairart.runs.devices import join, joined_size, start
+from fairart.runs.folders import (
+    CHECKPOINTS,
+    CONFIG,
+    EVALUATION,
+    HISTORY,
+    PARTIAL,
+    RUN_FILES,
+    WEIGHTS,
+    RunError,
+    check_output,
+    check_unchanged,
+    clear,
+    read_config,
+)
+from fairart.runs.loggers import build_loggers, check_loggers
+from fairart.runs.recorder import HistoryFile, Observer, observed
+from fairart.runs.weights import load_weights, read_scaling, save_weights
+from fairart.trainers.base import FairnessTrainer
+
+__all__ = ["LoadedRun", "TrainedRun", "evaluate_run", "load_run", "train_run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """A run that has been trained.
+
+    Args:
+        folder: where its files are.
+        config: the run, said in full.
+        dataset: what it was trained on.
+        trainer: the trainer after ``fit``.
+        finished_before: whether there was nothing left to train.
+    """
+
+    folder: Path
+    config: RunConfig
+    dataset: Dataset
+    trainer: FairnessTrainer
+    finished_before: bool = False
+
+    @property
+    def classifier(self) -> PyTorchClassifier:
+        """The trained classifier; with averaging it carries the averaged weights."""
+        return self.trainer.get_classifier()
+
+    @property
+    def history(self) -> list[EpochRecord]:
+        """One record an epoch."""
+        return self.trainer.history
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedRun:
+    """A run read back from its folder.
+
+    Args:
+        folder: where its files are.
+        config: the run.
+        classifier: the trained classifier.
+        dataset: the data set, both splits.
+        history: the lines of ``history.jsonl``.
+    """
+
+    folder: Path
+    config: RunConfig
+    classifier: PyTorchClassifier
+    dataset: Dataset
+    history: list[dict[str, Any]]
+
+
+class _RunFolder:
+    """Makes room for the run once the trainer has accepted its data: an earlier one is not lost to one that cannot start."""
+
+    def __init__(self, folder: Path, config: RunConfig, trainer: FairnessTrainer, *, verbose: bool) -> None:
+        self.folder, self.config, self.trainer, self.verbose = folder, config, trainer, verbose
+
+    def start(self, history: Sequence[EpochRecord]) -> None:
+        """Write the config, and clear the folder unless the run goes on."""
+        if self.trainer.resumed_from is None:
+            clear(self.folder, keep_config=True)
+        elif self.verbose:
+            print(f"fairart: going on from {self.trainer.resumed_from}", file=sys.stderr)
+        for name in RUN_FILES:
+            remove_leftovers(self.folder / name)
+        self.config.save(self.folder / CONFIG)
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Nothing to do."""
+
+    def end(self) -> None:
+        """Nothing to do."""
+
+
+def train_run(
+    config: RunConfig, output: str | Path, *, overwrite: bool = False, resume: bool = False, verbose: bool = True
+) -> TrainedRun:
+    """Train by a config, and leave a folder.
+
+    It holds ``config.yaml``, ``history.jsonl``, ``model.safetensors``, ``checkpoint/`` and what the loggers write.
+
+    With ``devices`` above 1 it starts so many processes, or joins those of ``torchrun``, and every batch is shared among them.
+
+    Names, options and data are checked before anything is written. An interrupted run goes on with ``resume`` where its last
+    checkpoint stands, and on the CPU ends bit for bit as if it had run through. Training again by the ``config.yaml`` repeats
+    the run bit for bit on one machine.
+
+    Args:
+        config: the run.
+        output: its folder.
+        overwrite: replace the run that is in the folder.
+        resume: go on with the run that is in the folder; begin it where there is none, and only read it where it is finished.
+        verbose: show a progress bar on a terminal.
+
+    Raises:
+        FileExistsError: the folder has a run already.
+        RunError: the run to resume was begun with other settings, or its checkpoints are gone.
+        CheckpointError: the checkpoints to resume from are damaged or foreign, or another process is training there.
+        CheckpointWriteError: a checkpoint could not be written, on a full disk for example.
+        UnknownNameError: a name that is registered nowhere.
+        OptionError: a bad option of a part, the data set or the model, or a logger whose packages are missing.
+        ValueError: data that cannot be trained on.
+        TrainingDivergedError: the loss became NaN or infinite.
+    """
+    asked = {"overwrite": overwrite, "resume": resume, "verbose": verbose}
+    joined = joined_size()
+    if joined > 1:
+        if config.devices not in (1, joined):
+            raise OptionError(f"devices {config.devices}: {joined} processes were started for this run")
+        config = dataclasses.replace(config, devices=joined)
+        return _train(config, output, **asked, fabric=join(build.resolved_device(config.device)))
+    if config.devices == 1:
+        return _train(config, output, **asked)
+    # Here first: what is wrong is said before processes are started, and a data set is fetched once.
+    check_output(output, overwrite=overwrite, resume=resume)
+    _prepare(config, None)
+    start(
+        _train_in_process,
+        config.to_dict(),
+        str(output),
+        asked,
+        device=build.resolved_device(config.device),
+        devices=config.devices,
+    )
+    return dataclasses.replace(_train(config, output, resume=True, verbose=False), finished_before=False)
+
+
+def _train_in_process(fabric: Any, config: dict[str, Any], output: str, asked: dict[str, bool]) -> None:
+    _train(RunConfig.from_mapping(config), output, **asked, fabric=fabric)
+
+
+def _prepare(config: RunConfig, fabric: Any) -> tuple[Dataset, FairnessTrainer]:
+    check_loggers(config.logger)
+    build.load_plugins(config)
+    check_names(config)
+    build.trainer_class(config)
+    device = build.resolved_device(config.device)
+    data = build.build_dataset(config)
+    classifier = build.build_classifier(config, data, device=device)
+    return data, build.build_trainer(config, classifier, data, fabric=fabric)
+
+
+def _train(
+    config: RunConfig,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    verbose: bool = True,
+    fabric: Any = None,
+) -> TrainedRun:
+    folder = check_output(output, overwrite=overwrite, resume=resume)
+    data, trainer = _prepare(config, fabric)
+    first = trainer.processes.rank == 0
+    full = build.resolved_config(config, data)
+    going_on = resume and (folder / CONFIG).exists()
+    finished = going_on and (folder / WEIGHTS).exists()
+    if going_on:
+        check_unchanged(folder, full)
+    if finished and not any((folder / CHECKPOINTS).glob("checkpoint-*.safetensors")):
+        raise RunError(f"the run in {str(folder)!r} is finished and its checkpoints are gone: there is nothing to resume")
+    # All have looked at the folder before one writes to it.
+    trainer.processes.wait()
+    folder.mkdir(parents=True, exist_ok=True)
+    observers: list[Observer] = []
+    if first:
+        observers += [_RunFolder(folder, full, trainer, verbose=verbose and not finished), HistoryFile(folder / HISTORY)]
+        # A finished run is read, not told once more.
+        observers += [] if finished else build_loggers(full, folder, data.classes)
+    checkpoint = Checkpointing(
+        folder / CHECKPOINTS, every_minutes=config.checkpoint_every_minutes, resume=going_on, overwrite=overwrite
+    )
+    # cuDNN may otherwise choose another algorithm in the next run, and sum in another order.
+    with observed(trainer, observers), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        trainer.fit(
+            data.x_train,
+            data.y_train,
+            batch_size=config.batch_size,
+            nb_epochs=config.epochs,
+            scheduler=build.build_scheduler(config, trainer.get_classifier().optimizer),
+            seed=config.seed,
+            verbose=verbose,
+            checkpoint=checkpoint,
+        )
+    if first:
+        save_weights(trainer.get_classifier().model, data, folder / WEIGHTS)
+    return TrainedRun(folder=folder, config=full, dataset=data, trainer=trainer, finished_before=finished)
+
+
+def load_run(folder: str | Path, *, device: str | None = None) -> LoadedRun:
+    """Read a run that :func:`train_run` left.
+
+    Args:
+        folder: its folder.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; by default the run's own.
+
+    Raises:
+        RunError: the folder is no run, training was not finished, or a file is damaged or foreign.
+        ValueError: the data set of the run can no longer be loaded.
+    """
+    path = Path(folder).expanduser()
+    config = read_config(path)
+    history = _read_history(path / HISTORY)
+    build.load_plugins(config, missing_ok=True)
+    data = build.build_dataset(config)
+    scaling = read_scaling(path / WEIGHTS, data)
+    where = build.resolved_device(device or config.device)
+    classifier = build.build_classifier(config, data, device=where, scaling=scaling)
+    load_weights(classifier.model, path / WEIGHTS)
+    return LoadedRun(folder=path, config=config, classifier=classifier, dataset=data, history=history)
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise RunError(f"{path} is missing")
+    records: list[dict[str, Any]] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged: it is no text") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise RunError(f"{path} is damaged in line {number}: {error}") from error
+        if not isinstance(record, dict) or "epoch" not in record:
+            raise RunError(f"{path} is no history of fairart: line {number} is no epoch")
+        records.append(record)
+    return records
+
+
+def _with_surrogate(options: dict[str, Any], device: str) -> dict[str, Any]:
+    folder = options.get("surrogate")
+    return {**options, "surrogate": load_run(folder, device=device).classifier} if isinstance(folder, str | Path) else options
+
+
+def evaluate_run(
+    folder: str | Path,
+    attacks: Sequence[plan.Attack] = ("pgd",),
+    *,
+    corruptions: str | Sequence[str] | None = None,
+    corruptions_dir: str | Path | None = None,
+    severities: Sequence[int] | None = None,
+    reference: str | Path | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    batch_size: int = 512,
+    seed: int = 0,
+    limit: int | None = None,
+    device: str | None = None,
+    restart: bool = False,
+    sanity_samples: int = SANITY_SAMPLES,
+    verbose: bool = True,
+) -> EvaluationResult:
+    """Evaluate a run on its test images, class by class, and write ``evaluation.json`` into its folder.
+
+    What is done is kept in ``evaluation.partial`` until that file is written: after an interruption, the same call goes on to
+    the file that it would have written.
+
+    Args:
+        folder: of the run.
+        attacks: registered names, or (name, options) pairs, with a ``label`` for a second setting of one attack. Where an attack
+            has ``eps`` and ``eps_step``, they are the run's own by default.
+        corruptions: a named set, or names; made of the test images, unless a folder is given.
+        corruptions_dir: folder in the layout of CIFAR-10-C to read corruptions from; without names all that it has.
+        severities: of the corruptions, any of 1 to 5; None for all.
+        reference: an ``evaluation.json`` with these corruptions, to take the mean corruption error (mCE) against.
+        options: attack or corruption -> its options. ``surrogate`` of the transfer attack may be the folder of a run.
+        batch_size: images at a time.
+        seed: of the attacks' random starts, of the corruptions made, and of the choice under ``limit``.
+        limit: evaluate that many test images, drawn at random.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; by default the run's own.
+        restart: start over, whatever was kept.
+        sanity_samples: images that the sanity checks look at, 0 for none of them.
+        verbose: show a progress bar on a terminal.
+
+    Raises:
+        RunError: the folder is no whole run.
+        UnknownNameError: no such attack or corruption.
+        OptionError: options of an attack that is not run, or that it does not have; CUDA where there is none.
+        CorruptionFolderError: a damaged folder of corruptions, or one for other images or classes.
+        MissingTexturesError: frost is asked for, and there are no pictures of it.
+        ValueError: bad severities, or a reference that does not fit.
+        EvaluationError: an attack did nothing.
+    """
+    config = read_config(Path(folder).expanduser())
+    build.load_plugins(config, missing_ok=True)
+    given = options or {}
+    plan.check_options(
+        given, [name for name in attacks if isinstance(name, str)], plan.names_to_make(corruptions, corruptions_dir)
+    )
+    chosen = plan.choose_attacks(config, attacks, given)
+    where = build.resolved_device(device or config.device)
+    # By label: two settings of one attack may each have their own.
+    surrogates = {
+        own.get("label", name): str(own["surrogate"]) for name, own in chosen if isinstance(own.get("surrogate"), str | Path)
+    }
+    chosen = [(name, _with_surrogate(own, where)) for name, own in chosen]
+    run = load_run(folder, device=where)
+    data = run.dataset
+    keep = plan.choose_images(len(data.y_test), limit, seed)
+    source = plan.corruption_source(
+        data,
+        keep,
+        corruptions=corruptions,
+        folder=corruptions_dir,
+        severities=severities,
+        options=given,
+        limit=limit,
+        seed=seed,
+        device=where,
+    )
+    compared = None if reference is None else plan.check_reference(reference, source)
+    partial = run.folder / PARTIAL
+    if restart:
+        remove_partial(partial)
+    result = evaluate(
+        run.classifier,
+        data.x_test[keep],
+        data.y_test[keep],
+        attacks=chosen,
+        corruptions=source,
+        batch_size=batch_size,
+        seed=seed,
+        class_names=data.classes,
+        checkpoint=partial,
+        verbose=verbose,
+        sanity_samples=sanity_samples,
+    )
+    result.config.update(dataset=run.config.dataset, trainer=run.config.trainer, note=data.note)
+    if surrogates:
+        result.config["surrogates"] = surrogates
+    if compared is not None:
+        value = result.mean_corruption_error(compared)
+        result.config["mean_corruption_error"] = {"reference": str(reference), "value": value}
+    result.save(run.folder / EVALUATION)
+    remove_partial(partial)
+    return result
