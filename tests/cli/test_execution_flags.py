@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fairart.engine import network
+from fairart.engine.network import network
 from fairart.execution import EXECUTION, Execution
 from fairart.plugins.options import declared_options
 from fairart.runs.config import RunConfig

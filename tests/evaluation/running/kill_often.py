@@ -14,7 +14,8 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
-from fairart.evaluation import evaluate, partial
+from fairart.evaluation import evaluate
+from fairart.evaluation.running import partial
 
 FILES = ("partial.py", "units.py", "runner.py", "files.py", "storage.py", "evaluate.py", "scores.py", "fingerprint.py")
 
