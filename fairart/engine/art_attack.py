@@ -30,8 +30,8 @@ Array = npt.NDArray[Any]
 class ArtInnerAttack:
     """Makes training examples with an ART attack on the classifier being trained.
 
-    Budgets per class reach the attack where it has an ``eps``: as an array where it takes one, else class by class. Steps stay
-    the attack's own.
+    Budgets per class reach the attack if it has an ``eps``: as an array if it takes one, else class by class. Attacks inside it,
+    such as those of ``AutoAttack``, get the same budgets. Steps stay the attack's own.
 
     Args:
         attack: an ART attack whose estimator is the classifier being trained.
@@ -53,6 +53,7 @@ class ArtInnerAttack:
                 "or target_sampler=None"
             )
         self.attack, self._module = attack, module
+        self._inner = _inner_attacks(attack)
 
     def examples(self, batch: Batch) -> Tensor:
         """Adversarial inputs for a batch, (n, ...), in the type and on the device of the clean ones."""
@@ -84,6 +85,8 @@ class ArtInnerAttack:
         for value in np.unique(eps[eps > 0]):
             rows = np.flatnonzero(eps == value)
             self.attack.set_params(eps=float(value), **({} if self._step is None else {"eps_step": self._step}))
+            for part in self._inner:
+                part.set_params(eps=float(value))
             x_adv[rows] = self._ask(x[rows], one_hot[rows])
         return x_adv
 
@@ -93,12 +96,27 @@ class ArtInnerAttack:
 
     @contextlib.contextmanager
     def _restored(self) -> Iterator[None]:
-        names = [name for name in ("eps", "eps_step", "targeted") if name in self.attack.attack_params]
-        before = {name: getattr(self.attack, name) for name in names}
-        step = before.get("eps_step")
+        before = [(attack, _params(attack)) for attack in (self.attack, *self._inner)]
+        step = before[0][1].get("eps_step")
         self._step = None if step is None else float(np.max(step))
         try:
             yield
         finally:
-            if before:
-                self.attack.set_params(**before)
+            for attack, params in before:
+                if params:
+                    attack.set_params(**params)
+
+
+def _params(attack: EvasionAttack) -> dict[str, Any]:
+    names = ("eps", "eps_step", "targeted")
+    return {name: getattr(attack, name) for name in names if name in attack.attack_params}
+
+
+def _inner_attacks(attack: EvasionAttack) -> list[EvasionAttack]:
+    """Attacks with a budget that an attack holds, at any depth: its attributes, and lists of them."""
+    found: list[EvasionAttack] = []
+    for value in vars(attack).values():
+        for part in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(part, EvasionAttack) and part is not attack:
+                found += [*([part] if "eps" in part.attack_params else []), *_inner_attacks(part)]
+    return found

@@ -7,9 +7,11 @@ import dataclasses
 import functools
 import inspect
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -27,6 +29,14 @@ from fairart.engine.randomness import Streams
 from fairart.engine.under_way import EpochUnderWay
 from fairart.engine.validation import Validator
 from fairart.errors import PolicyError
+from fairart.objectives.answers import (
+    asked,
+    checked_examples,
+    checked_images,
+    checked_loss,
+    checked_targets,
+    checked_terms,
+)
 from fairart.objectives.base import Batch, Examples
 from fairart.plugins import origin
 from fairart.policies import TargetSampler
@@ -209,7 +219,7 @@ class Engine:
                 part = self.streams.attack.part = self.processes.part(batch.stop - batch.start)
                 x, y = data.take(order[rows_of(batch, part)])
                 if self.augmentation is not None:
-                    x = self.augmentation(x, self.streams.attack)
+                    x = checked_images(self.augmentation, self.augmentation(x, self.streams.attack), x)
                 self._step(x, y, epoch, meter)
                 current.batches += 1
                 bar.update()
@@ -220,11 +230,11 @@ class Engine:
             current.end_pool()
 
     def _step(self, x: Tensor, y: Tensor, epoch: int, meter: EpochMeter) -> None:
-        batch = self._batch(x, y, epoch)
+        batch = self._batch(x, y, epoch, meter)
         examples = self._examples(batch, meter)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.clear_gradients()
         with self._perturbed(batch, examples):
-            terms = self.method.objective.losses(self.network, batch, examples)
+            terms = self._terms(batch, examples)
             loss = self._loss(terms, y)
             loss.backward()  # type: ignore[no-untyped-call]
         self.processes.sum_gradients(self.network.module.parameters())
@@ -235,28 +245,43 @@ class Engine:
         meter.add(terms, y, loss)
 
     def _perturbed(self, batch: Batch, examples: Examples) -> contextlib.AbstractContextManager[None]:
-        perturbation, method = self.method.weight_perturbation, self.method
+        perturbation = self.method.weight_perturbation
         if perturbation is None:
             return contextlib.nullcontext()
 
         def loss() -> Tensor:
-            return self._loss(method.objective.losses(self.network, batch, examples), batch.y)
+            return self._loss(self._terms(batch, examples), batch.y)
 
-        return perturbation.perturbed(self.network.module, loss, epoch=batch.epoch)
+        moved = asked(perturbation, "perturbed", lambda: perturbation.perturbed(self.network.module, loss, epoch=batch.epoch))
+        if not isinstance(moved, contextlib.AbstractContextManager):
+            raise PolicyError(f"{origin(perturbation)}: perturbed() must be a context manager, got a {type(moved).__name__}")
+        return moved
+
+    def clear_gradients(self) -> None:
+        """Drop every gradient: also of parameters that the optimizer does not train."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.network.module.zero_grad(set_to_none=True)
+
+    def _terms(self, batch: Batch, examples: Examples) -> LossTerms:
+        objective = self.method.objective
+        terms = asked(objective, "losses", lambda: objective.losses(self.network, batch, examples))
+        return checked_terms(objective, terms, batch, self.nb_classes)
 
     def _loss(self, terms: LossTerms, y: Tensor) -> Tensor:
-        return self.processes.share(self.method.class_weighting.combine(terms, y), self.streams.attack.part)
+        weighting = self.method.class_weighting
+        loss = checked_loss(weighting, asked(weighting, "combine", lambda: weighting.combine(terms, y)))
+        return self.processes.share(loss, self.streams.attack.part)
 
     def _clean_logits(self, x: Tensor) -> Tensor:
         with restored_modes(self.network, training=False), torch.no_grad():
             logits: Tensor = self.network(x)
         return logits
 
-    def _batch(self, x: Tensor, y: Tensor, epoch: int) -> Batch:
+    def _batch(self, x: Tensor, y: Tensor, epoch: int, meter: EpochMeter) -> Batch:
         sampler, targets = self.method.target_sampler, None
         if sampler is not None:
             logits = self._clean_logits(x) if sampler.needs_logits else None
-            targets = self._targets(sampler, y, logits)
+            targets = self._targets(sampler, y, logits, meter)
         return Batch(
             x=x,
             y=y,
@@ -269,29 +294,29 @@ class Engine:
             generator=self.streams.attack,
         )
 
-    def _targets(self, sampler: TargetSampler, y: Tensor, logits: Tensor | None) -> Tensor:
+    def _targets(self, sampler: TargetSampler, y: Tensor, logits: Tensor | None, meter: EpochMeter) -> Tensor:
         draw = functools.partial(sampler.sample, logits=logits, generator=self.streams.attack)
-        targets: Tensor = ask(sampler, "sample", draw, y)
-        # Only what costs no read from the device is checked.
-        if not isinstance(targets, Tensor) or targets.shape != y.shape or targets.dtype != y.dtype:
-            came = f"{tuple(targets.shape)} {targets.dtype}" if isinstance(targets, Tensor) else type(targets).__name__
-            raise PolicyError(f"{origin(sampler)}: sample() must give a tensor {tuple(y.shape)} {y.dtype}, got {came}")
-        return targets
+        targets = checked_targets(sampler, ask(sampler, "sample", draw, y), y)
+        outside = (targets < 0) | (targets >= self.nb_classes)
+        # Reading this here would wait for the device. It is read with the losses; until then no bad target is used.
+        meter.add_bad_targets(outside.any())
+        return torch.where(outside, y, targets)
 
     def _examples(self, batch: Batch, meter: EpochMeter) -> Examples:
         objective = self.method.objective
         if not objective.perturbs:
             return (batch.x,)
         if self.method.attack is not None:
-            made: Tensor | Examples = self.method.attack.examples(batch)
+            made = checked_examples(self.method.attack.attack, self.method.attack.examples(batch), batch)
         else:
+            network = self.network.for_attack()
             with restored_modes(self.network, training=objective.attack_mode == "train"):
-                made = objective.examples(self.network.for_attack(), batch)
-        made = (made,) if isinstance(made, Tensor) else made
+                answer = asked(objective, "examples", lambda: objective.examples(network, batch))
+            made = checked_examples(objective, answer, batch)
         # Whoever made them, nothing outside a sample's budget is trained on.
         examples = tuple(project(one.detach(), batch.x, eps=batch.eps, clip_values=batch.clip_values) for one in made)
         for one in examples:
-            meter.add_change((one - batch.x).abs().amax())
+            meter.add_change(one - batch.x, batch.y)
         return examples
 
     def _check(self, meter: EpochMeter, epoch: int) -> None:
@@ -302,17 +327,31 @@ class Engine:
                 f"Likely causes: the learning rate ({self.optimizer.param_groups[0]['lr']:g}) is too high, "
                 "the model's outputs overflow, or a class weight is extreme"
             )
+        if meter.had_bad_targets():
+            sampler = origin(self.method.target_sampler)
+            raise PolicyError(f"{sampler}: sample() must return classes in [0, {self.nb_classes}), got others in epoch {epoch}")
 
     def _check_change(self, meter: EpochMeter, epoch: int) -> None:
-        meant = self.method.objective.perturbs and self.budget.max_iter > 0 and float(self._eps.max()) > 0
-        if meant and not meter.largest_change() > 0:
-            inner = self.method.attack
-            culprit = origin(self.method.objective) if inner is None else f"attack={type(inner.attack).__name__}"
-            raise RuntimeError(
-                f"the inner attack changed no input in epoch {epoch} although eps is {self.budget.eps:g}: that is no "
-                f"adversarial training. Look at {culprit}, at eps_step ({self.budget.eps_step:g}) and at "
-                "whether gradients reach the input"
-            )
+        """An attack that left a whole class as it was is an error: that class was trained on clean images."""
+        if not self.method.objective.perturbs or self.budget.max_iter == 0:
+            return
+        support, changes, budgets = meter.robust().support, meter.largest_changes(), self._eps.cpu().numpy()
+        meant, inner = (support > 0) & (budgets > 0), self.method.attack
+        unchanged = meant & ~(changes > 0)
+        if not unchanged.any():
+            return
+        culprit = origin(self.method.objective) if inner is None else f"attack={type(inner.attack).__name__}"
+        whole = bool(unchanged[meant].all())
+        which = "" if whole else f" of class {', '.join(map(str, np.flatnonzero(unchanged)))}"
+        told = f"{culprit}, the inner attack, changed no input{which} in epoch {epoch} although eps is {self.budget.eps:g}"
+        if inner is not None and not whole:
+            # Some attacks of ART return an input as it was if they do not succeed.
+            warnings.warn(f"{told}: these classes were trained on clean inputs", UserWarning, stacklevel=2)
+            return
+        raise RuntimeError(
+            f"{told}: that is no adversarial training. Look at eps_step ({self.budget.eps_step:g}), and at whether gradients "
+            "reach the input"
+        )
 
     def _update(self, statistics: EpochStatistics) -> bool | None:
         method = self.method

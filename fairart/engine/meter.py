@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,14 +17,20 @@ __all__ = ["EpochMeter", "count"]
 
 
 def count(counts: Tensor, labels: Tensor, logits: Tensor) -> None:
-    """Add a batch to a flat (K * K,) tensor of counts, without reading anything back."""
-    size = logits.shape[1]
+    """Add a batch to a flat (K * K,) tensor of counts, without reading anything back.
+
+    Raises:
+        ValueError: the logits are not those of K classes.
+    """
+    size = math.isqrt(len(counts))
+    if logits.ndim != 2 or logits.shape[1] != size:
+        raise ValueError(f"the model must return logits (n, {size}) for nb_classes={size}, got {tuple(logits.shape)}")
     cells = labels * size + logits.detach().argmax(dim=1)
     counts.index_add_(0, cells, torch.ones_like(cells))
 
 
 class EpochMeter:
-    """Confusion counts, losses and the largest perturbation of one epoch.
+    """Confusion counts, losses and the largest perturbation of each class in one epoch.
 
     Args:
         nb_classes: K.
@@ -40,7 +47,8 @@ class EpochMeter:
         self._clean = zeros(nb_classes * nb_classes) if "clean" in needs else None
         self._probabilities = zeros(nb_classes, nb_classes, dtype=torch.float64) if "mean_probabilities" in needs else None
         self._losses: list[Tensor] = []
-        self._change = zeros(dtype=torch.float32)
+        self._changes = zeros(nb_classes, dtype=torch.float32)
+        self._bad_targets = zeros(dtype=torch.bool)
 
     def add(self, terms: LossTerms, labels: Tensor, loss: Tensor) -> None:
         """Add one batch, or this process's part of one."""
@@ -57,7 +65,7 @@ class EpochMeter:
         for sums in (self._robust, self._clean, self._probabilities):
             if sums is not None:
                 processes.reduce_(sums)
-        processes.reduce_(self._change, "max")
+        processes.reduce_(self._changes, "max")
         self._losses = list(self._stacked(processes))
 
     def _stacked(self, processes: Processes) -> Tensor:
@@ -68,18 +76,33 @@ class EpochMeter:
         """Number of batches so far."""
         return len(self._losses)
 
-    def add_change(self, largest: Tensor) -> None:
-        """Note the largest change that an attack made to any value of a batch."""
-        torch.maximum(self._change, largest.detach().float(), out=self._change)
+    def add_change(self, change: Tensor, labels: Tensor) -> None:
+        """Note the largest change that an attack made to any value of each class's samples.
+
+        Args:
+            change: (n, ...) adversarial less clean inputs.
+            labels: (n,) classes.
+        """
+        largest = change.detach().abs().flatten(1).amax(dim=1).float()
+        self._changes.scatter_reduce_(0, labels, largest, "amax")
+
+    def add_bad_targets(self, found: Tensor) -> None:
+        """Note whether a batch had targets outside the classes."""
+        self._bad_targets |= found
+
+    def had_bad_targets(self) -> bool:
+        """Whether any batch had targets outside the classes. Reads from the device."""
+        return bool(self._bad_targets)
 
     def first_bad_batch(self, processes: Processes = ONE_PROCESS) -> int | None:
         """The first batch whose loss is NaN or infinite in any process, or None. Reads from the device."""
         bad = torch.nonzero(~torch.isfinite(self._stacked(processes)))
         return int(bad[0]) if len(bad) else None
 
-    def largest_change(self) -> float:
-        """Largest change that any attack of the epoch made. Reads from the device."""
-        return float(self._change)
+    def largest_changes(self) -> FloatArray:
+        """(K,) largest change that the epoch's attacks made to each class. Reads from the device."""
+        changes: FloatArray = self._changes.cpu().numpy()
+        return changes
 
     @property
     def samples(self) -> int:
@@ -113,7 +136,7 @@ class EpochMeter:
             "clean": self._clean,
             "probabilities": self._probabilities,
             "losses": torch.stack(self._losses) if self._losses else None,
-            "change": self._change,
+            "changes": self._changes,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -121,9 +144,9 @@ class EpochMeter:
         for name, sums in (("robust", self._robust), ("clean", self._clean), ("probabilities", self._probabilities)):
             if sums is not None:
                 sums.copy_(state[name])
-        self._change.copy_(state["change"])
+        self._changes.copy_(state["changes"])
         losses = state["losses"]
-        self._losses = [] if losses is None else list(losses.to(self._change.device).unbind())
+        self._losses = [] if losses is None else list(losses.to(self._changes.device).unbind())
 
     def _matrix(self, counts: Tensor) -> ConfusionMatrix:
         return ConfusionMatrix(counts.view(self.nb_classes, -1).cpu().numpy())

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fairart.objectives.answers import checked_loss, checked_targets
 from fairart.policies import (
     Averaging,
     ClassWeighting,
@@ -19,7 +20,7 @@ from fairart.policies import (
     TargetSampler,
     WeightPerturbation,
 )
-from fairart.testing.rules import CLASSES, expect, is_plain, require, same_state, statistics_examples
+from fairart.testing.rules import CLASSES, expect, is_plain, require, same_rules, same_state, statistics_examples
 
 __all__ = [
     "check_averaging",
@@ -65,8 +66,8 @@ def _check_targets(sampler: TargetSampler, nb_classes: int) -> None:
     logits = torch.randn(len(labels), nb_classes, generator=torch.Generator().manual_seed(1))
     first, second = (sampler.sample(labels, logits=logits, generator=torch.Generator().manual_seed(2)) for _ in range(2))
     name = type(sampler).__name__
-    require(isinstance(first, Tensor) and first.shape == labels.shape, f"{name}: sample() must give a tensor (n,)")
-    require(not first.is_floating_point(), f"{name}: sample() must give integer classes, got {first.dtype}")
+    with same_rules():
+        checked_targets(sampler, first, labels)
     require(bool((first >= 0).all() and (first < nb_classes).all()), f"{name}: targets must lie in [0, {nb_classes})")
     require(torch.equal(first, second), f"{name}: the same generator state must give the same targets")
 
@@ -129,9 +130,10 @@ def _check_loss(weighting: ClassWeighting, nb_classes: int) -> None:
         if boundary is None and weighting.needs_boundary:
             continue
         terms = LossTerms(natural=natural, boundary=boundary, beta=6.0, adversarial_logits=logits)
-        loss = weighting.combine(terms, labels)
         name = type(weighting).__name__
-        require(loss.ndim == 0 and math.isfinite(loss.item()), f"{name}: combine() must give a finite scalar")
+        with same_rules():
+            loss = checked_loss(weighting, weighting.combine(terms, labels))
+        require(math.isfinite(loss.item()), f"{name}: combine() must give a finite scalar")
         (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
         require(bool(torch.isfinite(gradient).all()), f"{name}: combine() must pass finite gradients on")
 

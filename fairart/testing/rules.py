@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fairart.errors import PolicyError
 from fairart.statistics import ConfusionMatrix, EpochStatistics, ValidationStatistics
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "is_plain",
     "require",
     "require_keywords",
+    "same_rules",
     "same_state",
     "statistics_examples",
 ]
@@ -67,6 +70,15 @@ def require(holds: bool, rule: str) -> None:
     """Raise ``AssertionError`` with the rule unless it holds."""
     if not holds:
         raise AssertionError(rule)
+
+
+@contextlib.contextmanager
+def same_rules() -> Iterator[None]:
+    """Report what a check of the engine refuses as a broken rule."""
+    try:
+        yield
+    except PolicyError as error:
+        raise AssertionError(str(error)) from error
 
 
 def expect(thing: object, base: type[Any]) -> None:

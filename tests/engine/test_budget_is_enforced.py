@@ -113,7 +113,9 @@ class Idle(ATObjective):
 
 def test_an_attack_that_does_nothing_stops_the_run(make_classifier: Make, make_data: Make):
     trainer = FairnessTrainer(make_classifier(), objective=Idle(), eps=0.1)
-    with pytest.raises(RuntimeError, match=r"changed no input in epoch 0 although eps is 0.1: .*Idle, at eps_step"):
+    with pytest.raises(
+        RuntimeError, match=r"Idle, the inner attack, changed no input in epoch 0 although eps is 0.1: .*eps_step"
+    ):
         trainer.fit(*make_data(12), batch_size=6, nb_epochs=2, seed=0, verbose=False)
     assert trainer.history == []
 

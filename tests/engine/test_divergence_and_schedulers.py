@@ -117,9 +117,14 @@ class OddSampler(TargetSampler):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        pytest.param(lambda y: y[:-1], r"sample\(\) must give a tensor \(6,\) torch.int64, got \(5,\)", id="too short"),
-        pytest.param(lambda y: y.float(), r"got \(6,\) torch.float32", id="not integer"),
-        pytest.param(lambda y: y.tolist(), r"got list", id="no tensor"),
+        pytest.param(
+            lambda y: y[:-1], r"sample\(\) must return a tensor \(6,\) torch.int64 on cpu, got a tensor \(5,\)", id="too short"
+        ),
+        pytest.param(lambda y: y.float(), r"got a tensor \(6,\) torch.float32", id="not integer"),
+        pytest.param(lambda y: y.tolist(), r"got a list", id="no tensor"),
+        pytest.param(lambda y: y - 1, r"must return classes in \[0, \d+\), got others in epoch 0", id="below"),
+        pytest.param(lambda y: torch.full_like(y, -100), r"must return classes in \[0, \d+\)", id="the ignored index"),
+        pytest.param(lambda y: y + 100, r"must return classes in \[0, \d+\)", id="above"),
         pytest.param(ZeroDivisionError("oops"), r"sample\(\) raised ZeroDivisionError: oops", id="raises"),
     ],
 )

@@ -229,7 +229,7 @@ def test_an_art_attack_that_does_nothing_is_named(make_classifier: Make, make_da
     classifier = make_classifier()
     attack = pgd(classifier)
     monkeypatch.setattr(attack, "generate", lambda x, y: x)
-    with pytest.raises(RuntimeError, match=r"changed no input in epoch 0.*attack=ProjectedGradientDescent"):
+    with pytest.raises(RuntimeError, match=r"attack=ProjectedGradientDescent, the inner attack, changed no input in epoch 0"):
         ATTrainer(classifier, attack=attack).fit(*make_data(12), batch_size=6, nb_epochs=1, seed=0, verbose=False)
 
 
