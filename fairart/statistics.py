@@ -7,13 +7,14 @@ without samples is NaN in every per-class rate and has count 0.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "ComparedByValue",
     "ConfusionMatrix",
     "EpochStatistics",
     "ValidationStatistics",
@@ -127,6 +128,35 @@ def worst_class_accuracy(counts: IntArray, fraction: float | None = None) -> flo
     # Rounding up keeps a tenth of 10 classes at one class and of 15 at two; the slack forgives 0.1 * 30 > 3 in floats.
     number = 1 if fraction is None else max(1, math.ceil(fraction * len(present) - 1e-9))
     return float(present[:number].mean())
+
+
+def _array(value: Any) -> Any:
+    # A tensor, without importing torch.
+    return np.asarray(value.detach().cpu()) if hasattr(value, "detach") else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    one, other = _array(one), _array(other)
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        first, second = np.asarray(one), np.asarray(other)
+        floats = first.dtype.kind == second.dtype.kind == "f"
+        return np.array_equal(first, second, equal_nan=floats)
+    return bool(one == other) or (one != one and other != other)
+
+
+class ComparedByValue:
+    """Equality of records that hold arrays or tensors: every field has the same value, NaN equal to NaN.
+
+    For dataclasses with ``eq=False``: the equality they would get compares arrays, whose truth value is ambiguous.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are of one class and have the same values."""
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(_same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))  # type: ignore[arg-type]
+
+    __hash__ = None  # type: ignore[assignment]  # arrays cannot be hashed
 
 
 class ConfusionMatrix:
@@ -269,8 +299,8 @@ class ConfusionMatrix:
         return rows
 
 
-@dataclass(frozen=True, kw_only=True)
-class ValidationStatistics:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ValidationStatistics(ComparedByValue):
     """What one pass over the validation data measured, in eval mode.
 
     Args:
@@ -286,8 +316,8 @@ class ValidationStatistics:
     boundary_loss: FloatArray | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class EpochStatistics:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EpochStatistics(ComparedByValue):
     """What one epoch measured; policies read it between epochs.
 
     Args:

@@ -58,7 +58,7 @@ def per_sample(value: float | Tensor, x: Tensor, name: str) -> Tensor:
     return value.to(x).view(-1, *[1] * (x.ndim - 1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Box:
     """The values that each pixel may take: the L-inf ball around ``x`` within the clip values."""
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairart.statistics import ConfusionMatrix, EpochStatistics, ValidationStatistics
+from fairart.statistics import ComparedByValue, ConfusionMatrix, EpochStatistics, ValidationStatistics
 
 __all__ = ["EpochRecord"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class EpochRecord:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EpochRecord(ComparedByValue):
     """One entry of a trainer's history.
 
     Args:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import inspect
-import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +24,7 @@ from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
 from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.engine.randomness import Streams
+from fairart.engine.scheduling import Interval, step_scheduler
 from fairart.engine.under_way import EpochUnderWay
 from fairart.engine.validation import Validator
 from fairart.errors import PolicyError
@@ -64,7 +63,8 @@ class Engine:
         budget: eps, step and number of steps.
         nb_classes: K.
         augmentation: applied to every batch, or None.
-        scheduler: anything with ``step()``, called once an epoch; one whose ``step`` wants a metric gets the mean loss.
+        scheduler: anything with ``step()``; one whose ``step`` requires a metric gets the mean loss.
+        scheduler_interval: whether it steps once an epoch or once a batch.
         streams: random streams of the run.
         clean_statistics: also measure clean predictions on the training batches, one forward pass more a batch where the
             objective does not compute them anyway.
@@ -82,12 +82,14 @@ class Engine:
         streams: Streams,
         augmentation: Augmentation | None = None,
         scheduler: Any = None,
+        scheduler_interval: Interval = "epoch",
         clean_statistics: bool = False,
         processes: Processes = ONE_PROCESS,
     ) -> None:
         self.network, self.optimizer, self.method, self.budget = network, optimizer, method, budget
         self.nb_classes, self.streams = nb_classes, streams
         self.augmentation, self.scheduler, self.processes = augmentation, scheduler, processes
+        self.scheduler_interval = scheduler_interval
         # Around the batches of each epoch.
         self.while_training: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         for _, policy in method.policies():
@@ -173,7 +175,8 @@ class Engine:
         )
         averaged = self._update(statistics)
         loss = meter.mean_loss()
-        self._step_scheduler(loss)
+        if self.scheduler is not None and self.scheduler_interval == "epoch":
+            step_scheduler(self.scheduler, loss=loss, epochs_done=epoch + 1)
         return EpochRecord(
             statistics=statistics,
             loss=loss,
@@ -242,6 +245,8 @@ class Engine:
             # Before the step: of the same weights as the robust ones.
             terms = dataclasses.replace(terms, clean_logits=self._clean_logits(x))
         self.optimizer.step()
+        if self.scheduler is not None and self.scheduler_interval == "batch":
+            self.scheduler.step()
         meter.add(terms, y, loss)
 
     def _perturbed(self, batch: Batch, examples: Examples) -> contextlib.AbstractContextManager[None]:
@@ -361,24 +366,3 @@ class Engine:
         if method.averaging is None:
             return None
         return method.averaging.update(self.network.module.state_dict(), statistics)
-
-    def _step_scheduler(self, loss: float) -> None:
-        if self.scheduler is None:
-            return
-        if _wants_metric(self.scheduler):
-            self.scheduler.step(loss if math.isfinite(loss) else math.inf)
-        else:
-            self.scheduler.step()
-
-
-def _wants_metric(scheduler: Any) -> bool:
-    parameters = list(inspect.signature(scheduler.step).parameters.values())
-    return (
-        bool(parameters)
-        and parameters[0].default is inspect.Parameter.empty
-        and parameters[0].kind
-        in (
-            inspect.Parameter.POSITIONAL_ONLY,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        )
-    )

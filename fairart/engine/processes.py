@@ -45,6 +45,10 @@ class Processes:
         """The first process's value."""
         return value
 
+    def gathered(self, value: Any) -> list[Any]:
+        """Every process's value, by rank."""
+        return [value]
+
     def wait(self) -> None:
         """Until every process is here."""
 
@@ -105,6 +109,11 @@ class FabricProcesses(Processes):
     def same(self, value: Any) -> Any:
         """See :meth:`Processes.same`."""
         return self.fabric.broadcast(value, src=0)
+
+    def gathered(self, value: Any) -> list[Any]:
+        """See :meth:`Processes.gathered`."""
+        # The primitive of Fabric that takes any value; a handful of small values, once an epoch.
+        return [self.fabric.broadcast(value, src=rank) for rank in range(self.size)]
 
     def wait(self) -> None:
         """See :meth:`Processes.wait`."""

@@ -13,6 +13,7 @@ from fairart.attacks.common import ClipValues
 from fairart.plugins.options import Option
 from fairart.policies.base import Policy
 from fairart.policies.class_weightings.base import LossTerms
+from fairart.statistics import ComparedByValue
 
 __all__ = ["AttackMode", "Batch", "Examples", "Objective", "cross_entropy"]
 
@@ -22,8 +23,8 @@ Examples = tuple[Tensor, ...]
 AttackMode = Annotated[Literal["train", "eval"], Option("batch-norm and dropout mode during the inner attack")]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch(ComparedByValue):
     """One batch and the plan for it.
 
     Args:

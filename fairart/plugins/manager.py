@@ -307,14 +307,22 @@ class PluginManager:
 
     def origin(self, thing: object) -> str:
         """Name a thing for a message: registered name and plugin where known, else its class."""
+        entry, factory = self._entry(thing)
+        if entry is not None:
+            return f"{entry.kind} {entry.name!r} of plugin {entry.plugin!r}"
+        return f"{factory.__module__}.{factory.__qualname__}"
+
+    def name_of(self, thing: object) -> str:
+        """Name a thing in a word: its registered name where known, else its class."""
+        entry, factory = self._entry(thing)
+        return str(factory.__qualname__) if entry is None else entry.name
+
+    def _entry(self, thing: object) -> tuple[Registration | None, Any]:
         while isinstance(thing, functools.partial):
             thing = thing.func
         factory: Any = thing if isinstance(thing, type) or inspect.isroutine(thing) else type(thing)
-        for entries in self._registry.values():
-            for entry in entries.values():
-                if entry.makes(factory):
-                    return f"{entry.kind} {entry.name!r} of plugin {entry.plugin!r}"
-        return f"{factory.__module__}.{factory.__qualname__}"
+        every = (entry for entries in self._registry.values() for entry in entries.values())
+        return next((entry for entry in every if entry.makes(factory)), None), factory
 
 
 def _plugin_files(folder: Path) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairart.policies.base import FloatArray
-from fairart.statistics import ValidationStatistics
+from fairart.statistics import ComparedByValue, ValidationStatistics
 
 __all__ = ["FRLErrors", "frl_class_weights", "frl_errors", "frl_loss_multipliers", "frl_margin_multipliers", "frl_margin_scale"]
 
@@ -22,8 +22,8 @@ RATE_HALVED_EVERY = 40
 """Rounds after which the rate of the loss multipliers is halved (the authors' program)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class FRLErrors:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FRLErrors(ComparedByValue):
     """What the constraints of FRL are about.
 
     Args:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import warnings
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -11,19 +13,21 @@ import torch
 from art.attacks import EvasionAttack
 from art.data_generators import DataGenerator
 from art.estimators.classification import PyTorchClassifier
+from torch.utils.data import DataLoader, Dataset
 
 from fairart.engine.art_attack import ArtInnerAttack
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints
 from fairart.engine.checkpoints.warm_start import read_weights
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
 from fairart.engine.data.augmentation import Augmentation, get_augmentation
-from fairart.engine.data.sources import ArraySource, GeneratorSource
+from fairart.engine.data.sources import ArraySource, GeneratorSource, as_generator
 from fairart.engine.execution import check_execution, chosen_execution
 from fairart.engine.history import EpochRecord
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
 from fairart.engine.processes import ONE_PROCESS, FabricProcesses
 from fairart.engine.randomness import resolve_seed
+from fairart.engine.scheduling import Interval
 from fairart.errors import OptionError, nearest
 from fairart.execution import (
     EXECUTION,
@@ -35,6 +39,7 @@ from fairart.execution import (
     PhaseGradients,
     Precision,
 )
+from fairart.fingerprint import short_digest
 from fairart.objectives.base import Objective
 from fairart.plugins.options import Option, check_value, declared_options
 from fairart.trainers.combinations import check_combination
@@ -53,6 +58,8 @@ from fairart.trainers.signature import PRESET, preset_signature
 
 __all__ = ["FairnessTrainer"]
 
+Array = npt.NDArray[Any]
+Labels = npt.NDArray[np.int64]
 Pair = tuple[npt.ArrayLike, npt.ArrayLike]
 
 WarmStart = Annotated[str | os.PathLike[str] | None, Option("safetensors file with the weights to start from")]
@@ -164,6 +171,7 @@ class FairnessTrainer(Fitting):
         self.seed: int | None = None
         self.raw_weights: dict[str, torch.Tensor] | None = None
         self.resumed_from: str | None = None
+        self._hold_out_of: tuple[tuple[str, float], Labels, Labels] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Show the preset's own options and defaults in ``help()`` and to everything that reads the signature."""
@@ -206,12 +214,13 @@ class FairnessTrainer(Fitting):
     def fit(
         self,
         x: npt.ArrayLike,
-        y: npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
         validation_data: Pair | None = None,
         batch_size: int = 128,
         nb_epochs: int = 20,
         *,
         scheduler: Any = None,
+        scheduler_interval: Interval | None = None,
         seed: int | None = None,
         verbose: bool = True,
         checkpoint: Checkpointing | None = None,
@@ -222,9 +231,11 @@ class FairnessTrainer(Fitting):
             x: (n, *input_shape) within the clip values, or uint8 images (divided by 255 for clip values (0, 1)).
             y: (n,) integer or (n, K) one-hot labels.
             validation_data: (x, y), measured clean and under attack after every epoch; never trained on.
-            batch_size: samples a batch, at most n; a last batch of one is merged into the one before.
+            batch_size: samples a batch; more than n is one batch. A last batch of one sample is merged into the one before.
             nb_epochs: epochs to train, >= 1.
-            scheduler: learning-rate scheduler of the classifier's optimizer; anything with ``step()``, once an epoch.
+            scheduler: learning-rate scheduler of the classifier's optimizer; anything with ``step()``.
+            scheduler_interval: ``"epoch"`` or ``"batch"``: when the scheduler steps. None: what its class and the number of steps
+                it was made for say; ``OneCycleLR`` and ``CyclicLR`` step once a batch, others once an epoch.
             seed: of everything random in the run; None draws one (kept in ``self.seed``).
             verbose: show a progress bar on a terminal.
             checkpoint: where checkpoints are kept, and whether to go on from them; None for none.
@@ -236,12 +247,14 @@ class FairnessTrainer(Fitting):
             TrainingDivergedError: the loss became NaN or infinite.
             PolicyError: a policy broke its rules; the message names it.
         """
+        if y is None or isinstance(x, DataLoader | Dataset | DataGenerator):
+            raise _no_arrays(x)
         with self._opened(checkpoint) as checkpoints:
             number = self.processes.same(resolve_seed(_seed(seed, checkpoints)))
             images, labels = check_pair(x, y, self._classifier)
             held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
             if held is None and self._needs_validation():
-                kept, out = stratified_split(labels, self.hold_out, self._streams(number).split_seed)
+                kept, out = self._split(images, labels, self._streams(number).split_seed)
                 if not len(out):
                     raise ValueError("a policy needs validation data and there are too few samples to hold any out")
                 held = images[out], labels[out]
@@ -252,37 +265,57 @@ class FairnessTrainer(Fitting):
                 held,
                 nb_epochs=nb_epochs,
                 scheduler=scheduler,
+                scheduler_interval=scheduler_interval,
                 seed=number,
                 verbose=verbose,
                 checkpoints=checkpoints,
             )
 
+    def _split(self, images: Array, labels: Labels, seed: int) -> tuple[Labels, Labels]:
+        """Rows to train on and rows held out; the same ones in every fit on the same data."""
+        data = (short_digest(images, labels), self.hold_out)
+        before = self._hold_out_of
+        if before is not None and before[0] == data:
+            return before[1], before[2]
+        if before is not None:
+            warnings.warn(
+                "the data differs from that of the fit before, so other validation samples are held out; some of them may have "
+                "been trained on: give validation_data=(x, y) to keep validation apart",
+                UserWarning,
+                stacklevel=3,
+            )
+        kept, out = stratified_split(labels, self.hold_out, seed)
+        self._hold_out_of = data, kept, out
+        return kept, out
+
     def fit_generator(
         self,
-        generator: DataGenerator,
+        generator: DataGenerator | DataLoader[Any],
         nb_epochs: int = 20,
         *,
         validation_data: Pair | None = None,
         scheduler: Any = None,
+        scheduler_interval: Interval | None = None,
         seed: int | None = None,
         verbose: bool = True,
         checkpoint: Checkpointing | None = None,
     ) -> None:
-        """Train on any ART ``DataGenerator``, drawn from anew in every epoch.
+        """Train on any ART ``DataGenerator`` or torch ``DataLoader``, drawn from anew in every epoch.
 
         Args:
-            generator: gives batches (x, y) and knows its size; its batch size is used.
+            generator: yields batches (x, y) and knows its size; its batch size is used.
             nb_epochs: epochs to train, >= 1.
             validation_data: see :meth:`fit`; needed where a policy needs validation.
             scheduler: see :meth:`fit`.
+            scheduler_interval: see :meth:`fit`.
             seed: see :meth:`fit`.
             verbose: see :meth:`fit`.
             checkpoint: see :meth:`fit`. A generator's own position and random state cannot be saved: a resumed run begins an
                 epoch anew, and repeats an uninterrupted one only if the generator, made anew, gives the same in every epoch.
 
         Raises:
-            TypeError: no ``DataGenerator``.
-            ValueError: bad data, or a policy needs validation data and none is given.
+            TypeError: neither a ``DataGenerator`` nor a ``DataLoader``.
+            ValueError: bad data, a loader without a length, or a policy needs validation data and none is given.
         """
         with self._opened(checkpoint) as checkpoints:
             number = self.processes.same(resolve_seed(_seed(seed, checkpoints)))
@@ -291,10 +324,11 @@ class FairnessTrainer(Fitting):
                 raise ValueError("a policy needs validation data: give fit_generator(validation_data=(x, y))")
             network = self._network
             self._run(
-                GeneratorSource(generator, classifier=self._classifier, device=network.device, dtype=network.dtype),
+                GeneratorSource(as_generator(generator), classifier=self._classifier, device=network.device, dtype=network.dtype),
                 held,
                 nb_epochs=nb_epochs,
                 scheduler=scheduler,
+                scheduler_interval=scheduler_interval,
                 seed=number,
                 verbose=verbose,
                 checkpoints=checkpoints,
@@ -332,9 +366,24 @@ def _pair(data: Any) -> Pair:
     return data[0], data[1]
 
 
+def _no_arrays(x: Any) -> ValueError:
+    name = type(x).__name__
+    if isinstance(x, DataLoader | DataGenerator):
+        return ValueError(f"fit takes arrays x and y, got a {name}: give it to fit_generator(...)")
+    if isinstance(x, Dataset):
+        return ValueError(f"fit takes arrays x and y, got a {name}: use fit_generator(DataLoader(dataset, batch_size=...))")
+    return ValueError("fit takes arrays x and y, got no y")
+
+
 def _check_optimizer(classifier: PyTorchClassifier) -> None:
     if classifier.optimizer is None:
         raise ValueError("the classifier has no optimizer: expected PyTorchClassifier(..., optimizer=...)")
+    step = inspect.signature(classifier.optimizer.step).parameters
+    if any(name == "closure" and parameter.default is inspect.Parameter.empty for name, parameter in step.items()):
+        raise ValueError(
+            f"the classifier's optimizer {type(classifier.optimizer).__name__} needs a closure in every step, which adversarial "
+            "training cannot give: take SGD, Adam or another one whose step() takes none"
+        )
     trained = {id(p) for group in classifier.optimizer.param_groups for p in group["params"]}
     if not trained & {id(p) for p in classifier.model.parameters()}:
         raise ValueError("the classifier's optimizer holds none of the model's parameters: make it from model.parameters()")

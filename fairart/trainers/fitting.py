@@ -27,13 +27,16 @@ from fairart.engine.history import EpochRecord
 from fairart.engine.loop import Engine
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
-from fairart.engine.processes import Processes
+from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.engine.randomness import Streams, isolated_random_state, set_global_random_state
+from fairart.engine.scheduling import Interval, chosen_interval
 from fairart.engine.under_way import EpochUnderWay
 from fairart.engine.validation import ValidationAttack, Validator
 from fairart.execution import Execution
 from fairart.fingerprint import short_digest
 from fairart.plugins import get_plugin_manager
+from fairart.trainers.copying import ClassifierState
+from fairart.trainers.whole_epoch import WholeEpoch, say_what_is_left
 
 __all__ = ["Fitting"]
 
@@ -59,11 +62,47 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     resumed_from: str | None
     """Which checkpoint the last fit went on from, and where it stood; None where it began anew."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything, for ``pickle`` and ``copy``; a copy trains in one process, without the Fabric of this trainer."""
+        state = {**vars(self), "_classifier": ClassifierState(self._classifier), "processes": ONE_PROCESS}
+        if self.method.attack is not None:
+            raise TypeError(f"a trainer with attack={type(self.method.attack.attack).__name__} cannot be copied or pickled")
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`__getstate__` gave."""
+        vars(self).update(state)
+        self._classifier = state["_classifier"].restored()
+        for _, policy in self.method.policies():
+            policy.all_reduce = self.processes.reduce_
+
+    def __repr__(self) -> str:
+        manager, budget = get_plugin_manager(), self.budget
+        parts = ", ".join(f"{kind}={manager.name_of(policy)}" for kind, policy in self.method.policies())
+        steps = f"eps={budget.eps:.4g}, eps_step={budget.eps_step:.4g}, max_iter={budget.max_iter}"
+        return f"{type(self).__name__}({parts}; {steps}; {len(self.history)} epochs trained)"
+
     @contextlib.contextmanager
     def _opened(self, checkpoint: Checkpointing | None) -> Iterator[FitCheckpoints | None]:
         # The first process reads and writes for all.
-        with opened(checkpoint if self.processes.rank == 0 else None) as checkpoints:
+        with contextlib.ExitStack() as stack:
+            with self._refused_in_all():
+                checkpoints = stack.enter_context(opened(checkpoint if self.processes.rank == 0 else None))
             yield checkpoints
+
+    @contextlib.contextmanager
+    def _refused_in_all(self) -> Iterator[None]:
+        """An error of the first process is raised in all of them: otherwise the others would wait for it for ever."""
+        error: Exception | None = None
+        try:
+            yield
+        except Exception as caught:
+            error = caught
+        told = self.processes.same(None if error is None else f"{type(error).__name__}: {error}")
+        if error is not None:
+            raise error
+        if told is not None:
+            raise CheckpointError(f"the first process refused to begin: {told}")
 
     def _streams(self, seed: int) -> Streams:
         # A second fit goes on: the same seed must not draw the same again.
@@ -83,53 +122,93 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         *,
         nb_epochs: int,
         scheduler: Any,
+        scheduler_interval: Interval | None,
         seed: int,
         verbose: bool,
         checkpoints: FitCheckpoints | None,
     ) -> None:
         _check_run(nb_epochs, scheduler, checkpoints)
         self._check_shared(source.batch_size)
+        interval: Interval = "epoch"
+        if scheduler is not None:
+            interval = chosen_interval(scheduler, scheduler_interval, nb_epochs=int(nb_epochs), nb_batches=source.nb_batches())
         self.seed, self.resumed_from, first = seed, None, len(self.history)
         last = first + int(nb_epochs)
-        engine = self._engine(seed, scheduler)
-        self._start_policies()
-        self._load_start_weights()
-        self._restore_raw_weights()
-        self.processes.agree(self._network.module)
-        self.execution = self.processes.same(self.execution)
-        identity: dict[str, str | int | float] = {}
-        if checkpoints is not None:
-            identity = self._identity(source, held, scheduler, seed=seed, epochs=(first, last))
-        resumed = self._resume(engine, checkpoints, identity)
-        epochs = _Epochs(self, engine, source, checkpoints, first=first, last=last)
+        engine = self._engine(seed, scheduler, interval)
+        with self._left_whole(engine) as whole:
+            self._start_policies()
+            self.execution = self.processes.same(self.execution)
+            identity: dict[str, str | int | float] = {}
+            if checkpoints is not None:
+                identity = self._identity(source, held, scheduler, interval, seed=seed, epochs=(first, last))
+            resumed = self._resume(engine, checkpoints, identity)
+            if resumed:
+                whole.keep(f"the checkpoint {self.resumed_from}")
+            else:
+                self._load_start_weights()
+                self._restore_raw_weights()
+                self.processes.agree(self._network.module)
+            self.raw_weights = None
+            epochs = _Epochs(self, engine, source, checkpoints, whole, first=first, last=last)
+            self._train(engine, source, held, epochs, resumed, last=last, seed=seed, verbose=verbose)
+            self._start_weights = None
+        self._take_average()
+        get_plugin_manager().notify("fairart_fit_end", trainer=self)
+
+    @contextlib.contextmanager
+    def _left_whole(self, engine: Engine) -> Iterator[WholeEpoch]:
+        """Whatever fails, the classifier is as it was, or as the last whole epoch left it; the error says which."""
+        whole, raw = WholeEpoch(self._network.module, engine.optimizer), self.raw_weights
+        try:
+            yield whole
+        except BaseException as error:
+            whole.put_back()
+            if whole.origin:
+                self._take_average(warn=False)
+                say_what_is_left(error, f"The classifier holds the weights of {whole.origin}.")
+            else:
+                self.raw_weights = raw
+                say_what_is_left(error, "The classifier is as it was before this fit.")
+            raise
+        finally:
+            engine.clear_gradients()
+
+    def _train(
+        self,
+        engine: Engine,
+        source: Source,
+        held: Held,
+        epochs: _Epochs,
+        resumed: dict[str, Any],
+        *,
+        last: int,
+        seed: int,
+        verbose: bool,
+    ) -> None:
+        checkpoints, first = epochs.checkpoints, epochs.first
         # The sums of an epoch under way lie with every process, and a generator cannot be put back to where it was.
         between_batches = checkpoints is not None and source.repeatable and self.processes.size == 1
-        plugins = get_plugin_manager()
-        plugins.notify("fairart_fit_start", trainer=self)
-        try:
-            alone = isolated_random_state(seed, self._network.device, first_epoch=first)
-            with alone, restored_modes(self._network), executed(engine, self.execution):
-                if resumed:
-                    set_global_random_state(resumed["random"], self._network.device)
-                else:
-                    # Before any work: what cannot be written or kept is said now.
-                    epochs.save(None)
-                engine.run(
-                    source,
-                    first_epoch=len(self.history),
-                    nb_epochs=last,
-                    validator=self._validator(held, source.batch_size),
-                    on_epoch_end=epochs.on_epoch_end,
-                    verbose=verbose,
-                    under_way=resumed.get("under_way"),
-                    on_batch_end=epochs.on_batch_end if between_batches else None,
-                )
-        finally:
-            self._classifier.optimizer.zero_grad(set_to_none=True)
-        self._take_average()
-        plugins.notify("fairart_fit_end", trainer=self)
+        get_plugin_manager().notify("fairart_fit_start", trainer=self)
+        alone = isolated_random_state(seed, self._network.device, first_epoch=first)
+        with alone, restored_modes(self._network), executed(engine, self.execution):
+            if resumed:
+                states = resumed["random"]
+                set_global_random_state(states[self.processes.rank % len(states)], self._network.device)
+            else:
+                # Before any work: a checkpoint that cannot be written is an error now.
+                epochs.save(None)
+            engine.run(
+                source,
+                first_epoch=len(self.history),
+                nb_epochs=last,
+                validator=self._validator(held, source.batch_size),
+                on_epoch_end=epochs.on_epoch_end,
+                verbose=verbose,
+                under_way=resumed.get("under_way"),
+                on_batch_end=epochs.on_batch_end if between_batches else None,
+            )
 
-    def _engine(self, seed: int, scheduler: Any) -> Engine:
+    def _engine(self, seed: int, scheduler: Any, interval: Interval) -> Engine:
         return Engine(
             self._network,
             self._classifier.optimizer,
@@ -139,12 +218,13 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             streams=self._streams(seed),
             augmentation=self.augmentation,
             scheduler=scheduler,
+            scheduler_interval=interval,
             clean_statistics=self.clean_statistics,
             processes=self.processes,
         )
 
     def _identity(
-        self, source: Source, held: Held, scheduler: Any, *, seed: int, epochs: tuple[int, int]
+        self, source: Source, held: Held, scheduler: Any, interval: Interval, *, seed: int, epochs: tuple[int, int]
     ) -> dict[str, str | int | float]:
         """What a checkpoint of this fit belongs to: all that the weights follow from, in plain values."""
         budget, augmentation = self.budget, self.augmentation
@@ -164,6 +244,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             "validation_data": "none" if held is None else f"{len(held[0])} samples ({short_digest(*held)})",
             "batch_size": source.batch_size,
             "scheduler": "none" if scheduler is None else f"{type(scheduler).__name__} {told(scheduler.state_dict())}",
+            "scheduler_interval": interval,
             "seed": seed,
             "first epoch of the fit": epochs[0],
             "nb_epochs": epochs[1] - epochs[0],
@@ -180,7 +261,8 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             resumed.update(state=state, random=state["engine"]["random"], under_way=restore(engine, state["engine"]))
             self.history[:] = history
 
-        saved = None if checkpoints is None else checkpoints.begin(identity, take, self._network.device)
+        with self._refused_in_all():
+            saved = None if checkpoints is None else checkpoints.begin(identity, take, self._network.device)
         if saved is not None:
             under_way = resumed["under_way"]
             where = f"{len(self.history)} epochs" + (f" and {under_way.batches} batches" if under_way is not None else "")
@@ -234,19 +316,18 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     def _load_start_weights(self) -> None:
         if self._start_weights is not None:
             self._network.module.load_state_dict(self._start_weights)
-            self._start_weights = None
 
     def _restore_raw_weights(self) -> None:
         if self.raw_weights is not None:
             self._network.module.load_state_dict(self.raw_weights)
-            self.raw_weights = None
 
-    def _take_average(self) -> None:
+    def _take_average(self, *, warn: bool = True) -> None:
         averaging = self.method.averaging
         if averaging is None:
             return
         if averaging.average is None:
-            _warn_no_average(len(self.history))
+            if warn:
+                _warn_no_average(len(self.history))
             return
         self.raw_weights = copy.deepcopy(self._network.module.state_dict())
         self._network.module.load_state_dict(averaging.average)
@@ -256,17 +337,29 @@ class _Epochs:
     """Keeps the history and the checkpoints of a fit, and tells the plugins."""
 
     def __init__(
-        self, trainer: Fitting, engine: Engine, source: Source, checkpoints: FitCheckpoints | None, *, first: int, last: int
+        self,
+        trainer: Fitting,
+        engine: Engine,
+        source: Source,
+        checkpoints: FitCheckpoints | None,
+        whole: WholeEpoch,
+        *,
+        first: int,
+        last: int,
     ) -> None:
-        self.trainer, self.engine, self.checkpoints = trainer, engine, checkpoints
+        self.trainer, self.engine, self.checkpoints, self.whole, self.first = trainer, engine, checkpoints, whole, first
+        self.wanted = bool(trainer.processes.same(checkpoints is not None))
         # What a generator holds is only known once it was drawn from; arrays were looked at before.
         self._unseen = first if isinstance(source, GeneratorSource) else None
         self._last = last - 1
 
     def save(self, under_way: EpochUnderWay | None) -> None:
+        if not self.wanted:
+            return
+        # In every process: each has a random state of its own, and the first one writes.
+        state = snapshot(self.engine, under_way)
         if self.checkpoints is not None:
-            history = [record.state_dict() for record in self.trainer.history]
-            self.checkpoints.save({"engine": snapshot(self.engine, under_way), "history": history})
+            self.checkpoints.save({"engine": state, "history": [record.state_dict() for record in self.trainer.history]})
 
     def on_batch_end(self, under_way: EpochUnderWay) -> None:
         due = self.checkpoints is not None and self.checkpoints.due(epoch_end=False)
@@ -276,13 +369,16 @@ class _Epochs:
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         self.trainer.history.append(record)
+        self.whole.keep(f"epoch {record.epoch} (from 0), the last whole one")
         if record.epoch == self._unseen:
-            warn_absent_classes(record.robust.support, stacklevel=6)
+            warn_absent_classes(record.robust.support, stacklevel=7)
         try:
             get_plugin_manager().notify("fairart_epoch_end", trainer=self.trainer, record=record)
         finally:
             # Also when a plugin raised: the epoch is not lost with it.
-            if self.checkpoints is not None and (record.epoch == self._last or self.checkpoints.due(epoch_end=True)):
+            if self.wanted and self.trainer.processes.same(
+                record.epoch == self._last or (self.checkpoints is not None and self.checkpoints.due(epoch_end=True))
+            ):
                 self.save(None)
 
 

@@ -165,11 +165,11 @@ def test_what_is_wrong_is_said_in_one_line_before_any_work(train, tmp_path, flag
     assert not (tmp_path / "a").exists()
 
 
-def test_a_batch_larger_than_the_data_is_refused(train, tmp_path):
-    code, _, err = train("at", tmp_path / "a", "--batch-size", "5000")
-    assert code == 2
-    assert "batch_size must be at most the number of training samples 120, got 5000" in err
-    assert not (tmp_path / "a" / "config.yaml").exists()
+def test_a_batch_larger_than_the_data_is_one_batch(train, tmp_path):
+    assert train("at", tmp_path / "a", "--batch-size", "5000", "--epochs", "1")[0] == 0
+    assert train("at", tmp_path / "b", "--batch-size", "120", "--epochs", "1")[0] == 0
+    rows = [(tmp_path / name / "metrics.csv").read_text().splitlines()[1].split(",")[:3] for name in "ab"]
+    assert rows[0] == rows[1]
 
 
 def test_method_and_output_have_to_be_said(fairart_command):

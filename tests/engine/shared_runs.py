@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,63 @@ def train(fabric: Any, method: str, dtype: torch.dtype, nb_epochs: int) -> dict[
 
 def without_time(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in ("seconds", "images_per_second")}
+
+
+def dropout_trainer(fabric: Any, stop_at: int) -> Any:
+    """A model with dropout, trained by an objective that stops the run in one batch."""
+    from fairart.objectives import ATObjective
+    from fairart.trainers import FairnessTrainer
+
+    class Stops(ATObjective):
+        left = stop_at
+
+        def losses(self, network: Any, batch: Any, examples: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return super().losses(network, batch, examples)
+
+    classifier = make_classifier(torch.float32, seed=0)
+    classifier.model.insert(2, torch.nn.Dropout(0.3))
+    return FairnessTrainer(classifier, objective=Stops(), eps=0.1, eps_step=0.05, max_iter=2, fabric=fabric)
+
+
+def resume_with_dropout(fabric: Any, folder: str) -> None:
+    """Train whole, and stopped and resumed, on parts of unequal size; write the largest difference of the weights."""
+    from fairart.engine import Checkpointing
+
+    torch.set_num_threads(1)
+    x, y = digits(51)
+    options = {"batch_size": 17, "nb_epochs": 3, "seed": 3, "verbose": False}
+    whole = dropout_trainer(fabric, 99)
+    whole.fit(x, y, **options)
+    stopped = dropout_trainer(fabric, 7)
+    with contextlib.suppress(KeyboardInterrupt):
+        stopped.fit(x, y, checkpoint=Checkpointing(Path(folder, "checkpoints")), **options)
+    resumed = dropout_trainer(fabric, 99)
+    resumed.fit(x, y, checkpoint=Checkpointing(Path(folder, "checkpoints"), resume=True), **options)
+    states = [trainer.get_classifier().model.state_dict() for trainer in (whole, resumed)]
+    largest = max(float((states[0][name] - states[1][name]).abs().max()) for name in states[0])
+    found = {"largest": largest, "from": resumed.resumed_from, "epochs": len(resumed.history)}
+    Path(folder, f"{fabric.global_rank}.json").write_text(json.dumps(found))
+
+
+def refuse_a_checkpoint(fabric: Any, folder: str) -> None:
+    """Ask for a checkpoint folder that holds another fit; write what each process raised."""
+    from fairart.engine import Checkpointing
+
+    x, y = digits(40)
+    options = {"batch_size": 20, "nb_epochs": 1, "verbose": False}
+    place = Path(folder, "checkpoints")
+    dropout_trainer(fabric, 99).fit(x, y, seed=0, checkpoint=Checkpointing(place), **options)
+    told = []
+    for settings in (Checkpointing(place, resume=True), Checkpointing(place)):
+        try:
+            dropout_trainer(fabric, 99).fit(x, y, seed=1, checkpoint=settings, **options)
+            told.append("nothing")
+        except ValueError as error:
+            told.append(f"{type(error).__name__}: {error}")
+    Path(folder, f"{fabric.global_rank}.json").write_text(json.dumps(told))
 
 
 def train_all(fabric: Any, folder: str, methods: list[str], dtype: torch.dtype, nb_epochs: int) -> None:

@@ -24,10 +24,10 @@ def launched(tmp_path_factory):
     """Train in two processes, started by Fabric, and give what each found."""
     fabric_module = pytest.importorskip("lightning_fabric")
 
-    def launch(*arguments):
+    def launch(*arguments, function=shared_runs.train_all):
         folder = tmp_path_factory.mktemp("shared")
         fabric = fabric_module.Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
-        fabric.launch(shared_runs.train_all, str(folder), *arguments)
+        fabric.launch(function, str(folder), *arguments)
         return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
     return launch
@@ -71,6 +71,21 @@ def test_two_processes_train_what_one_does_in_float32(launched):
             np.testing.assert_allclose(first[method]["weights"][name], weight, rtol=0, atol=tolerance)
         mine, theirs = alone["history"][0], first[method]["history"][0]
         assert mine["robust"] == theirs["robust"]
+
+
+def test_with_dropout_and_unequal_parts_a_resumed_run_is_the_uninterrupted_one(launched):
+    first, second = launched(function=shared_runs.resume_with_dropout)
+    assert first["from"].endswith("(2 epochs)")
+    assert first["epochs"] == second["epochs"] == 3
+    assert first["largest"] == second["largest"] == 0
+
+
+def test_a_checkpoint_that_the_first_process_refuses_is_refused_in_all(launched):
+    first, second = launched(function=shared_runs.refuse_a_checkpoint)
+    assert "is of another fit: seed was 0, is 1" in first[0]
+    assert "has checkpoints already" in first[1]
+    for mine, theirs in zip(first, second, strict=True):
+        assert theirs == f"CheckpointError: the first process refused to begin: {mine}"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])

@@ -139,6 +139,7 @@ def test_class_wise_budgets_reach_the_attack_itself(
         assert moved.max() > 0.8 * budget
 
 
+@pytest.mark.filterwarnings("ignore:attack=AutoProjectedGradientDescent, the inner attack:UserWarning")
 @pytest.mark.parametrize("make", AIMING, **named)
 def test_targeted_and_untargeted_examples_of_one_batch_are_made_apart(
     make: Make, make_classifier: Make, make_data: Make, monkeypatch: pytest.MonkeyPatch
@@ -176,6 +177,7 @@ def test_an_attack_that_cannot_aim_is_refused_with_targets(make_classifier: Make
         ATTrainer(classifier, attack=deepfool(classifier), target_sampler="cfps")
 
 
+@pytest.mark.filterwarnings("ignore:attack=AutoProjectedGradientDescent, the inner attack:UserWarning")
 @pytest.mark.parametrize("make", ATTACKS, **named)
 def test_runs_with_an_art_attack_repeat_with_the_seed(
     make: Make, make_classifier: Make, make_data: Make, weights_of: Make, same_weights: Make

@@ -47,7 +47,11 @@ DATA = [
     pytest.param({"x": np.full((12, 1, 8, 8), math.inf)}, r"^x must be finite numbers", id="infinity"),
     pytest.param({"x": np.full((12, 1, 8, 8), 255.0)}, r"clip_values 0 to 1, got values from 255 to 255", id="too bright"),
     pytest.param({"x": np.full((12, 1, 8, 8), -0.1)}, r"clip_values 0 to 1, got values from -0.1 to -0.1", id="too dark"),
-    pytest.param({"batch_size": 13}, r"batch_size must be at most the number of training samples 12, got 13", id="batch"),
+    pytest.param({"x": torch.utils.data.TensorDataset(torch.zeros(3))}, r"^fit takes arrays .*DataLoader\(dataset", id="dataset"),
+    pytest.param(
+        {"x": torch.utils.data.DataLoader([0, 1])}, r"^fit takes arrays x and y, got a DataLoader: .*fit_generator", id="loader"
+    ),
+    pytest.param({"y": np.arange(12) % 3 + 1}, r"^y must be labels in \[0, 3\), got 1 to 3: .*begin at 0", id="from 1"),
     pytest.param({"batch_size": 0}, r"batch_size must be an integer >= 1, got 0", id="no batch"),
     pytest.param({"nb_epochs": 0}, r"nb_epochs must be an integer >= 1, got 0", id="no epochs"),
     pytest.param({"nb_epochs": 1.5}, r"nb_epochs must be an integer >= 1, got 1.5", id="half an epoch"),

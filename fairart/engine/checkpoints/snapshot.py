@@ -30,7 +30,8 @@ def snapshot(engine: Engine, under_way: EpochUnderWay | None) -> dict[str, Any]:
         "scheduler": None if scheduler is None else scheduler.state_dict(),
         "policies": {kind: policy.state_dict() for kind, policy in engine.method.policies()},
         "streams": engine.streams.state_dict(),
-        "random": global_random_state(network.device),
+        # Dropout draws as much as a process has samples: each process has a state of its own.
+        "random": engine.processes.gathered(global_random_state(network.device)),
         "under_way": None if under_way is None else under_way.state_dict(),
     }
 

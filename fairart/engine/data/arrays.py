@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from art.estimators.classification import PyTorchClassifier
 
 __all__ = [
+    "as_array",
     "check_inputs",
     "check_labels",
     "check_pair",
@@ -23,6 +25,11 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 _CHUNK = 1 << 22
+
+
+def as_array(values: Any) -> Array:
+    """An array of whatever holds numbers; a tensor's values, wherever it is and whether or not it requires a gradient."""
+    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
 
 
 def check_inputs(x: npt.ArrayLike, classifier: PyTorchClassifier, *, name: str = "x") -> Array:
@@ -39,7 +46,7 @@ def check_inputs(x: npt.ArrayLike, classifier: PyTorchClassifier, *, name: str =
     Raises:
         ValueError: empty, of another shape, no numbers, NaN or infinite, or outside the clip values.
     """
-    array = np.asarray(x)
+    array = as_array(x)
     shape = tuple(classifier.input_shape)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must be numbers (float, or uint8 images), got dtype {array.dtype}")
@@ -112,7 +119,7 @@ def check_labels(y: npt.ArrayLike, nb_classes: int, *, name: str = "y") -> npt.N
     Raises:
         ValueError: another shape or dtype, a class outside, or one-hot rows with fractions or not exactly one 1.
     """
-    array = np.asarray(y)
+    array = as_array(y)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must be integer labels or one-hot rows, got dtype {array.dtype}")
     if array.ndim == 2 and array.shape[1] == nb_classes and nb_classes > 1:
@@ -127,7 +134,8 @@ def check_labels(y: npt.ArrayLike, nb_classes: int, *, name: str = "y") -> npt.N
         raise ValueError(f"{name} must be whole numbers, got a label such as {array[array != np.floor(array)][0]}")
     labels = array.astype(np.int64)
     if labels.min() < 0 or labels.max() >= nb_classes:
-        raise ValueError(f"{name} must be labels in [0, {nb_classes}), got {labels.min()} to {labels.max()}")
+        hint = ": labels begin at 0, subtract 1" if (labels.min(), labels.max()) == (1, nb_classes) else ""
+        raise ValueError(f"{name} must be labels in [0, {nb_classes}), got {labels.min()} to {labels.max()}{hint}")
     return labels
 
 

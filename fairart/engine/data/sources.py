@@ -11,12 +11,13 @@ import torch
 from art.data_generators import DataGenerator
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from fairart.draws import Part
-from fairart.engine.data.arrays import check_pair, uint8_divisor
+from fairart.engine.data.arrays import as_array, check_pair, uint8_divisor
 from fairart.fingerprint import short_digest
 
-__all__ = ["ArraySource", "DeviceData", "GeneratorSource", "Source", "batch_slices", "rows_of", "to_device"]
+__all__ = ["ArraySource", "DeviceData", "GeneratorSource", "Source", "as_generator", "batch_slices", "rows_of", "to_device"]
 
 Array = npt.NDArray[Any]
 
@@ -47,6 +48,42 @@ class DeviceData:
             x = x.to(self.dtype)
             return (x.div_(self.divisor) if self.divisor != 1.0 else x), self.y[index]
         return x.to(self.dtype), self.y[index]
+
+
+class _LoaderGenerator(DataGenerator):  # type: ignore[misc]  # ART has no types
+    """A torch ``DataLoader`` as ART's generator. It is begun at the first batch, under the random state of the run."""
+
+    def __init__(self, loader: DataLoader[Any], size: int, batch_size: int) -> None:
+        super().__init__(size=size, batch_size=batch_size)
+        self._loader = loader
+        self._batches: Iterator[Any] = iter(())
+
+    def get_batch(self) -> tuple[Any, ...]:
+        """The next batch; the loader begins anew after its last one."""
+        for _ in range(2):
+            for batch in self._batches:
+                return tuple(as_array(part) for part in batch)
+            self._batches = iter(self._loader)
+        raise ValueError("the data loader yields no batch")
+
+
+def as_generator(data: Any) -> Any:
+    """A torch ``DataLoader`` as ART's generator; everything else as it is.
+
+    Args:
+        data: what the user gave.
+
+    Raises:
+        ValueError: a loader whose dataset has no length, or that does not batch.
+    """
+    if not isinstance(data, DataLoader):
+        return data
+    if not hasattr(data.dataset, "__len__"):
+        raise ValueError(f"the data loader's dataset must have a length, {type(data.dataset).__name__} has none")
+    if data.batch_size is None:
+        raise ValueError("the data loader must have a batch size, got batch_size=None")
+    size = len(data.dataset)
+    return _LoaderGenerator(data, size, min(data.batch_size, size))
 
 
 def to_device(array: Array, device: torch.device) -> Tensor:
@@ -95,9 +132,7 @@ class ArraySource:
     def __init__(self, data: DeviceData, batch_size: int) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ValueError(f"batch_size must be an integer >= 1, got {batch_size!r}")
-        if batch_size > len(data):
-            raise ValueError(f"batch_size must be at most the number of training samples {len(data)}, got {batch_size}")
-        self.data, self.batch_size = data, int(batch_size)
+        self.data, self.batch_size = data, min(int(batch_size), len(data))
 
     def identity(self) -> str:
         """Number of samples, and a digest of images and labels."""

@@ -55,6 +55,34 @@ def clip_values_of(classifier: PyTorchClassifier, device: torch.device, dtype: t
     return tensor(low), tensor(high)
 
 
+# Classes and not functions of functions: a trainer that holds them can be pickled and copied.
+class _Standardised:
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        self.mean, self.std = mean, std
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+
+class _Forward:
+    def __init__(self, op: PreprocessorPyTorch) -> None:
+        self.op = op
+
+    def __call__(self, x: Tensor) -> Tensor:
+        out: Tensor = self.op.forward(x, None)[0]
+        return out
+
+
+class _StraightThrough(_Forward):
+    """The value of the operation with the gradient of its own estimate (BPDA, Athalye et al. 2018)."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        estimate: Tensor = self.op.estimate_forward(x)
+        with torch.no_grad():
+            exact = super().__call__(x)
+        return estimate + (exact - estimate).detach()
+
+
 class Network(nn.Module):
     """Logits of an ART ``PyTorchClassifier`` for tensors in its own input space.
 
@@ -94,17 +122,10 @@ class Network(nn.Module):
                 torch.as_tensor(value, dtype=self.dtype, device=self.device)
                 for value in broadcastable_mean_std(sample, op.mean, op.std)
             )
-            return lambda x: (x - mean) / std
+            return _Standardised(mean, std)
         if type(op).estimate_forward is PreprocessorPyTorch.estimate_forward:
-            return lambda x: op.forward(x, None)[0]
-
-        def straight_through(x: Tensor) -> Tensor:
-            estimate: Tensor = op.estimate_forward(x)
-            with torch.no_grad():
-                exact: Tensor = op.forward(x, None)[0]
-            return estimate + (exact - estimate).detach()
-
-        return straight_through
+            return _Forward(op)
+        return _StraightThrough(op)
 
     def _build(self, ops: list[PreprocessorPyTorch], input_shape: tuple[int, ...]) -> None:
         if not ops:

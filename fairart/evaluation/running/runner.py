@@ -43,7 +43,7 @@ ATTACKED = {**SCORED, "moved": np.float64, "excess": np.float64}
 """What is kept of every sample; ``moved`` and ``excess`` are L-inf norms after and by the projection."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runner:
     """Predicts and attacks samples of one data set with one classifier, which is left as it was found.
 

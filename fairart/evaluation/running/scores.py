@@ -22,7 +22,7 @@ DIGITS = 6
 """Significant digits that are kept of a confidence: what float32 carries, and what is written to files."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scores:
     """What the model says about n samples.
 

@@ -13,13 +13,13 @@ from torch import Tensor
 from fairart.errors import PolicyError
 from fairart.plugins import origin
 from fairart.policies.base import FloatArray, Policy, ask, checked
-from fairart.statistics import EpochStatistics
+from fairart.statistics import ComparedByValue, EpochStatistics
 
 __all__ = ["ClassTable", "ClassWeighting", "LossTerms"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class LossTerms:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LossTerms(ComparedByValue):
     """A batch's loss, sample by sample, before any class weight.
 
     Args:

@@ -81,7 +81,7 @@ def _grid(bottom: float) -> Markup:
     return _join(parts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Line:
     """One line of a chart.
 
