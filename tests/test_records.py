@@ -73,11 +73,8 @@ def _records() -> list[type]:
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        modules = [
-            importlib.import_module(m.name)
-            for m in pkgutil.walk_packages(fairart.__path__, "fairart.")
-            if "__main__" not in m.name
-        ]
+        names = [found.name for found in pkgutil.walk_packages(fairart.__path__, "fairart.") if "__main__" not in found.name]
+        modules = [importlib.import_module(name) for name in names]
     for module in modules:
         for thing in vars(module).values():
             if inspect.isclass(thing) and dataclasses.is_dataclass(thing) and thing.__module__ == module.__name__:

@@ -30,8 +30,8 @@ class ClassifierState:
 
     def restored(self) -> PyTorchClassifier:
         """The classifier, on its device if that is here, else on the CPU."""
-        classifier = self.kind.__new__(self.kind)
-        vars(classifier).update(self.attributes)
+        classifier: Any = object.__new__(self.kind)
+        classifier.__dict__.update(self.attributes)
         here = not self.device.startswith("cuda") or torch.cuda.is_available()
         classifier._device = torch.device(self.device if here else "cpu")
         classifier._model = classifier._make_model_wrapper(self.network)

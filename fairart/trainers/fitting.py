@@ -18,10 +18,9 @@ from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoin
 from fairart.engine.checkpoints.folder import CheckpointError
 from fairart.engine.checkpoints.identity import classifier_identity, method_identity, told
 from fairart.engine.checkpoints.packing import pack, unpack
-from fairart.engine.checkpoints.snapshot import restore, snapshot
-from fairart.engine.data import warn_absent_classes
+from fairart.engine.checkpoints.snapshot import restore
 from fairart.engine.data.augmentation import Augmentation
-from fairart.engine.data.sources import DeviceData, GeneratorSource, Source
+from fairart.engine.data.sources import DeviceData, Source
 from fairart.engine.execution import executed
 from fairart.engine.history import EpochRecord
 from fairart.engine.loop import Engine
@@ -30,12 +29,12 @@ from fairart.engine.network import Network, restored_modes
 from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.engine.randomness import Streams, isolated_random_state, set_global_random_state
 from fairart.engine.scheduling import Interval, chosen_interval
-from fairart.engine.under_way import EpochUnderWay
 from fairart.engine.validation import ValidationAttack, Validator
 from fairart.execution import Execution
 from fairart.fingerprint import short_digest
 from fairart.plugins import get_plugin_manager
 from fairart.trainers.copying import ClassifierState
+from fairart.trainers.epoch_ends import EpochEnds
 from fairart.trainers.whole_epoch import WholeEpoch, say_what_is_left
 
 __all__ = ["Fitting"]
@@ -71,7 +70,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`__getstate__` gave."""
-        vars(self).update(state)
+        self.__dict__.update(state)
         self._classifier = state["_classifier"].restored()
         for _, policy in self.method.policies():
             policy.all_reduce = self.processes.reduce_
@@ -149,7 +148,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
                 self._restore_raw_weights()
                 self.processes.agree(self._network.module)
             self.raw_weights = None
-            epochs = _Epochs(self, engine, source, checkpoints, whole, first=first, last=last)
+            epochs = EpochEnds(self, engine, source, checkpoints, whole, first=first, last=last)
             self._train(engine, source, held, epochs, resumed, last=last, seed=seed, verbose=verbose)
             self._start_weights = None
         self._take_average()
@@ -178,7 +177,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         engine: Engine,
         source: Source,
         held: Held,
-        epochs: _Epochs,
+        epochs: EpochEnds,
         resumed: dict[str, Any],
         *,
         last: int,
@@ -331,55 +330,6 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             return
         self.raw_weights = copy.deepcopy(self._network.module.state_dict())
         self._network.module.load_state_dict(averaging.average)
-
-
-class _Epochs:
-    """Keeps the history and the checkpoints of a fit, and tells the plugins."""
-
-    def __init__(
-        self,
-        trainer: Fitting,
-        engine: Engine,
-        source: Source,
-        checkpoints: FitCheckpoints | None,
-        whole: WholeEpoch,
-        *,
-        first: int,
-        last: int,
-    ) -> None:
-        self.trainer, self.engine, self.checkpoints, self.whole, self.first = trainer, engine, checkpoints, whole, first
-        self.wanted = bool(trainer.processes.same(checkpoints is not None))
-        # What a generator holds is only known once it was drawn from; arrays were looked at before.
-        self._unseen = first if isinstance(source, GeneratorSource) else None
-        self._last = last - 1
-
-    def save(self, under_way: EpochUnderWay | None) -> None:
-        if not self.wanted:
-            return
-        # In every process: each has a random state of its own, and the first one writes.
-        state = snapshot(self.engine, under_way)
-        if self.checkpoints is not None:
-            self.checkpoints.save({"engine": state, "history": [record.state_dict() for record in self.trainer.history]})
-
-    def on_batch_end(self, under_way: EpochUnderWay) -> None:
-        due = self.checkpoints is not None and self.checkpoints.due(epoch_end=False)
-        # Weights that have gone wrong are no state to go on from.
-        if due and under_way.meter.first_bad_batch() is None:
-            self.save(under_way)
-
-    def on_epoch_end(self, record: EpochRecord) -> None:
-        self.trainer.history.append(record)
-        self.whole.keep(f"epoch {record.epoch} (from 0), the last whole one")
-        if record.epoch == self._unseen:
-            warn_absent_classes(record.robust.support, stacklevel=7)
-        try:
-            get_plugin_manager().notify("fairart_epoch_end", trainer=self.trainer, record=record)
-        finally:
-            # Also when a plugin raised: the epoch is not lost with it.
-            if self.wanted and self.trainer.processes.same(
-                record.epoch == self._last or (self.checkpoints is not None and self.checkpoints.due(epoch_end=True))
-            ):
-                self.save(None)
 
 
 def _warn_no_average(nb_epochs: int) -> None:
