@@ -324,7 +324,7 @@ class EpochStatistics(ComparedByValue):
         epoch: number of the epoch that ended, from 0.
         robust: predictions on the batches that were trained on, the logits of the training step itself.
         nb_epochs: length of the whole run, so that a policy can start after a share of it.
-        clean: predictions on the clean training batches; None unless a policy asked or the objective computes them.
+        clean: predictions on the clean training batches; None unless a policy or ``clean_statistics`` asks for them.
         validation: the validation pass; None unless a policy asked or validation data was given.
         mean_probabilities: (K, K) mean softmax output over class i's training samples; None unless a policy asked.
     """

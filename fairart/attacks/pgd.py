@@ -71,12 +71,13 @@ def pgd(
         model: logits (n, K) of inputs; the parameters of a module take no gradient meanwhile. Its train or eval mode is used
             as it is.
         x: (n, ...) clean inputs.
-        y: (n,) labels to move away from, or targets to move towards; unused and may be None with ``loss="kl"``.
+        y: (n,) labels to move away from, or targets to move towards; may be None with ``loss="kl"``.
         eps: radius of the ball, a number or (n,), in the units of ``x``, >= 0.
         eps_step: step, a number or (n,), >= 0.
         max_iter: number of steps, >= 0.
         targeted: whether ``y`` are targets, for all samples or (n,) bool.
-        loss: ``"ce"``, or ``"kl"`` to the prediction on the clean input.
+        loss: ``"ce"``, or ``"kl"`` to the prediction on the clean input. With ``"kl"`` and ``targeted`` of shape (n,), targeted
+            samples descend the cross-entropy of ``y`` and the others climb the KL.
         start: (n, ...) where to start; drawn by default (see :func:`draw_start`).
         reference: (n, K) clean logits for ``loss="kl"``.
         clip_values: smallest and largest value of an input.
@@ -104,7 +105,10 @@ def pgd(
         def objective(inputs: Tensor) -> Tensor:
             logits = model(inputs)
             if loss == "kl" and reference is not None:
-                return kl_divergence(logits, reference.detach()).sum()
+                divergence = kl_divergence(logits, reference.detach())
+                if y is None or not isinstance(targeted, Tensor):
+                    return divergence.sum()
+                return torch.where(targeted, -F.cross_entropy(logits, y, reduction="none"), divergence).sum()
             return signed_cross_entropy(logits, y, targeted)  # type: ignore[arg-type]  # checked above
 
         x_adv = draw_start(x, per_sample(eps, x, "eps"), loss, generator) if start is None else start

@@ -294,6 +294,7 @@ class Engine:
             eps_step=self._eps_step[y],
             max_iter=self.budget.max_iter,
             targets=targets,
+            mixed=sampler is not None and sampler.mixes,
             clip_values=self._clip_values,
             epoch=epoch,
             generator=self.streams.attack,

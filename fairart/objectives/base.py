@@ -34,6 +34,7 @@ class Batch(ComparedByValue):
         eps_step: (n,) attack step of each sample.
         max_iter: number of attack steps.
         targets: (n,) classes to aim at, one equal to its label for an untargeted example; None for untargeted training.
+        mixed: whether some targets may equal their labels.
         clip_values: smallest and largest value of an input.
         epoch: number of the epoch, from 0.
         generator: random state on the device of ``x``.
@@ -45,6 +46,7 @@ class Batch(ComparedByValue):
     eps_step: Tensor
     max_iter: int
     targets: Tensor | None = None
+    mixed: bool = False
     clip_values: ClipValues = (0.0, 1.0)
     epoch: int = 0
     generator: torch.Generator | None = field(default=None, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,8 @@ class TRADESObjective(Objective):
     """mean CE(f(x), y) + beta * mean KL(f(x) || f(x')) with x' from PGD on that KL (TRADES, ICML 2019, Eq. 5).
 
     Start x + 0.001 N(0, 1), batch-norm in eval mode during the attack. With targets the inner problem is the targeted
-    cross-entropy from the same start; FAIR-TAT's released program left it untargeted: ``targeted_inner=False``.
+    cross-entropy from the same start; FAIR-TAT's released program left it untargeted: ``targeted_inner=False``. A sampler that
+    mixes (``TargetSampler.mixes``) gives some samples their label as target: those climb the KL.
 
     Args:
         beta: factor of the KL term.
@@ -46,7 +47,9 @@ class TRADESObjective(Objective):
         """PGD on the KL, or on the cross-entropy to the targets."""
         if batch.targets is not None and self.targeted_inner:
             start = draw_start(batch.x, batch.eps, "kl", batch.generator)
-            return pgd(network, batch.x, batch.targets, targeted=batch.targeted, start=start, **batch.budget)
+            # Samples that aim at no class are attacked as without targets: on the KL.
+            loss: Literal["ce", "kl"] = "kl" if batch.mixed else "ce"
+            return pgd(network, batch.x, batch.targets, loss=loss, targeted=batch.targeted, start=start, **batch.budget)
         with torch.no_grad():
             reference = network(batch.x)
         return pgd(network, batch.x, None, loss="kl", reference=reference, **batch.budget)

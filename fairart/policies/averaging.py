@@ -34,11 +34,15 @@ class Averaging(Policy):
         start_epoch: first epoch, counted from 0, that may enter; None for a quarter of the run.
     """
 
+    # On the class: a subclass whose __init__ does not call this one has them too.
+    decay: float = 0.85
+    start_epoch: int | None = None
+    average: dict[str, Tensor] | None = None
+    accepted: int = 0
+
     def __init__(self, *, decay: Decay = 0.85, start_epoch: Start = None) -> None:
         self.decay = decay
         self.start_epoch = start_epoch
-        self.average: dict[str, Tensor] | None = None
-        self.accepted = 0
 
     def accepts(self, statistics: EpochStatistics) -> bool:
         """Whether the epoch that ended enters the average.

@@ -35,10 +35,13 @@ class TargetSampler(Policy):
     """
 
     needs_logits: ClassVar[bool] = False
+    mixes: ClassVar[bool] = False
+    """Whether a target may equal its label, which asks for an untargeted example. TRADES then computes the clean prediction that
+    its untargeted attack needs, one forward pass more a batch."""
 
-    def __init__(self) -> None:
-        self.probabilities: FloatArray | None = None
-        self._table: Tensor | None = None
+    # On the class: a subclass whose __init__ does not call this one has them too.
+    probabilities: FloatArray | None = None
+    _table: Tensor | None = None
 
     def start(self, nb_classes: int) -> None:
         """Begin a run with uniform targets, unless probabilities for that many classes are there already.

@@ -6,6 +6,8 @@ weights travel with the classifier.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from art.estimators.classification import PyTorchClassifier
 

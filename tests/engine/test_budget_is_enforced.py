@@ -124,3 +124,15 @@ def test_a_budget_of_zero_is_meant(make_classifier: Make, make_data: Make):
     trainer = TRADESTrainer(make_classifier(), eps=0.0)
     trainer.fit(*make_data(12), batch_size=6, nb_epochs=1, seed=0, verbose=False)
     assert trainer.history[0].epsilons.tolist() == [0.0, 0.0, 0.0]
+
+
+class LeavesOneClass(ATObjective):
+    def examples(self, network: Any, batch: Any) -> Tensor:
+        made = super().examples(network, batch)
+        return torch.where((batch.y == 2)[:, None, None, None], batch.x, made)
+
+
+def test_an_objective_that_leaves_a_class_alone_stops_the_run(make_classifier: Make, make_data: Make):
+    trainer = FairnessTrainer(make_classifier(), objective=LeavesOneClass(), eps=0.1)
+    with pytest.raises(RuntimeError, match=r"LeavesOneClass, the inner attack, changed no input of class 2 in epoch 0"):
+        trainer.fit(*make_data(12), batch_size=6, nb_epochs=2, seed=0, verbose=False)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from fairart.engine.meter import EpochMeter, count
+from fairart.errors import PolicyError
 from fairart.objectives import ATObjective, Batch
 from fairart.policies import ClassWeighting, LossTerms
-from fairart.trainers import FairnessTrainer, FairTATTrainer
+from fairart.trainers import ATTrainer, FairnessTrainer, FairTATTrainer, StandardTrainer
 
 Make = Callable[..., Any]
 
@@ -202,3 +203,21 @@ def test_meter_finds_the_first_bad_batch():
     for loss in (1.0, 2.0, float("inf"), float("nan")):
         meter.add(terms, torch.tensor([0]), torch.tensor(loss))
     assert (meter.first_bad_batch(), meter.batches, meter.samples) == (2, 4, 4)
+
+
+@pytest.mark.parametrize("nb_classes", [3, 10])
+@pytest.mark.parametrize("trainer_class", [ATTrainer, StandardTrainer])
+def test_a_model_of_other_classes_than_said_is_an_error(
+    nb_classes: int, trainer_class: Any, make_classifier: Make, make_data: Make, make_model: Make
+):
+    classifier = make_classifier(nb_classes, model=make_model(4))
+    with pytest.raises(
+        PolicyError, match=rf"adversarial_logits \(8, {nb_classes}\) for nb_classes={nb_classes}, got a tensor \(8, 4\)"
+    ):
+        trainer_class(classifier).fit(*make_data(24, 3), batch_size=8, nb_epochs=1, seed=0, verbose=False)
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 11), (50,)])
+def test_the_meter_counts_only_logits_of_its_classes(shape: tuple[int, ...]):
+    with pytest.raises(ValueError, match=r"logits \(n, 10\) for nb_classes=10, got"):
+        count(torch.zeros(100, dtype=torch.int64), torch.zeros(5, dtype=torch.int64), torch.zeros(shape))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -183,3 +184,17 @@ def test_objectives_leave_parameters_and_gradients_alone():
         create("objective", name).examples(network, batch_of())
         assert network.linear.weight.requires_grad
         assert network.linear.weight.grad is None
+
+
+def test_trades_attacks_a_sample_that_aims_at_its_own_label_on_the_kl():
+    network, objective = Linear(), create("objective", "trades")
+    plain, mixed = batch_of(max_iter=6), batch_of(targets=[0, 2, 2, 1, 1, 0], max_iter=6)
+    mixed = dataclasses.replace(mixed, mixed=True)
+    untargeted = mixed.targets == mixed.y
+    assert untargeted.tolist() == [True, False, True, False, True, False]
+    on_kl, found = objective.examples(network, plain), objective.examples(network, mixed)
+    # The same start, drawn for the whole batch: samples without a target get what TRADES alone gives them.
+    torch.testing.assert_close(found[untargeted], on_kl[untargeted], rtol=0, atol=0)
+    aimed = ~untargeted
+    before = loss_towards(network, mixed.x, mixed.targets)
+    assert (loss_towards(network, found, mixed.targets) < before)[aimed].all()

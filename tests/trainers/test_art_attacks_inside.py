@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from art.attacks.evasion import (
+    AutoAttack,
     AutoProjectedGradientDescent,
     DeepFool,
     FastGradientMethod,
@@ -274,3 +275,49 @@ def _sign(network: Any, batch: Any) -> torch.Tensor:
     x = batch.x.clone().requires_grad_(True)
     loss = torch.nn.functional.cross_entropy(network(x), batch.y)
     return torch.autograd.grad(loss, x)[0].sign()
+
+
+class FourBudgets(EpsilonScheduler):
+    """Budgets of the review's example from the second epoch on."""
+
+    def epsilons(self, base: float, statistics: EpochStatistics) -> Any:
+        return np.array([0.05, 0.09, 0.1, 0.12])
+
+
+def test_budgets_of_classes_reach_the_attacks_inside_an_ensemble(make_classifier: Make, make_data: Make):
+    classifier = make_classifier(4)
+    data = make_data(80, 4)
+    StandardTrainer(classifier).fit(*data, batch_size=10, nb_epochs=5, seed=0, verbose=False)
+    classifier.optimizer.param_groups[0]["lr"] = 0.0
+    inner = ProjectedGradientDescent(classifier, eps=0.1, eps_step=0.04, max_iter=4, verbose=False)
+    attack = AutoAttack(classifier, eps=0.1, eps_step=0.04, attacks=[inner])
+    trainer = ATTrainer(classifier, attack=attack, epsilon_scheduler=FourBudgets(), eps=0.1)
+    moved = torch.zeros(4)
+    objective, clean = trainer.method.objective, trainer.method.objective.losses
+
+    def watched(network: Any, batch: Any, examples: Any) -> Any:
+        largest = (examples[0] - batch.x).abs().flatten(1).amax(dim=1)
+        if batch.epoch == 1:
+            moved.scatter_reduce_(0, batch.y, largest, "amax")
+        return clean(network, batch, examples)
+
+    objective.losses = watched
+    trainer.fit(*data, batch_size=20, nb_epochs=2, seed=0, verbose=False)
+    np.testing.assert_allclose(moved, [0.05, 0.09, 0.1, 0.12], atol=1e-5)
+    # The user's attacks are as they were.
+    assert (attack.eps, inner.eps) == (0.1, 0.1)
+
+
+def test_a_class_that_an_attack_leaves_alone_is_named(make_classifier: Make, make_data: Make):
+    class Partial(ProjectedGradientDescent):
+        """Leaves class 1 as it is."""
+
+        def generate(self, x: Any, y: Any = None, **options: Any) -> Any:
+            made = super().generate(x, y, **options)
+            made[y.argmax(axis=1) == 1] = x[y.argmax(axis=1) == 1]
+            return made
+
+    classifier = make_classifier()
+    trainer = ATTrainer(classifier, attack=Partial(classifier, eps=EPS, eps_step=0.05, max_iter=1, verbose=False), eps=EPS)
+    with pytest.warns(UserWarning, match=r"attack=Partial, the inner attack, changed no input of class 1 in epoch 0"):
+        trainer.fit(*make_data(24), batch_size=8, nb_epochs=1, seed=0, verbose=False)

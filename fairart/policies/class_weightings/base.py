@@ -73,9 +73,9 @@ class ClassWeighting(Policy):
     needs_boundary: ClassVar[bool] = False
     """Whether :meth:`combine` works only on objectives that have a boundary term; others are then refused."""
 
-    def __init__(self) -> None:
-        self.current: FloatArray | None = None
-        self._table: ClassTable | None = None
+    # On the class: a subclass whose __init__ does not call this one has them too.
+    current: FloatArray | None = None
+    _table: ClassTable | None = None
 
     def start(self, nb_classes: int) -> None:
         """Begin a run with weights of 1, unless weights for that many classes are there already."""

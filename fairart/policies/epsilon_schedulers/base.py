@@ -19,11 +19,11 @@ class EpsilonScheduler(Policy):
     The first epoch uses the base budget for every class.
     """
 
-    def __init__(self) -> None:
-        self.base = 0.0
-        self.base_step = 0.0
-        self.current: FloatArray | None = None
-        self.current_step: FloatArray | None = None
+    # On the class: a subclass whose __init__ does not call this one has them too.
+    base: float = 0.0
+    base_step: float = 0.0
+    current: FloatArray | None = None
+    current_step: FloatArray | None = None
 
     def start(self, nb_classes: int, base: float, base_step: float) -> None:
         """Begin a run with the base budget, unless a plan for these classes and this budget is there already.
