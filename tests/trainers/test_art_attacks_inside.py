@@ -278,10 +278,10 @@ def _sign(network: Any, batch: Any) -> torch.Tensor:
 
 
 class FourBudgets(EpsilonScheduler):
-    """Budgets of the review's example from the second epoch on."""
+    """A budget of its own for each class from the second epoch on."""
 
     def epsilons(self, base: float, statistics: EpochStatistics) -> Any:
-        return np.array([0.05, 0.09, 0.1, 0.12])
+        return np.array([0.15, 0.2, 0.3, 0.35])
 
 
 def test_budgets_of_classes_reach_the_attacks_inside_an_ensemble(make_classifier: Make, make_data: Make):
@@ -289,9 +289,9 @@ def test_budgets_of_classes_reach_the_attacks_inside_an_ensemble(make_classifier
     data = make_data(80, 4)
     StandardTrainer(classifier).fit(*data, batch_size=10, nb_epochs=5, seed=0, verbose=False)
     classifier.optimizer.param_groups[0]["lr"] = 0.0
-    inner = ProjectedGradientDescent(classifier, eps=0.1, eps_step=0.04, max_iter=4, verbose=False)
-    attack = AutoAttack(classifier, eps=0.1, eps_step=0.04, attacks=[inner])
-    trainer = ATTrainer(classifier, attack=attack, epsilon_scheduler=FourBudgets(), eps=0.1)
+    inner = ProjectedGradientDescent(classifier, eps=0.3, eps_step=0.1, max_iter=6, verbose=False)
+    attack = AutoAttack(classifier, eps=0.3, eps_step=0.1, attacks=[inner])
+    trainer = ATTrainer(classifier, attack=attack, epsilon_scheduler=FourBudgets(), eps=0.3)
     moved = torch.zeros(4)
     objective, clean = trainer.method.objective, trainer.method.objective.losses
 
@@ -303,9 +303,9 @@ def test_budgets_of_classes_reach_the_attacks_inside_an_ensemble(make_classifier
 
     objective.losses = watched
     trainer.fit(*data, batch_size=20, nb_epochs=2, seed=0, verbose=False)
-    np.testing.assert_allclose(moved, [0.05, 0.09, 0.1, 0.12], atol=1e-5)
+    np.testing.assert_allclose(moved, [0.15, 0.2, 0.3, 0.35], atol=1e-5)
     # The user's attacks are as they were.
-    assert (attack.eps, inner.eps) == (0.1, 0.1)
+    assert (attack.eps, inner.eps) == (0.3, 0.3)
 
 
 def test_a_class_that_an_attack_leaves_alone_is_named(make_classifier: Make, make_data: Make):
