@@ -55,7 +55,7 @@ class RunConfig:
     weight_perturbation: Annotated[str | None, Option(f"what moves the weights in a step: {_PART}")] = None
     averaging: Annotated[str | None, Option(f"weight averaging: {_PART}")] = None
     eps: Annotated[float, Option("L-inf budget for images in 0..1, such as 8/255", low=0)] = 8 / 255
-    eps_step: Annotated[float, Option("step of the inner attack", low=0)] = 2 / 255
+    eps_step: Annotated[float | None, Option("step of the inner attack; by default a quarter of eps", low=0)] = None
     max_iter: Annotated[int, Option("steps of the inner attack", low=1)] = 10
     augmentation: Annotated[
         str | None, Option("none or crop-flip; by default what suits the data set", choices=("none", "crop-flip", None))

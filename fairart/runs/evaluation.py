@@ -57,7 +57,9 @@ def names_to_make(corruptions: str | Sequence[str] | None, folder: str | Path | 
 
 
 def choose_attacks(config: RunConfig, attacks: Sequence[Attack], options: Options) -> list[tuple[str, dict[str, Any]]]:
-    """Attacks with their options; where they have ``eps`` and ``eps_step``, those of the run by default.
+    """Attacks with their options; by default the run's own ``eps`` and ``eps_step``, if an attack has them.
+
+    With another ``eps`` the step follows that, and not the run's.
 
     Args:
         config: the run.
@@ -75,8 +77,11 @@ def choose_attacks(config: RunConfig, attacks: Sequence[Attack], options: Option
         declared = declared_options(entry.load(), keyword_only=True)
         # Robustness is asked for at the budget that was trained for: 8/255 says nothing about digits trained at 0.2.
         own: dict[str, Any] = {
-            key: getattr(config, key) for key in ("eps", "eps_step") if key in declared and getattr(config, key) > 0
+            key: getattr(config, key) for key in ("eps", "eps_step") if key in declared and (getattr(config, key) or 0) > 0
         }
+        if "eps" in given:
+            # The run's step belongs to the run's eps.
+            own.pop("eps_step", None)
         if "eps" in own and "eps" not in given and norm_order(given.get("norm", "inf")) == 2:
             raise OptionError(f"attack {name!r}: set eps as well; that of the run, {own['eps']:g}, is an L-inf radius")
         chosen.append((name, {**own, **given}))

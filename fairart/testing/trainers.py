@@ -23,7 +23,7 @@ __all__ = ["check_trainer"]
 SHAPE = (1, 8, 8)
 PER_CLASS = 8
 EPOCHS = 3
-BUDGET = {"eps": 0.1, "eps_step": 0.04, "max_iter": 2, "hold_out": 0.25}
+BUDGET = {"eps": 0.1, "eps_step": 0.05, "max_iter": 2, "hold_out": 0.25}
 SHARED = (*BUDGET, "augmentation", "objective", "target_sampler", "epsilon_scheduler", "class_weighting", "averaging")
 """Options that the command line hands to every trainer."""
 

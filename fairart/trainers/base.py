@@ -15,6 +15,7 @@ from art.data_generators import DataGenerator
 from art.estimators.classification import PyTorchClassifier
 from torch.utils.data import DataLoader, Dataset
 
+from fairart.attacks.steps import step_of
 from fairart.engine.art_attack import ArtInnerAttack
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints
 from fairart.engine.checkpoints.warm_start import read_weights
@@ -81,7 +82,7 @@ class FairnessTrainer(Fitting):
         weight_perturbation: registered name or instance, or None.
         averaging: ``"ema"``, ``"fawa"``, an instance, or None.
         eps: L-inf budget in the classifier's input space, >= 0.
-        eps_step: step of the inner attack, >= 0.
+        eps_step: step of the inner attack, >= 0; None for a quarter of eps (2/255 at 8/255).
         max_iter: steps of the inner attack, >= 1.
         attack: an ART ``EvasionAttack`` on this classifier as the inner attack: slower, through numpy.
         augmentation: ``"crop-flip"``, ``"none"``, or a function (images, generator) -> images.
@@ -117,7 +118,7 @@ class FairnessTrainer(Fitting):
         weight_perturbation: PerturbationPart = PRESET,
         averaging: AveragingPart = PRESET,
         eps: Annotated[float, Option("L-inf budget, in the classifier's input space", low=0)] = 8 / 255,
-        eps_step: Annotated[float, Option("step of the inner attack", low=0)] = 2 / 255,
+        eps_step: Annotated[float | None, Option("step of the inner attack; None for a quarter of eps", low=0)] = None,
         max_iter: Annotated[int, Option("steps of the inner attack", low=1)] = 10,
         attack: Annotated[EvasionAttack | None, Option("an ART attack as the inner attack")] = None,
         augmentation: Annotated[Any, Option("crop-flip, none, or a function (images, generator) -> images")] = None,
@@ -160,7 +161,8 @@ class FairnessTrainer(Fitting):
         execution = Execution.among(checked)
         check_execution(execution, self._network, self.method, tuple(classifier.input_shape))
         self._start_weights = None if warm_start is None else read_weights(warm_start, self._network.module)
-        self.budget = Budget(eps=float(checked["eps"]), eps_step=float(checked["eps_step"]), max_iter=int(checked["max_iter"]))
+        step = float(step_of(checked["eps"], checked["eps_step"], checked["max_iter"]))
+        self.budget = Budget(eps=float(checked["eps"]), eps_step=step, max_iter=int(checked["max_iter"]))
         if augmentation == "crop-flip" and not classifier.channels_first:
             raise OptionError("augmentation 'crop-flip' expects channels first, got a classifier with channels_first=False")
         self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))

@@ -14,6 +14,7 @@ import torch
 from art.defences.trainer import Trainer
 from art.estimators.classification import PyTorchClassifier
 
+from fairart.attacks.steps import warn_short_steps
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints, opened
 from fairart.engine.checkpoints.folder import CheckpointError
 from fairart.engine.checkpoints.identity import classifier_identity, method_identity, told
@@ -131,6 +132,8 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         interval: Interval = "epoch"
         if scheduler is not None:
             interval = chosen_interval(scheduler, scheduler_interval, nb_epochs=int(nb_epochs), nb_batches=source.nb_batches())
+        if self.method.objective.perturbs and self.method.attack is None:
+            warn_short_steps(type(self).__name__, **vars(self.budget), stacklevel=4)
         self.seed, self.resumed_from, first = seed, None, len(self.history)
         last = first + int(nb_epochs)
         engine = self._engine(seed, scheduler, interval)

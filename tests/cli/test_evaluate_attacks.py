@@ -30,3 +30,11 @@ def test_the_eps_of_a_run_is_no_l2_radius(fairart_command, trained):
     assert code != 0
     assert "set eps as well; that of the run, 0.1, is an L-inf radius" in err
     assert fairart_command("evaluate", trained, *quick, "--set", "deepfool.eps=0.5")[0] == 0
+
+
+def test_another_eps_brings_its_own_step(fairart_command, trained):
+    assert fairart_command("evaluate", trained, "--attack", "pgd", "--limit", "20", "--set", "pgd.eps=0.3")[0] == 0
+    config = EvaluationResult.load(trained / "evaluation.json")["pgd"].config
+    # Not that of the run, which was trained at 0.1.
+    assert config["options"]["eps_step"] is None
+    assert config["notes"] == {"eps_step": 0.075}

@@ -58,7 +58,7 @@ def test_only_samples_right_on_clean_data_are_attacked(classifier, digits, regis
 
 
 def test_the_seed_alone_decides_whatever_the_batch_size(classifier, digits):
-    weak = [("pgd", {"eps": 0.12, "eps_step": 0.02, "max_iter": 1})]
+    weak = [("pgd", {"eps": 0.12, "eps_step": 0.12, "max_iter": 1})]
     first = run(classifier, digits, attacks=weak, batch_size=120)["pgd"]
     again = run(classifier, digits, attacks=weak, batch_size=17)["pgd"]
     other = run(classifier, digits, attacks=weak, seed=1)["pgd"]

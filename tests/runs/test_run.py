@@ -55,7 +55,7 @@ def test_what_is_read_back_predicts_as_what_was_trained(tmp_path):
 @pytest.mark.filterwarnings("ignore:weight averaging took in none")
 @pytest.mark.parametrize("method", list(PluginManager(entry_points=False).registered("trainer")))
 def test_training_by_the_written_config_repeats_the_run(tmp_path, method):
-    chosen = config(method, epochs=3, eps=0.2)
+    chosen = config(method, epochs=3, eps=0.2, eps_step=0.1)
     train_run(chosen, tmp_path / "a", verbose=False)
     train_run(RunConfig.load(tmp_path / "a" / "config.yaml"), tmp_path / "b", verbose=False)
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in "ab")

@@ -40,7 +40,7 @@ def blend(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def trainer_with(make_classifier: Make, averaging: Any, **options: Any) -> FairTATTrainer:
-    return FairTATTrainer(make_classifier(**options), averaging=averaging, eps=0.05, eps_step=0.03, max_iter=1)
+    return FairTATTrainer(make_classifier(**options), averaging=averaging, eps=0.05, eps_step=0.05, max_iter=1)
 
 
 def close(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:

@@ -63,10 +63,10 @@ def test_with_an_attack_of_art_it_is_refused_in_one_line(make_classifier: Make):
 
 
 def test_repr_names_method_parts_budget_and_epochs(make_classifier: Make, make_data: Make):
-    trainer = FairTATTrainer(make_classifier(), averaging="ema", eps=8 / 255, max_iter=3)
+    trainer = FairTATTrainer(make_classifier(), averaging="ema", eps=8 / 255, max_iter=4)
     assert repr(trainer) == (
         "FairTATTrainer(objective=at, target_sampler=cfps, epsilon_scheduler=ccm, class_weighting=uniform, averaging=ema; "
-        "eps=0.03137, eps_step=0.007843, max_iter=3; 0 epochs trained)"
+        "eps=0.03137, eps_step=0.007843, max_iter=4; 0 epochs trained)"
     )
     trainer.fit(*make_data(12), batch_size=6, nb_epochs=1, seed=0, verbose=False)
     assert repr(trainer).endswith("1 epochs trained)")

@@ -88,6 +88,7 @@ def apgd_ce_attack(
 ) -> Tensor:
     """Auto-PGD on the cross-entropy, by ART (Croce & Hein, ICML 2020).
 
+    The cross-entropy saturates where logits are very large; the sanity checks report gradients of zero. ``apgd-dlr`` does not.
     Its random starts are drawn a batch at a time: they repeat with the seed and the batch size.
 
     Args:

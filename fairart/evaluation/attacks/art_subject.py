@@ -65,7 +65,12 @@ class Subject(PyTorchClassifier):  # type: ignore[misc]
 
 
 def run_art(
-    target: AttackTarget, x: Tensor, y: Tensor, attack: Callable[[Subject, FloatArray, FloatArray], FloatArray]
+    target: AttackTarget,
+    x: Tensor,
+    y: Tensor,
+    attack: Callable[[Subject, FloatArray, FloatArray], FloatArray],
+    *,
+    scale: float = 1.0,
 ) -> Tensor:
     """Run an attack of ART.
 
@@ -75,11 +80,12 @@ def run_art(
         y: (n,) labels.
         attack: gets the classifier, (n, ...) inputs between 0 and 1 and (n, K) one-hot labels, gives adversarial inputs
             between 0 and 1.
+        scale: what logits are multiplied with, for attacks whose constants presume a size of them.
 
     Returns:
         (n, ...) adversarial inputs in clip values.
     """
-    unit = UnitNetwork(target.network)
+    unit = UnitNetwork(target.network, logit_scale=scale)
     unit.eval()
     subject = Subject(unit, target)
     images = unit.scale(x).cpu().numpy()

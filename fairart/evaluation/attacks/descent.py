@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,19 +12,42 @@ from fairart.attacks.common import make_box
 from fairart.engine.network import Network
 from fairart.evaluation.errors import EvaluationError
 
-__all__ = ["FLAT_BATCH", "descend"]
+__all__ = ["FLAT_BATCH", "Loss", "cross_entropy", "descend", "margin"]
 
 FLAT_BATCH = 8
 """A batch this large in which no sample has any gradient is a fault; a few saturated samples at the end are not."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Summed over the samples."""
+    return F.cross_entropy(logits, y, reduction="sum")
+
+
+def margin(logits: Tensor, y: Tensor) -> Tensor:
+    """Sum over the samples of the largest other logit less the own one (Carlini & Wagner, 2017, f6): it never saturates."""
+    own = logits.gather(1, y[:, None])[:, 0]
+    return (logits.scatter(1, y[:, None], -torch.inf).amax(dim=1) - own).sum()
+
 
 LEAVE_AT = 1 / 8
 """Share of fooled samples from which the batch is made smaller: copying it costs as well."""
 
 
 def descend(
-    network: Network, x: Tensor, y: Tensor, *, start: Tensor, eps: float, eps_step: float, max_iter: int, stop: bool = True
+    network: Network,
+    x: Tensor,
+    y: Tensor,
+    *,
+    start: Tensor,
+    eps: float,
+    eps_step: float,
+    max_iter: int,
+    stop: bool = True,
+    loss: Loss = cross_entropy,
 ) -> Tensor:
-    """PGD on the cross-entropy that stops for each sample at its first iterate that is classified wrongly.
+    """PGD that stops for each sample at its first iterate that is classified wrongly.
 
     The last iterate may be right again where an earlier one was wrong: what was found counts.
 
@@ -35,6 +60,7 @@ def descend(
         eps_step: step, > 0.
         max_iter: steps, >= 1.
         stop: False makes every step with every sample.
+        loss: what the steps raise: a number for logits (n, K) and labels (n,).
 
     Returns:
         (n, ...) adversarial inputs.
@@ -48,7 +74,7 @@ def descend(
         inputs = now.detach().requires_grad_(True)
         with torch.enable_grad():
             logits = network(inputs)
-            (gradient,) = torch.autograd.grad(F.cross_entropy(logits, y, reduction="sum"), inputs)
+            (gradient,) = torch.autograd.grad(loss(logits, y), inputs)
         if step == 0 and eps > 0 and len(x) >= FLAT_BATCH:
             _check_not_flat(gradient)
         moved = box.project(now + eps_step * gradient.sign_())

@@ -11,6 +11,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
 from fairart.attacks import pgd
+from fairart.attacks.steps import EpsStep, step_of, warn_short_steps
 from fairart.engine.network import Network, restored_modes
 from fairart.errors import OptionError
 from fairart.evaluation.attacks.preflight import preflight
@@ -30,7 +31,11 @@ def _check(classifier: PyTorchClassifier, options: Mapping[str, Any]) -> dict[st
             raise OptionError(f"attack 'transfer': the surrogate's {what} must be that of the classifier, {own}, got {other}")
     if surrogate.model is classifier.model:
         raise OptionError("attack 'transfer': the surrogate is the very model that is evaluated: that is 'pgd'")
-    return {"budget": "made on the surrogate alone"}
+    warn_short_steps("attack 'transfer'", **{name: options[name] for name in ("eps", "eps_step", "max_iter")}, stacklevel=4)
+    return {
+        "budget": "made on the surrogate alone",
+        "eps_step": step_of(options["eps"], options["eps_step"], options["max_iter"]),
+    }
 
 
 @preflight(_check)
@@ -44,7 +49,7 @@ def transfer_attack(
     ],
     generator: torch.Generator | None = None,
     eps: Epsilon = 8 / 255,
-    eps_step: Annotated[float, Option("step, in the units of eps", low=0, low_open=True)] = 2 / 255,
+    eps_step: EpsStep = None,
     max_iter: Annotated[int, Option("number of steps", low=1)] = 20,
     num_random_init: Annotated[int, Option("1 starts at a random point, 0 at the input itself", choices=(0, 1))] = 1,
 ) -> Tensor:
@@ -59,7 +64,7 @@ def transfer_attack(
         surrogate: ART classifier of the same inputs, classes and clip values.
         generator: random state of the starts where the target has no seeds.
         eps: L-inf radius, >= 0.
-        eps_step: step, > 0.
+        eps_step: step, > 0; None for a quarter of eps.
         max_iter: steps, >= 1.
         num_random_init: 1 for a uniform start, 0 for the input itself.
 
@@ -77,7 +82,7 @@ def transfer_attack(
             images,
             y.to(network.device),
             eps=eps,
-            eps_step=eps_step,
+            eps_step=step_of(eps, eps_step, max_iter),
             max_iter=max_iter,
             start=start,
             clip_values=network.clip_values,

@@ -17,11 +17,12 @@ class UnitNetwork(nn.Module):
 
     Args:
         network: the network in the classifier's own input space.
+        logit_scale: what the logits are multiplied with.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, logit_scale: float = 1.0) -> None:
         super().__init__()
-        self.network = network
+        self.network, self._logit_scale = network, logit_scale
         clip = network.clip_values
         self.bounded = clip is not None
         self._plain = clip is None or (isinstance(clip[0], float) and (clip[0], clip[1]) == (0.0, 1.0))
@@ -49,4 +50,4 @@ class UnitNetwork(nn.Module):
     def forward(self, unit: Tensor) -> Tensor:
         """(n, K) logits of (n, ...) inputs between 0 and 1."""
         logits: Tensor = self.network(self.restore(unit))
-        return logits.to(torch.float32)
+        return (logits if self._logit_scale == 1 else logits * self._logit_scale).to(torch.float32)

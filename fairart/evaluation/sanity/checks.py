@@ -18,10 +18,11 @@ from fairart.attacks import frozen
 from fairart.engine.network import restored_modes
 from fairart.engine.randomness import isolated_random_state
 from fairart.evaluation.attacks import AttackTarget
+from fairart.evaluation.attacks.descent import cross_entropy, margin
 from fairart.evaluation.attacks.square import square_attack
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.sanity_check import SanityCheck
-from fairart.evaluation.sanity.subject import Subject, choose, cross_entropy, margin
+from fairart.evaluation.sanity.subject import Subject, choose
 from fairart.plugins import BUILTIN
 
 __all__ = ["SANITY_SAMPLES", "run_checks"]
@@ -33,6 +34,7 @@ WHITE_BOX = frozenset({"fgsm", "pgd", "apgd-ce", "apgd-dlr", "autoattack", "art-
 BLACK_BOX = frozenset({"square", "boundary", "hop-skip-jump", "transfer"})
 
 BLACK_BOX_CHECK = "black-box not stronger than white-box"
+ONE_STEP_CHECK = "not weaker than one gradient step"
 
 STEPS, FEW_STEPS = 20, 5
 """Steps of the checks' own PGD, and how many must not be better than those."""
@@ -109,13 +111,15 @@ def _checks(subject: Subject, clean: AttackResult, attacked: Sequence[AttackResu
                 options = result.config["options"]
                 yield _more_steps(subject, options["eps"], options["eps_step"], result.label)[0]
         if eps is not None and not any(_is(result, {"pgd"}, eps) for result in attacked):
-            check, own = _more_steps(subject, eps, eps / 4, None)
+            check, own = _more_steps(subject, eps, None, None)
             yield check
             white &= own
             white &= _after_margin(subject, white, eps)
         yield _growing_eps(subject, clean, eps, white)
     if eps is not None:
         yield from _black_box(subject, attacked, eps, white)
+    if reached:
+        yield from _not_weaker(subject, attacked)
 
 
 def _same_output(subject: Subject) -> SanityCheck:
@@ -175,7 +179,7 @@ def _zero_gradients(subject: Subject) -> tuple[SanityCheck, bool]:
     return SanityCheck(name, passed=False, detail=text), True
 
 
-def _more_steps(subject: Subject, eps: float, eps_step: float, label: str | None) -> tuple[SanityCheck, BoolArray]:
+def _more_steps(subject: Subject, eps: float, eps_step: float | None, label: str | None) -> tuple[SanityCheck, BoolArray]:
     """Where PGD ends after few steps and after many from the same starts; the many must not leave more samples right.
 
     The attacks of an evaluation keep the first wrong image on their way, so their own numbers could not show it.
@@ -253,6 +257,38 @@ def _compared(subject: Subject, eps: float, white: BoolArray, black: BoolArray, 
             else ". What sees less cannot be better: the gradients are masked"
         )
     return SanityCheck(BLACK_BOX_CHECK, passed=passed, detail=text, attack=label)
+
+
+def _not_weaker(subject: Subject, attacked: Sequence[AttackResult]) -> Iterator[SanityCheck]:
+    """Every attack of the library against the simplest one, a single gradient step of the same norm and eps.
+
+    An attack that is weaker than that, for want of steps or of a step that fits, says nothing about the model.
+    """
+    everything = torch.arange(len(subject), device=subject.x.device)
+    steps: dict[tuple[float, float], BoolArray] = {}
+    for result in attacked:
+        budget = result.budget
+        known = result.config.get("plugin", BUILTIN) == BUILTIN and result.config.get("attack") in WHITE_BOX | BLACK_BOX
+        if not known or budget is None or budget.eps <= 0 or result.config["attack"] in ("fgsm", "transfer"):
+            continue
+        key = budget.order, budget.eps
+        if key not in steps:
+            steps[key] = subject.one_step(everything, eps=budget.eps, order=budget.order).cpu().numpy()
+        yield _against_one_step(result.label, result.correct[subject.indices], steps[key])
+
+
+def _against_one_step(label: str, right: BoolArray, one_step: BoolArray) -> SanityCheck:
+    passed = not _beats(one_step, right)
+    text = (
+        f"{label} leaves {int(right.sum())} of {len(right)} samples right, one gradient step of the same budget "
+        f"{int(one_step.sum())}"
+    )
+    if not passed:
+        share = float(right.mean() - one_step.mean())
+        text += (
+            f": it is weaker than the simplest attack by {share:.1%} of the samples. Give it more steps, or a step that fits eps"
+        )
+    return SanityCheck(ONE_STEP_CHECK, passed=passed, detail=text, attack=label)
 
 
 def _after_margin(subject: Subject, standing: BoolArray, eps: float) -> BoolArray:

@@ -12,18 +12,17 @@ import torch
 from torch import Tensor
 
 from fairart.attacks.common import input_gradient, make_box
-from fairart.attacks.pgd import signed_cross_entropy
+from fairart.attacks.steps import step_of
 from fairart.engine.data import uint8_divisor
 from fairart.evaluation.attacks import AttackTarget, draw_uniform
+from fairart.evaluation.attacks.descent import Loss, cross_entropy
+from fairart.evaluation.attacks.norms import hold
 from fairart.evaluation.running.random_state import sample_seeds
 
-__all__ = ["Loss", "Subject", "choose", "cross_entropy", "margin"]
+__all__ = ["Subject", "choose"]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""A number for logits (n, K) and labels (n,), which an attack raises."""
 
 
 def choose(right: BoolArray, samples: int, seed: int) -> IntArray:
@@ -32,17 +31,6 @@ def choose(right: BoolArray, samples: int, seed: int) -> IntArray:
     if len(standing) > samples:
         standing = np.sort(np.random.default_rng(seed).choice(standing, samples, replace=False))
     return standing
-
-
-def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Summed over samples."""
-    return signed_cross_entropy(logits, y, targeted=False)
-
-
-def margin(logits: Tensor, y: Tensor) -> Tensor:
-    """Sum over samples of the largest other logit less the own one: it grows with the attack, and never saturates."""
-    own = logits.gather(1, y[:, None])[:, 0]
-    return (logits.scatter(1, y[:, None], -torch.inf).amax(dim=1) - own).sum()
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +116,7 @@ class Subject:
         Returns:
             (n,) which of them are still right.
         """
-        step, standing = eps / 4 if eps_step is None else eps_step, []
+        step, standing = step_of(eps, eps_step, steps), []
         for part in self._parts(index):
             found, box = self.x[part], make_box(self.x[part], eps, self.target.network.clip_values)
             if random_start:
@@ -138,6 +126,25 @@ class Subject:
                 found = box.project(found + step * self._gradient(loss, found, self.y[part]).sign())
             standing.append(self.right(found, part))
         return torch.cat(standing) if standing else torch.zeros(0, dtype=torch.bool, device=self.x.device)
+
+    def one_step(self, index: Tensor, *, eps: float, order: float) -> Tensor:
+        """One step of length eps along the gradient of the cross-entropy, in L-inf or L2.
+
+        Returns:
+            (n,) which of the samples at ``index`` are still right.
+        """
+        standing = []
+        for part in self._parts(index):
+            x, clip = self.x[part], self.target.network.clip_values
+            gradient = self._gradient(cross_entropy, x, self.y[part])
+            if order == 2:
+                length = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(x.dtype).tiny)
+                direction = gradient / length.view(-1, *[1] * (x.ndim - 1))
+            else:
+                direction = gradient.sign()
+            moved = hold(x + eps * direction, x, eps=eps, order=order, clip_values=clip)
+            standing.append(self.right(moved, part))
+        return torch.cat(standing)
 
     def under(self, attack: Callable[..., Tensor], name: str, options: Mapping[str, Any]) -> BoolArray:
         """Run an attack of the evaluation on the samples, with the random numbers that they have in one.

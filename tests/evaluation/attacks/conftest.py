@@ -16,7 +16,7 @@ QUICK = {
     "apgd-dlr": {"max_iter": 4, "nb_random_init": 1},
     "square": {"max_iter": 12},
     "deepfool": {"max_iter": 5},
-    "cw": {"max_iter": 2, "decrease_factor": 0.3, "const_factor": 100.0, "learning_rate": 0.5},
+    "cw": {"max_iter": 4, "binary_search_steps": 3},
     "boundary": {"max_iter": 3, "sample_size": 5, "num_trial": 5},
     "hop-skip-jump": {"max_iter": 2, "max_eval": 20, "init_eval": 10},
     "spatial": {"num_rotations": 3, "num_translations": 3, "max_translation": 20},

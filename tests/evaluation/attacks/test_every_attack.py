@@ -148,7 +148,7 @@ def test_inputs_of_another_range_give_the_same_result(name, subject, quick, imag
         x, y = images_of(classifier, 10)
         options = {**budget(name, 0.2 * span), **quick(name, classifier)}
         if "eps_step" in resolve_attacks([(name, options)])[0].options:
-            options["eps_step"] = 0.05 * span
+            options["eps_step"] = 0.07 * span
         results.append(evaluate(classifier, x.numpy(), y.numpy(), attacks=[(name, options)], verbose=False)[name])
     assert (results[0].predictions == results[1].predictions).mean() >= 0.9
     assert results[1].perturbation.mean_linf == pytest.approx(255 * results[0].perturbation.mean_linf, rel=0.1)
@@ -164,7 +164,7 @@ def test_postprocessing_of_the_classifier_hides_nothing(subject, images_of):
         np.testing.assert_array_equal(first[name].predictions, second[name].predictions)
 
 
-@pytest.mark.parametrize("name", ["square", "cw", "boundary", "hop-skip-jump", "art-autoattack"])
+@pytest.mark.parametrize("name", ["square", "boundary", "hop-skip-jump", "art-autoattack"])
 def test_what_needs_clip_values_says_so(name, subject, images_of):
     classifier = subject(clip_values=None)
     x, y = images_of(classifier, 2)

@@ -26,7 +26,7 @@ def evaluated(folder, name):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
     classifier = PyTorchClassifier(model, nn.CrossEntropyLoss(), (1, 8, 8), 4, clip_values=(0, 1), device_type="cpu")
-    attacks = [("fgsm", {"eps": 0.05}), ("pgd", {"eps": 0.05, "eps_step": 0.02, "max_iter": 2})]
+    attacks = [("fgsm", {"eps": 0.05}), ("pgd", {"eps": 0.05, "eps_step": 0.025, "max_iter": 2})]
     result = evaluate(
         classifier,
         x,

@@ -19,7 +19,7 @@ from fairart.evaluation.running import runner, scores
 from fairart.evaluation.running.partial import PartialResults, Unit
 from fairart.fingerprint import classifier_fingerprint, differences, options_fingerprint
 
-PGD = {"eps": 0.12, "eps_step": 0.04, "max_iter": 2}
+PGD = {"eps": 0.12, "eps_step": 0.06, "max_iter": 2}
 
 
 class Killed(BaseException):
