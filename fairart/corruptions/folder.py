@@ -38,7 +38,7 @@ class CorruptionFolder:
         folder: holds ``labels.npy`` and one ``<corruption>.npy`` each, uint8 (5 * n, H, W, C), C 1 or 3.
         corruptions: a named set, a name, or several, see :func:`corruption_names`; None for those whose files are there.
         severities: any of 1 to 5.
-        nb_classes: K; the labels must be exactly the classes 0 to K - 1. None accepts any.
+        nb_classes: K; labels must be in 0 to K - 1, and a class may have no image. None accepts any.
         input_shape: (C, H, W) that images must have. None accepts any, the same for all files.
         device: where batches are handed out.
 
@@ -186,8 +186,6 @@ def _read_labels(file: Path, nb_classes: int | None) -> npt.NDArray[np.int64]:
         raise CorruptionFolderError(f"{file}: labels must be >= 0, got {classes[0]}")
     if nb_classes is not None and classes[-1] >= nb_classes:
         raise CorruptionFolderError(f"{file}: label {classes[-1]} is out of range for {nb_classes} classes")
-    if nb_classes is not None and len(classes) != nb_classes:
-        raise CorruptionFolderError(f"{file} holds {len(classes)} classes, expected {nb_classes}")
     first: npt.NDArray[np.int64] = blocks[0].copy()
     return first
 

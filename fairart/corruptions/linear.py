@@ -75,7 +75,7 @@ def filter_mirrored(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def box_resize(x: Tensor, height: int, width: int) -> Tensor:
-    """Resize by averaging whole pixels: each belongs to the output whose box holds its centre."""
+    """Resize by averaging whole pixels, as Pillow's box filter does: each belongs to the output whose box holds its centre."""
     return apply(x, _box_matrix(x.shape[-2], height), _box_matrix(x.shape[-1], width))
 
 
@@ -168,8 +168,13 @@ def _between(positions: Tensor, size: int) -> Tensor:
 
 @functools.lru_cache(maxsize=256)
 def _box_matrix(size: int, resized: int) -> Tensor:
+    # The very operations of Pillow, in its order: on ties a rounding of the last bit decides which box a pixel belongs to.
     scale = size / resized
-    centres = (torch.arange(resized, dtype=torch.float64) + 0.5) * scale
-    distances = (torch.arange(size, dtype=torch.float64) + 0.5 - centres[:, None]) / max(scale, 1.0)
-    inside = ((distances > -0.5) & (distances <= 0.5)).double()
+    stretch = max(scale, 1.0)
+    centres = ((torch.arange(resized, dtype=torch.float64) + 0.5) * scale)[:, None]
+    pixels = torch.arange(size, dtype=torch.float64)
+    first = (centres - 0.5 * stretch + 0.5).trunc().clamp_min(0)
+    last = (centres + 0.5 * stretch + 0.5).trunc().clamp_max(size)
+    distances = (pixels - centres + 0.5) * (1.0 / stretch)
+    inside = ((pixels >= first) & (pixels < last) & (distances > -0.5) & (distances <= 0.5)).double()
     return inside / inside.sum(dim=1, keepdim=True)

@@ -249,7 +249,7 @@ DAMAGES = {
     "float labels": ("labels.npy", lambda file: np.save(file, np.tile(LABELS, 5).astype(float)), {}, "float64"),
     "negative labels": ("labels.npy", lambda file: np.save(file, np.tile(LABELS, 5) - 1), {}, ">= 0"),
     "labels out of range": ("labels.npy", lambda _: None, {"nb_classes": 2}, "out of range"),
-    "another number of classes": ("labels.npy", lambda _: None, {"nb_classes": 10}, "3 classes, expected 10"),
+    "too few classes": ("labels.npy", lambda _: None, {"nb_classes": 2}, "label 2 is out of range for 2 classes"),
     "labels that differ": ("labels.npy", lambda file: np.save(file, np.arange(150) % 4), {}, "same for every severity"),
     "truncated labels": ("labels.npy", _truncate, {}, "truncated"),
     "labels of Python objects": ("labels.npy", _pickled, {}, "no .npy"),
@@ -274,3 +274,9 @@ def test_no_folder_and_an_empty_one(tmp_path: Path) -> None:
         CorruptionFolder(tmp_path)
     with pytest.raises(UnknownNameError, match="smog"):
         CorruptionFolder(tmp_path, corruptions="smog")
+
+
+def test_a_folder_without_some_of_the_classes_is_read(tmp_path: Path, images: Tensor) -> None:
+    """A small --limit leaves classes out."""
+    write_corruptions(images[:4], np.array([0, 3, 3, 7]), tmp_path / "made", corruptions="contrast")
+    assert sorted(set(CorruptionFolder(tmp_path / "made", nb_classes=10).labels)) == [0, 3, 7]
