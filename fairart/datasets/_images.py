@@ -19,28 +19,38 @@ _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", 
 _LAYOUT = "expected train/<class>/*.png (or jpg, ...) and test/<class>/*.png, with the same class folders in both"
 
 
-def split_folders(folder: Path) -> tuple[str, ...]:
-    """The class names of a folder of images, sorted.
+def split_folders(folder: Path, test_share: float | None = None) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Where the splits of a folder of images are, and the class names, sorted.
 
     Args:
-        folder: holds ``train`` and ``test``.
+        folder: holds ``train`` and ``test``, or ``test`` alone; with ``test_share``, ``train`` alone or the class folders.
+        test_share: what will be drawn from the training images, or None.
 
     Raises:
         DatasetError: a split is missing or the two have different classes.
     """
-    found: dict[str, set[str]] = {}
-    for split in ("train", "test"):
-        if not (folder / split).is_dir():
-            raise DatasetError(f"{folder} has no folder {split!r}; {_LAYOUT}")
-        # Hidden folders belong to tools (.ipynb_checkpoints), they are no classes.
-        found[split] = {entry.name for entry in (folder / split).iterdir() if entry.is_dir() and entry.name[0] != "."}
-    odd = sorted(found["train"] ^ found["test"])
-    if odd:
-        where = "train" if odd[0] in found["train"] else "test"
-        raise DatasetError(f"{folder}: class folder {odd[0]!r} is in {where!r} only; {_LAYOUT}")
-    if not found["train"]:
-        raise DatasetError(f"{folder / 'train'} has no class folders; {_LAYOUT}")
-    return tuple(sorted(found["train"]))
+    there = {split: folder / split for split in ("train", "test") if (folder / split).is_dir()}
+    if "test" not in there and test_share is None:
+        missing = "test" if there else "train"
+        offer = "; or draw a test split with test_share=0.2 (--test-share 0.2)"
+        raise DatasetError(f"{folder} has no folder {missing!r}; {_LAYOUT}{offer}")
+    if "test" in there and test_share is not None:
+        raise DatasetError(f"{folder} has a folder 'test', so test_share={test_share:g} has nothing to draw: leave it out")
+    there = there or {"train": folder}
+    # Hidden folders belong to tools (.ipynb_checkpoints), they are no classes.
+    found = {
+        split: {entry.name for entry in place.iterdir() if entry.is_dir() and entry.name[0] != "."}
+        for split, place in there.items()
+    }
+    if len(found) == 2:
+        odd = sorted(found["train"] ^ found["test"])
+        if odd:
+            where = "train" if odd[0] in found["train"] else "test"
+            raise DatasetError(f"{folder}: class folder {odd[0]!r} is in {where!r} only; {_LAYOUT}")
+    for split, names in found.items():
+        if not names:
+            raise DatasetError(f"{there[split]} has no class folders; {_LAYOUT}")
+    return there, tuple(sorted(next(iter(found.values()))))
 
 
 def read_split(

@@ -52,7 +52,7 @@ class Dataset:
 
     Args:
         name: what reports call it.
-        x_train: (N, C, H, W) uint8 in 0..255 or float32 in [0, 1].
+        x_train: (N, C, H, W) uint8 in 0..255 or float32 in [0, 1]; N is 0 for data that is for evaluation alone.
         y_train: (N,) int64 in 0..K-1.
         x_test: as ``x_train``, of the same type and image shape.
         y_test: as ``y_train``.
@@ -76,7 +76,7 @@ class Dataset:
     def __post_init__(self) -> None:
         self._check_names()
         for split, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
-            _check_images(x, f"{self.name}: x_{split}")
+            _check_images(x, f"{self.name}: x_{split}", empty=split == "train")
             _check_labels(y, len(x), self.nb_classes, f"{self.name}: y_{split}")
         if self.x_train.shape[1:] != self.x_test.shape[1:] or self.x_train.dtype != self.x_test.dtype:
             raise DatasetError(
@@ -146,7 +146,12 @@ class Dataset:
         Returns:
             Two float32 arrays (C, 1, 1) in units of [0, 1]. A constant channel gets 1 as its deviation, so that dividing
             by it leaves zeros and no NaN.
+
+        Raises:
+            DatasetError: there are no training images.
         """
+        if not len(self.x_train):
+            raise DatasetError(f"{self.name} has no training images: it is for evaluation alone")
         channels = self.input_shape[0]
         total, squares = np.zeros(channels), np.zeros(channels)
         for chunk in self._chunks():
@@ -165,18 +170,18 @@ class Dataset:
             yield self.x_train[start : start + step].astype(np.float64) / scale
 
 
-def _check_images(x: Any, label: str) -> None:
+def _check_images(x: Any, label: str, *, empty: bool = False) -> None:
     if not isinstance(x, np.ndarray) or x.dtype not in (np.uint8, np.float32):
         got = str(x.dtype) if isinstance(x, np.ndarray) else type(x).__name__
         raise DatasetError(f"{label} must be a numpy array of uint8 or float32, got {got}")
     if x.ndim != 4:
         raise DatasetError(f"{label} must have the shape (N, C, H, W), got {x.shape}")
-    if x.size == 0:
+    if x.size == 0 and not (empty and len(x) == 0 and min(x.shape[1:]) > 0):
         raise DatasetError(f"{label} is empty, its shape is {x.shape}")
     if x.shape[1] not in _COLOUR_CHANNELS and x.shape[3] in _COLOUR_CHANNELS:
         raise DatasetError(f"{label} must be (N, C, H, W), got {x.shape}, which looks like (N, H, W, C)")
     # Written so that NaN, which compares false with everything, is refused as well.
-    if x.dtype == np.float32 and not (x.min() >= 0 and x.max() <= 1):
+    if x.dtype == np.float32 and x.size and not (x.min() >= 0 and x.max() <= 1):
         raise DatasetError(f"{label} of float32 must lie in [0, 1], got [{x.min():g}, {x.max():g}]")
 
 
@@ -186,5 +191,5 @@ def _check_labels(y: Any, count: int, nb_classes: int, label: str) -> None:
         raise DatasetError(f"{label} must be a numpy array of int64, got {got}")
     if y.shape != (count,):
         raise DatasetError(f"{label} must have the shape ({count},), one label per image, got {y.shape}")
-    if y.min() < 0 or y.max() >= nb_classes:
+    if len(y) and (y.min() < 0 or y.max() >= nb_classes):
         raise DatasetError(f"{label} must lie in 0..{nb_classes - 1}, got {y.min()}..{y.max()}")

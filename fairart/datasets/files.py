@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fairart.datasets._images import read_split, split_folders
 from fairart.datasets.base import AUGMENTATIONS, DataRoot, Dataset, DatasetError, data_folder
+from fairart.datasets.splitting import TestSeed, TestShare, split_off
 from fairart.plugins.options import Option, validate_options
 
 __all__ = ["load_folder", "load_npz"]
@@ -21,6 +22,13 @@ Name = Annotated[str | None, Option("what reports call the data set; by default 
 AnyArray = npt.NDArray[Any]
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+_OTHER_NAMES = {
+    "x_train": "train_images",
+    "y_train": "train_labels",
+    "x_test": "test_images",
+    "y_test": "test_labels",
+}
+"""What MedMNIST calls them; its validation images (val_images) are not used."""
 _COLOUR_CHANNELS = (1, 3)
 # What numpy raises for a file that is cut short, no archive, or damaged inside.
 _UNREADABLE = (ValueError, OSError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -30,6 +38,8 @@ def load_npz(
     *,
     path: Annotated[str, Option("file of the arrays x_train, y_train, x_test, y_test and, if wanted, classes")],
     data_root: DataRoot = None,
+    test_share: TestShare = None,
+    test_seed: TestSeed = 0,
     layout: Annotated[
         str,
         Option("order of the axes; auto finds the one of 1 or 3 channels", choices=("auto", "nchw", "nhwc")),
@@ -39,12 +49,17 @@ def load_npz(
 ) -> Dataset:
     """Your own arrays: one .npz file with x_train, y_train, x_test, y_test and, if wanted, classes.
 
+    Files of MedMNIST (train_images, train_labels, test_images, test_labels) are read as they come. A file with x_test and y_test
+    alone serves for evaluation. If there is no test split, ``test_share`` draws one from the training images.
+
     Images are (N, H, W), (N, C, H, W) or (N, H, W, C); whole numbers 0..255, or floats in [0, 1]. Labels are integers
     0..K-1, (N,) or (N, 1), or one-hot (N, K). ``classes`` are K names; without it classes are called ``"0"``, ``"1"``, ...
 
     Args:
         path: the file; a relative one is looked for here, then in ``data_root``.
         data_root: folder of the data files.
+        test_share: share of each class kept for testing, in (0, 1); only for files without x_test.
+        test_seed: of the draw of that share.
         layout: ``"nchw"``, ``"nhwc"``, or ``"auto"``, which takes the axis that has 1 or 3 channels.
         augmentation: ``"none"`` or ``"crop-flip"``.
         name: what reports call the data set; the file's name without its ending by default.
@@ -57,22 +72,22 @@ def load_npz(
         DatasetError: the file or what it holds is no data set; the message names the file.
         OptionError: an option has a value that is not among its choices.
     """
-    validate_options(load_npz, {"path": str(path), "layout": layout, "augmentation": augmentation}, where="dataset 'npz'")
+    options: dict[str, Any] = {"path": str(path), "layout": layout, "augmentation": augmentation}
+    options |= {"test_share": test_share, "test_seed": test_seed}
+    validate_options(load_npz, options, where="dataset 'npz'")
     file = _find(path, data_root)
     if not file.is_file():
         raise FileNotFoundError(f"dataset 'npz': there is no file {file}")
-    arrays = _read_arrays(file)
-    axis = _channel_axis(arrays["x_train"], layout, file)
+    arrays = _read_arrays(file, test_share)
+    splits = [split for split in ("train", "test") if f"x_{split}" in arrays]
+    axis = _channel_axis(arrays[f"x_{splits[0]}"], layout, file, f"x_{splits[0]}")
     try:
-        x_train, x_test = (_as_images(arrays[key], axis, key) for key in ("x_train", "x_test"))
-        y_train, y_test = (_as_labels(arrays[key], key) for key in ("y_train", "y_test"))
+        images = {split: _as_images(arrays[f"x_{split}"], axis, f"x_{split}") for split in splits}
+        labels = {split: _as_labels(arrays[f"y_{split}"], f"y_{split}") for split in splits}
         return Dataset(
             name=name or file.stem,
-            x_train=x_train,
-            y_train=y_train,
-            x_test=x_test,
-            y_test=y_test,
-            classes=_class_names(arrays.get("classes"), y_train, y_test),
+            **_two_splits(images, labels, test_share, test_seed, file),
+            classes=_class_names(arrays.get("classes"), *labels.values()),
             augmentation=augmentation,
         )
     except DatasetError as error:
@@ -83,6 +98,8 @@ def load_folder(
     *,
     path: Annotated[str, Option("folder of train/<class>/*.png and test/<class>/*.png")],
     data_root: DataRoot = None,
+    test_share: TestShare = None,
+    test_seed: TestSeed = 0,
     size: Annotated[int | None, Option("side in pixels to resize all images to; None wants equal sizes", low=1)] = None,
     colour: Annotated[str, Option("read the images with 3 channels or with 1", choices=("rgb", "grey"))] = "rgb",
     augmentation: Augmentation = "none",
@@ -90,9 +107,14 @@ def load_folder(
 ) -> Dataset:
     """Your own images: folders train/<class>/ and test/<class>/ of image files.
 
+    A folder with ``test`` alone serves for evaluation. If there is no ``test``, ``test_share`` draws it from ``train``, or from
+    the class folders that stand directly in the folder.
+
     Args:
         path: the folder that holds ``train`` and ``test``; a relative one is looked for here, then in ``data_root``.
         data_root: folder of the data files.
+        test_share: share of each class kept for testing, in (0, 1); only for folders without ``test``.
+        test_seed: of the draw of that share.
         size: pixels; images are resized (not cropped) to ``size`` x ``size``, bilinear with antialiasing.
         colour: ``"rgb"`` for three channels, ``"grey"`` for one.
         augmentation: ``"none"`` or ``"crop-flip"``.
@@ -106,25 +128,56 @@ def load_folder(
         DatasetError: the folder is laid out differently, a file is no image, or sizes differ; the message names the culprit.
         OptionError: an option is outside its range.
     """
-    options = {"path": str(path), "size": size, "colour": colour, "augmentation": augmentation}
+    options: dict[str, Any] = {"path": str(path), "size": size, "colour": colour, "augmentation": augmentation}
+    options |= {"test_share": test_share, "test_seed": test_seed}
     validate_options(load_folder, options, where="dataset 'folder'")
     folder = _find(path, data_root)
     if not folder.is_dir():
         raise FileNotFoundError(f"dataset 'folder': there is no folder {folder}")
-    classes = split_folders(folder)
-    # The first training image fixes the size for both splits.
-    x_train, y_train = read_split(folder / "train", classes, size=size, grey=colour == "grey", shape=None)
-    shape = (int(x_train.shape[2]), int(x_train.shape[3]))
-    x_test, y_test = read_split(folder / "test", classes, size=size, grey=colour == "grey", shape=shape)
+    splits, classes = split_folders(folder, test_share)
+    images: dict[str, AnyArray] = {}
+    labels: dict[str, npt.NDArray[np.int64]] = {}
+    shape: tuple[int, int] | None = None
+    for split, place in splits.items():
+        images[split], labels[split] = read_split(place, classes, size=size, grey=colour == "grey", shape=shape)
+        # The first image fixes the size for both splits.
+        shape = (int(images[split].shape[2]), int(images[split].shape[3]))
     return Dataset(
         name=name or folder.resolve().name,
-        x_train=x_train,
-        y_train=y_train,
-        x_test=x_test,
-        y_test=y_test,
+        **_two_splits(images, labels, test_share, test_seed, folder),
         classes=classes,
         augmentation=augmentation,
     )
+
+
+def _two_splits(
+    images: dict[str, AnyArray],
+    labels: dict[str, npt.NDArray[np.int64]],
+    test_share: float | None,
+    test_seed: int,
+    name: object,
+) -> dict[str, Any]:
+    """Training and test split of what is there: both, or training images to draw from, or test images alone."""
+    note = ""
+    if "train" in images and not len(images["train"]):
+        raise DatasetError(f"x_train is empty, its shape is {images['train'].shape}")
+    if "train" not in images:
+        images["train"], labels["train"] = images["test"][:0], labels["test"][:0]
+        note = "test images alone"
+    elif "test" not in images and test_share is not None:
+        if len(images["train"]) != len(labels["train"]):
+            raise DatasetError(f"x_train and y_train differ in length: {len(images['train'])} and {len(labels['train'])}")
+        train, test = split_off(labels["train"], test_share, seed=test_seed, name=name)
+        note = f"test images drawn from the training images: a share of {test_share:g} of each class, seed {test_seed}"
+        images = {"train": images["train"][train], "test": images["train"][test]}
+        labels = {"train": labels["train"][train], "test": labels["train"][test]}
+    return {
+        "x_train": images["train"],
+        "y_train": labels["train"],
+        "x_test": images["test"],
+        "y_test": labels["test"],
+        "note": note,
+    }
 
 
 def _find(path: str, data_root: str | None) -> Path:
@@ -133,7 +186,7 @@ def _find(path: str, data_root: str | None) -> Path:
     return there if not here.exists() and there.exists() else here
 
 
-def _read_arrays(file: Path) -> dict[str, AnyArray]:
+def _read_arrays(file: Path, test_share: float | None) -> dict[str, AnyArray]:
     try:
         archive = np.load(file, allow_pickle=False)
     except _UNREADABLE as error:
@@ -141,11 +194,29 @@ def _read_arrays(file: Path) -> dict[str, AnyArray]:
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise DatasetError(f"{file} holds one array; expected an .npz file with {', '.join(_ARRAYS)}")
     with archive:
-        missing = [key for key in _ARRAYS if key not in archive.files]
-        if missing:
-            raise DatasetError(f"{file} has no {', '.join(missing)}; it holds {', '.join(archive.files) or 'nothing'}")
-        wanted = [*_ARRAYS, "classes"] if "classes" in archive.files else list(_ARRAYS)
-        return {key: _read_array(archive, key, file) for key in wanted}
+        names = _names_of_arrays(archive.files, test_share, file)
+        if "classes" in archive.files:
+            names["classes"] = "classes"
+        return {key: _read_array(archive, name, file) for key, name in names.items()}
+
+
+def _names_of_arrays(there: list[str], test_share: float | None, file: Path) -> dict[str, str]:
+    """Under which name each array stands in the file."""
+    names = {key: name for key in _ARRAYS for name in (_OTHER_NAMES[key], key) if name in there}
+    missing = [key for key in _ARRAYS if key not in names]
+    if missing == ["x_train", "y_train"]:
+        return names
+    if missing == ["x_test", "y_test"]:
+        if test_share is not None:
+            return names
+        raise DatasetError(
+            f"{file} has no {', '.join(missing)}: add them, or draw a test split with test_share=0.2 (--test-share 0.2)"
+        )
+    if missing:
+        raise DatasetError(f"{file} has no {', '.join(missing)}; it holds {', '.join(there) or 'nothing'}")
+    if test_share is not None:
+        raise DatasetError(f"{file} has a test split, so test_share={test_share:g} has nothing to draw: leave it out")
+    return names
 
 
 def _read_array(archive: Any, key: str, file: Path) -> AnyArray:
@@ -158,14 +229,14 @@ def _read_array(archive: Any, key: str, file: Path) -> AnyArray:
     return array
 
 
-def _channel_axis(x: AnyArray, layout: str, file: Path) -> int:
+def _channel_axis(x: AnyArray, layout: str, file: Path, key: str) -> int:
     """Axis of the channels: 1 or 3; images without one count as channels first."""
     if x.ndim != 4 or layout != "auto":
         return 3 if layout == "nhwc" else 1
     first, last = x.shape[1] in _COLOUR_CHANNELS, x.shape[3] in _COLOUR_CHANNELS
     if first == last:
         problem = "both the second and the last axis" if first else "neither the second nor the last axis"
-        raise DatasetError(f"{file}: {problem} of x_train {x.shape} could be 1 or 3 channels; set layout to nchw or nhwc")
+        raise DatasetError(f"{file}: {problem} of {key} {x.shape} could be 1 or 3 channels; set layout to nchw or nhwc")
     return 1 if first else 3
 
 

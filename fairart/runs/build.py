@@ -85,6 +85,11 @@ def build_dataset(config: RunConfig) -> Dataset:
     options = dict(config.options.get("dataset", {}))
     if "data_root" in options:
         raise OptionError("dataset.data_root is an option of the run itself: set data_root (--data-root)")
+    if config.test_share is not None:
+        entry, _ = get_plugin_manager().find("dataset", config.dataset)
+        if "test_share" not in declared_options(entry.load()):
+            raise OptionError(f"test_share: data set {config.dataset!r} has a test split of its own, so there is nothing to draw")
+        options.setdefault("test_share", config.test_share)
     data: Dataset = create("dataset", config.dataset, data_root=config.data_root, **options)
     if not isinstance(data, Dataset):
         raise PluginError(f"dataset {config.dataset!r} must give a fairart.datasets.Dataset, got {type(data).__qualname__}")

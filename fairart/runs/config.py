@@ -46,6 +46,12 @@ class RunConfig:
     trainer: Annotated[str, Option("method to train with")]
     dataset: Annotated[str, Option("data set: a registered name, npz:PATH or folder:PATH")] = "digits"
     data_root: Annotated[str | None, Option("folder of the data files; by default FAIRART_DATA, else ~/.cache/fairart")] = None
+    test_share: Annotated[
+        float | None,
+        Option(
+            "share of each class to test on, for a data set without a test split", low=0, low_open=True, high=1, high_open=True
+        ),
+    ] = None
     per_class: Annotated[int | None, Option("training images kept of each class; by default all", low=1)] = None
     model: Annotated[str, Option("network to train")] = "small-cnn"
     objective: Annotated[str | None, Option("what one batch minimises; by default the method's own")] = None

@@ -9,6 +9,8 @@ from fairart.evaluation import EvaluationResult
 from fairart.runs import demo
 from fairart.runs.demo import run_demo
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* cannot cross a ball of eps:UserWarning")
+
 RUN_FILES = {"config.yaml", "history.jsonl", "metrics.csv", "model.safetensors", "evaluation.json", "checkpoint"}
 QUICK = {**demo.SETTINGS, "epochs": 2, "per_class": 20, "max_iter": 2, "batch_size": 50}
 

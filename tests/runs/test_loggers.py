@@ -19,6 +19,8 @@ from fairart.runs.loggers import CSVLog, TensorBoardLog, WandbLog, check_loggers
 from fairart.runs.run import train_run
 from fairart.statistics import ConfusionMatrix, EpochStatistics, ValidationStatistics
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* cannot cross a ball of eps:UserWarning")
+
 CLASSES = ["cat", "dog, or wolf", "none seen"]
 COUNTS = [[6, 2, 0], [1, 1, 0], [0, 0, 0]]
 
