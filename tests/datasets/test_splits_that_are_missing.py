@@ -96,20 +96,20 @@ def test_a_folder_of_test_images_alone(tmp_path: Path):
     folder_of(tmp_path, "test")
     data = create("dataset", f"folder:{tmp_path}")
     assert (len(data.x_train), len(data.x_test)) == (0, 12)
-    with pytest.raises(DatasetError, match="has a folder 'test', so test_share=0.5 has nothing to draw"):
+    with pytest.raises(DatasetError, match=r"has a folder 'test', so test_share=0\.5 has nothing to draw"):
         create("dataset", f"folder:{tmp_path}", test_share=0.5)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(counts=st.lists(st.integers(1, 30), min_size=2, max_size=6), share=st.floats(0.05, 0.95), seed=st.integers(0, 99))
 def test_a_split_is_stratified_and_whole_or_refused(counts: list[int], share: float, seed: int):
-    labels = np.repeat(np.arange(len(counts)), counts)
+    labels, refused = np.repeat(np.arange(len(counts)), counts), ""
     try:
         train, test = split_off(labels, share, seed=seed, name="mine")
     except DatasetError as error:
-        assert "test_share" in str(error)
-    else:
-        assert sorted([*train, *test]) == list(range(len(labels)))
-        found = np.bincount(labels[test], minlength=len(counts))
-        assert (np.abs(found - share * np.array(counts)) < 1.5).all()
-        assert (found > 0).all()
+        refused, train, test = str(error), labels, labels
+    found = np.bincount(labels[test], minlength=len(counts))
+    whole = sorted([*train, *test]) == list(range(len(labels)))
+    stratified = (np.abs(found - share * np.array(counts)) < 1.5).all() and (found > 0).all()
+    # Small classes cannot give a share to both sides.
+    assert ("test_share" in refused and min(counts) * min(share, 1 - share) < 1.5) or (whole and stratified)
