@@ -146,7 +146,9 @@ def _test_notes(comparison: Comparison) -> list[str]:
     lines = [f"differences: points to {comparison.baseline} with 95 % interval; p two-sided, not corrected for several tests"]
     tests = {found.overall.test for found in comparison.contrasts.values() if found.overall is not None}
     if "mcnemar-exact" in tests:
-        lines.append("one pair of runs: exact McNemar test over samples; worst class by paired bootstrap over samples")
+        lines.append(
+            "one pair of runs: exact McNemar test over samples; worst class by exact bounds over samples, for any pair of classes"
+        )
     if "paired-t" in tests:
         counts = sorted({found.overall.count for found in comparison.contrasts.values() if found.sign_flip and found.overall})
         least = ", ".join(f"{2 / 2**count:.2g} for {count} seeds" for count in counts)

@@ -119,12 +119,12 @@ class AttackResult:
 
     @cached_property
     def worst_class_probability(self) -> FloatArray:
-        """(K,) probability that each class is the worst, by a bootstrap over the samples; NaN where the class is absent."""
+        """(K,) probability that each class is the worst, given the measured counts; NaN if the class is absent."""
         return worst_class_probability(np.diag(self.confusion.counts), self.confusion.support)
 
     @cached_property
     def worst_class_interval(self) -> FloatArray:
-        """(2,) 95 % bootstrap interval of the worst class's accuracy, whichever class that is; it leans down."""
+        """(2,) exact 95 % interval of the true accuracy of the worst class, whichever class that is."""
         return worst_class_interval(np.diag(self.confusion.counts), self.confusion.support)
 
     def calibration(self, *, nb_bins: int = NB_BINS) -> Reliability | None:

@@ -179,7 +179,7 @@ def notes(result: EvaluationData, *, intervals: bool = True) -> list[str]:
     failed = [check for check in result.checks if not check.passed]
     return [
         f"{unit}; seed {result.config.get('seed', '?')}",
-        f"of the worst class: {'its bootstrap interval, and ' * intervals}how likely it is the worst",
+        f"of the worst class: {'an exact 95 % interval, and ' * intervals}the probability that it is the worst",
         "ECE: expected calibration error, 15 bins",
         *(_note(column) for column in result.values()),
         *([_worst_case_note(result)] if len(result) > 2 else []),

@@ -132,7 +132,7 @@ def tests(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _test_name(test: str, note: str) -> str:
-    name = {"mcnemar-exact": "McNemar; bootstrap", "paired-t": "paired t over seeds", "": "none"}[test]
+    name = {"mcnemar-exact": "McNemar; exact bounds of the worst class", "paired-t": "paired t over seeds", "": "none"}[test]
     return f"{name} ({note})" if note else name
 
 
