@@ -20,8 +20,8 @@ def parser() -> Parser:
         usage="fairart compare RUN [RUN ...] [flags]",
         description="Compare evaluated runs: overall and worst class under every attack, and whether the methods differ from the "
         "first one by more than chance. Runs that differ in nothing but the seed are one method.",
-        epilog="Differences are tested in pairs. One run each: over samples, by the exact McNemar test and, for the worst class, by "
-        "exact bounds. Several runs: over seeds, by the paired t test.",
+        epilog="Differences are tested in pairs. One run each: over samples, by the exact McNemar test, and by exact "
+        "bounds for the worst class. Several runs: over seeds, by the paired t test.",
     )
     made.add_argument("runs", metavar="RUN", nargs="*", help="folder of a run, or a JSON file of an evaluation")
     made.add_argument("--format", choices=STYLES, default="text", help="how tables are written (default: text)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,8 +56,9 @@ def group_methods(runs: Sequence[Run]) -> dict[str, list[Run]]:
         Label -> its runs. Two methods of one trainer have what tells them apart in their labels: ``"fair-tat (eps=0.1)"``.
 
     Raises:
-        ValueError: two runs of one method have the same seed.
+        ValueError: two runs have the same name, or two runs of one method have the same seed.
     """
+    _check_names(runs)
     groups: list[list[Run]] = []
     for run in runs:
         for group in groups:
@@ -68,6 +70,13 @@ def group_methods(runs: Sequence[Run]) -> dict[str, list[Run]]:
     for group in groups:
         _check_seeds(group)
     return dict(zip(_labels(groups), groups, strict=True))
+
+
+def _check_names(runs: Sequence[Run]) -> None:
+    # Results and notes are found by the name of the run.
+    for name, count in Counter(run.name for run in runs).items():
+        if count > 1:
+            raise ValueError(f"expected a name of its own for each run, but {count} runs are named {name!r}: rename them")
 
 
 def _check_seeds(group: Sequence[Run]) -> None:
@@ -90,10 +99,13 @@ def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
         others = [other[0].settings for other in groups if other is not group and other[0].trainer == trainer]
         apart = [key for key, value in settings.items() if any(other.get(key, value) != value for other in others)]
         labels.append(f"{trainer} ({', '.join(f'{key}={_short(settings[key])}' for key in apart)})" if apart else trainer)
-    # One of them may have no config to tell it apart by.
-    return [
-        label if labels.count(label) == 1 else f"{label} [{group[0].name}]" for label, group in zip(labels, groups, strict=True)
-    ]
+    # A run without a config has nothing else to tell it apart by. Names of runs are unique, but a trainer may be called so too.
+    while len(set(labels)) < len(labels):
+        counts = Counter(labels)
+        labels = [
+            label if counts[label] == 1 else f"{label} [{group[0].name}]" for label, group in zip(labels, groups, strict=True)
+        ]
+    return labels
 
 
 def _short(value: Any) -> str:
