@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fairart.evaluation import AttackResult, EvaluationResult
+from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.compare import (
     PairedTest,
     check_same_samples,
@@ -305,7 +306,7 @@ def _corruption_notices(runs: Sequence[Run]) -> list[str]:
 
 def _same_images(one: CorruptionResults, other: CorruptionResults) -> bool:
     first, second = (next(iter(found.values())).labels for found in (one, other))
-    return one.source == other.source and np.array_equal(first, second)
+    return bool(canonical(one.source) == canonical(other.source)) and np.array_equal(first, second)
 
 
 def _notices(runs: Sequence[Run], attacks: Sequence[str]) -> list[str]:
@@ -315,7 +316,7 @@ def _notices(runs: Sequence[Run], attacks: Sequence[str]) -> list[str]:
         if having and len(having) < len(runs):
             missing = ", ".join(run.name for run in runs if run not in having)
             notices.append(f"{attack} was not run on {missing}")
-        options = {run.name: run.result[attack].config.get("options", {}) for run in having if run.result is not None}
+        options = {run.name: canonical(run.result[attack].config.get("options", {})) for run in having if run.result is not None}
         differing = _differing(list(options.values()))
         if differing:
             told = "; ".join(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairart.evaluation import EvaluationResult
+from fairart.evaluation.results.canonical import canonical
 
 __all__ = ["Run", "group_methods", "paired"]
 
@@ -43,7 +44,7 @@ class Run:
     @property
     def settings(self) -> dict[str, Any]:
         """The config without what may differ between runs of one method."""
-        return {key: value for key, value in self.config.items() if key not in NO_SETTING}
+        return {key: canonical(value) for key, value in self.config.items() if key not in NO_SETTING}
 
 
 def group_methods(runs: Sequence[Run]) -> dict[str, list[Run]]:

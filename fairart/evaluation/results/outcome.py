@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fairart.errors import PluginError
 from fairart.evaluation.attacks.norms import Budget
 from fairart.evaluation.results.calibration import NB_BINS, Reliability, calibration_by_class, reliability
+from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.intervals import wilson_interval
 from fairart.evaluation.results.worst_class import worst_class_interval, worst_class_probability
 from fairart.plugins import BUILTIN, registered
@@ -85,7 +86,7 @@ class AttackResult:
     @property
     def budget(self) -> Budget | None:
         """Norm and eps that the attack was held to; None for clean data, and for an attack that has none, such as a rotation."""
-        return Budget.of(self.config.get("options", {}))
+        return Budget.of(canonical(self.config.get("options", {})))
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:

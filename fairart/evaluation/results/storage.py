@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fairart.evaluation.errors import DamagedFileError
+from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
@@ -25,19 +26,6 @@ FORMAT_VERSION = 2
 """2 adds confidences, corruptions and sanity checks."""
 
 READABLE = (1, 2)
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can say: NaN becomes null, infinities text, arrays lists, and what is foreign its ``repr``."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
 def _attack_to_dict(result: AttackResult) -> dict[str, Any]:
@@ -92,7 +80,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
     Args:
         result: the evaluation.
     """
-    plain: dict[str, Any] = _plain(
+    plain: dict[str, Any] = canonical(
         {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

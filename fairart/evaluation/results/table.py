@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.outcome import AttackResult
@@ -138,11 +139,12 @@ def _listed(value: Any) -> str:
 
 
 def _note(result: AttackResult) -> str:
-    options = ", ".join(f"{key}={_number(value)}" for key, value in result.config.get("options", {}).items())
-    name = result.config.get("attack", result.label)
+    config = canonical(result.config)
+    options = ", ".join(f"{key}={_number(value)}" for key, value in config.get("options", {}).items())
+    name = config.get("attack", result.label)
     if name == "none":
         return f"{result.label}: no attack"
-    notes = result.config.get("notes", {}).items()
+    notes = config.get("notes", {}).items()
     text = "; ".join([f"{result.label}: {name}({options})", *(f"{key}: {_listed(value)}" for key, value in notes)])
     change = result.perturbation
     if change is None:
@@ -194,7 +196,7 @@ def corruption_notes(result: EvaluationData) -> list[str]:
     Args:
         result: the evaluation.
     """
-    corruptions, about = result.corruptions, result.corruptions.source
+    corruptions, about = result.corruptions, canonical(result.corruptions.source)
     images = f"{len(next(iter(corruptions.values())).labels)} images {about.get('source', 'of unknown origin')}"
     if corruptions.made:
         made = about.get("made") or about
@@ -212,10 +214,10 @@ def corruption_notes(result: EvaluationData) -> list[str]:
         f"lowest mean over all corruptions: class {name}, {_per_cent(float(rates[weakest]))}",
         *(str(note) for note in about.get("notes", ())),
     ]
-    compared = result.config.get("mean_corruption_error")
+    compared = canonical(result.config.get("mean_corruption_error"))
     if compared:
         value = compared["value"]
-        shown = "-" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+        shown = f"{100 * value:.1f} %" if isinstance(value, int | float) else "-"
         lines.append(f"mCE {shown} of the errors in {compared['reference']}")
     return lines
 

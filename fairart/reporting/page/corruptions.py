@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.reporting.comparison import Comparison
 from fairart.reporting.comparison_text import per_cent, spread_text
@@ -55,7 +56,7 @@ def _of(run: Run) -> CorruptionResults:
 
 def _source(table: CorruptionResults) -> str:
     """What the images are, in words."""
-    about = table.source
+    about = canonical(table.source)
     text = str(about.get("source", "images of unknown origin"))
     if table.made:
         made = about.get("made") or about
@@ -66,8 +67,12 @@ def _source(table: CorruptionResults) -> str:
 def _mce(runs: Sequence[Run]) -> str:
     """Mean corruption error against a reference, where the evaluation was given one; mean over seeds."""
     found = [run.result.config.get("mean_corruption_error") for run in runs if run.result is not None]
-    values = [entry["value"] for entry in found if isinstance(entry, Mapping) and entry.get("value") is not None]
+    values = [entry["value"] for entry in found if isinstance(entry, Mapping) and _is_number(entry.get("value"))]
     return spread_text(Spread.of(values)) if len(values) == len(runs) else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _grid(tables: Sequence[CorruptionResults], names: Sequence[str], severities: Sequence[int], part: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairart.evaluation.results.canonical import canonical
 from fairart.reporting.comparison_text import per_cent
 from fairart.reporting.run_results import Run
 
@@ -13,12 +14,16 @@ __all__ = ["attacks", "checks", "configurations", "versions"]
 
 
 def _text(value: Any) -> str:
+    return _canonical_text(canonical(value))
+
+
+def _canonical_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) or "none"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value)) or "none"
+        return ", ".join(f"{key}: {_canonical_text(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_canonical_text, value)) or "none"
     return "none" if value is None else str(value)
 
 
