@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fairart.evaluation import AttackResult, EvaluationResult
-from fairart.evaluation.results.canonical import canonical
+from fairart.evaluation import AttackResult
 from fairart.evaluation.results.compare import (
     PairedTest,
     check_same_samples,
@@ -20,12 +19,12 @@ from fairart.evaluation.results.compare import (
     worst_class_difference,
 )
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.flags import failed_checks
+from fairart.reporting.comparable import WORST_CASE, corruption_notices, corruption_sets, results_of
 from fairart.reporting.run_results import Run, group_methods, paired
 from fairart.reporting.tables import Spread
 
 __all__ = ["WORST_CASE", "Cell", "Comparison", "Contrast", "CorruptionMeans", "compare_runs"]
-
-WORST_CASE = "worst-case"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class CorruptionMeans:
     Args:
         overall: mean accuracy.
         worst: mean of the accuracy of each one's own worst class.
-        label: how many there are, such as ``"15 corruptions x 5"``.
+        label: of the set of corruptions, such as ``"15 corruptions x 5"``; methods with one label compare.
     """
 
     overall: Spread
@@ -81,13 +80,12 @@ class CorruptionMeans:
     label: str
 
     @classmethod
-    def of(cls, results: Sequence[CorruptionResults]) -> CorruptionMeans:
+    def of(cls, results: Sequence[CorruptionResults], label: str) -> CorruptionMeans:
         """Sum up the corruptions of one method, one a seed."""
-        count = len(results[0].names)
         return cls(
             overall=Spread.of([result.mean_accuracy() for result in results]),
             worst=Spread.of([result.mean_worst_class_accuracy() for result in results]),
-            label=f"{count} corruption{'s' * (count != 1)} x {len(results[0].severities)}",
+            label=label,
         )
 
 
@@ -131,6 +129,7 @@ class Comparison:
         cells: (method, attack) -> numbers; missing where the method was not attacked so.
         contrasts: (method, attack) -> tests, for all but the first method.
         corruptions: method -> means over its corruptions; of methods of which every run has the same ones.
+        failed: (method, attack) -> what the failed sanity checks of its numbers say.
         notices: what makes numbers hard to compare, one sentence each.
     """
 
@@ -141,6 +140,7 @@ class Comparison:
     cells: Mapping[tuple[str, str], Cell]
     contrasts: Mapping[tuple[str, str], Contrast]
     corruptions: Mapping[str, CorruptionMeans]
+    failed: Mapping[tuple[str, str], Sequence[str]]
     notices: tuple[str, ...]
 
     @property
@@ -161,6 +161,7 @@ class Comparison:
                         "overall": cell.overall.to_dict(),
                         "worst_class": cell.worst.to_dict(),
                         "classes": dict(zip(self.classes, (spread.to_dict() for spread in cell.classes), strict=True)),
+                        "failed_checks": list(self.failed.get((label, attack), ())),
                     }
                     for attack in self.attacks
                     if (cell := self.cells.get((label, attack))) is not None
@@ -186,8 +187,8 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
     Args:
         runs: in the order in which methods shall stand; the first one's method is what the others are compared with. Runs that
             were not evaluated are left out.
-        attacks: labels to show, in order; by default all, and the worst case of those of one budget where every run had
-            the same ones.
+        attacks: labels to show, in order; by default all, and the worst case of the attacks of one budget if every run had
+            the same ones. An attack that runs had with different options has a label for each.
 
     Raises:
         ValueError: no evaluated run, runs of other samples, two of one method and seed, or an attack that no run has.
@@ -205,8 +206,8 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
         for label, group in group_methods(runs).items()
         if any(run.result is not None for run in group)
     }
-    table = {run.name: _results(run, evaluated) for run in evaluated}
-    shown = _shown(list(table.values()), attacks)
+    results = results_of(evaluated)
+    table, shown = results.table, results.shown(attacks)
     cells = {
         (label, attack): Cell.of([table[run.name][attack] for run in group])
         for label, group in methods.items()
@@ -221,35 +222,26 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
         cells=cells,
         contrasts=_contrasts(methods, shown, table),
         corruptions={} if attacks is not None else _corruptions(methods),
-        notices=(*_notices(evaluated, shown), *_worst_case_notices(first, shown), *_corruption_notices(evaluated)),
+        failed={key: told for key in cells if (told := _failed(methods[key[0]], key[1], table))},
+        notices=(*results.notices(shown), *corruption_notices(evaluated)),
     )
+
+
+def _corruptions(methods: Mapping[str, Sequence[Run]]) -> dict[str, CorruptionMeans]:
+    return {method: CorruptionMeans.of(found, label) for method, (label, found) in corruption_sets(methods).items()}
+
+
+def _failed(runs: Sequence[Run], attack: str, table: Mapping[str, Mapping[str, AttackResult]]) -> list[str]:
+    return [
+        f"{check.name}: {check.detail} ({run.name})"
+        for run in runs
+        for check in failed_checks(table[run.name][attack], run.result.checks if run.result is not None else ())
+    ]
 
 
 def _clean(run: Run) -> AttackResult:
     assert run.result is not None
     return next(iter(run.result.values()))
-
-
-def _results(run: Run, runs: Sequence[Run]) -> dict[str, AttackResult]:
-    """Results of a run by label, with the worst case where it means the same for all."""
-    assert run.result is not None
-    found = dict(run.result)
-    over = set(run.result.combined)
-    alike = all(
-        other.result is not None and set(other.result) == set(found) and set(other.result.combined) == over for other in runs
-    )
-    if len(found) > 2 and over and alike and WORST_CASE not in found:
-        found[WORST_CASE] = run.result.worst_case()
-    return found
-
-
-def _shown(tables: Sequence[Mapping[str, AttackResult]], attacks: Sequence[str] | None) -> tuple[str, ...]:
-    known = list(dict.fromkeys(label for table in tables for label in table))
-    known.sort(key=lambda label: label == WORST_CASE)  # last, whichever run brought it first
-    for label in attacks or ():
-        if label not in known:
-            raise ValueError(f"no run has a result {label!r}; there are {', '.join(known)}")
-    return tuple(known if attacks is None else dict.fromkeys(attacks))
 
 
 def _contrasts(
@@ -280,60 +272,3 @@ def _bounded(test: PairedTest) -> PairedTest:
     """Student's interval of two seeds may reach beyond what a difference of shares can be."""
     low, high = test.interval
     return replace(test, interval=(max(-1.0, low), min(1.0, high)) if not math.isnan(low) else test.interval)
-
-
-def _corruptions(methods: Mapping[str, Sequence[Run]]) -> dict[str, CorruptionMeans]:
-    means = {}
-    for label, runs in methods.items():
-        found = [run.result.corruptions for run in runs if run.result is not None]
-        if len(found[0]) and all(set(other) == set(found[0]) for other in found):
-            means[label] = CorruptionMeans.of(found)
-    return means
-
-
-def _corruption_notices(runs: Sequence[Run]) -> list[str]:
-    having = [(run.name, run.result.corruptions) for run in runs if run.result is not None and len(run.result.corruptions)]
-    if not having:
-        return []
-    notices = []
-    if any(set(found) != set(having[0][1]) for _, found in having):
-        told = "; ".join(f"{name} {len(found.names)} x {len(found.severities)}" for name, found in having)
-        notices.append(f"runs have different corruptions, so their means do not compare: {told}")
-    if any(not _same_images(found, having[0][1]) for _, found in having):
-        notices.append("the corrupted images differ between runs (made or published, version, seed or samples): see Setup")
-    return notices
-
-
-def _same_images(one: CorruptionResults, other: CorruptionResults) -> bool:
-    first, second = (next(iter(found.values())).labels for found in (one, other))
-    return bool(canonical(one.source) == canonical(other.source)) and np.array_equal(first, second)
-
-
-def _notices(runs: Sequence[Run], attacks: Sequence[str]) -> list[str]:
-    notices = []
-    for attack in attacks:
-        having = [run for run in runs if run.result is not None and attack in run.result]
-        if having and len(having) < len(runs):
-            missing = ", ".join(run.name for run in runs if run not in having)
-            notices.append(f"{attack} was not run on {missing}")
-        options = {run.name: canonical(run.result[attack].config.get("options", {})) for run in having if run.result is not None}
-        differing = _differing(list(options.values()))
-        if differing:
-            told = "; ".join(
-                f"{name} {', '.join(f'{key}={option.get(key)!r}' for key in differing)}" for name, option in options.items()
-            )
-            notices.append(f"{attack} was run with different options, so its numbers do not compare: {told}")
-    return notices
-
-
-def _worst_case_notices(result: EvaluationResult, attacks: Sequence[str]) -> list[str]:
-    left = [label for label in result if label not in result.combined]
-    if WORST_CASE not in attacks or not left:
-        return []
-    over = ", ".join(result.combined)
-    return [f"{WORST_CASE} combines {over}, of one norm and eps; left out, for their budget is another: {', '.join(left)}"]
-
-
-def _differing(options: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for option in options for key in option)
-    return [key for key in keys if any(option.get(key) != options[0].get(key) for option in options)]

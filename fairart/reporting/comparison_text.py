@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fairart.evaluation.results.compare import PairedTest
+from fairart.evaluation.results.flags import FAILED
+from fairart.evaluation.results.paired_test import PairedTest
 from fairart.reporting.comparison import Cell, Comparison
 from fairart.reporting.markup import latex, markdown
 from fairart.reporting.tables import Spread
@@ -81,28 +82,35 @@ def main_grid(comparison: Comparison) -> Grid:
         rows = []
         for label in comparison.methods:
             cell = comparison.cells.get((label, attack))
-            row = [attack, label, *_numbers(cell)]
+            row = [attack, label, *_numbers(cell, _mark(comparison, label, attack))]
             if several:
                 contrast = comparison.contrasts.get((label, attack))
                 found = (*_test_texts(contrast.overall), *_test_texts(contrast.worst)) if contrast else ("",) * 4
                 row += found
             rows.append(tuple(row))
         groups.append(tuple(rows))
-    if comparison.corruptions:
-        groups.append(tuple(_corruption_row(comparison, label, len(columns)) for label in comparison.corruptions))
+    # A set of corruptions has rows of its own: means over different sets do not compare.
+    for name in dict.fromkeys(means.label for means in comparison.corruptions.values()):
+        groups.append(tuple(_corruption_row(comparison, name, label, len(columns)) for label in comparison.methods))
     return Grid("", tuple(columns), tuple(groups), 2)
 
 
-def _corruption_row(comparison: Comparison, label: str, width: int) -> tuple[str, ...]:
-    means = comparison.corruptions[label]
-    row = [means.label, label, str(means.overall.count), spread_text(means.overall), spread_text(means.worst)]
+def _corruption_row(comparison: Comparison, name: str, label: str, width: int) -> tuple[str, ...]:
+    means = comparison.corruptions.get(label)
+    row = [name, label, "0", "-", "-"]
+    if means is not None and means.label == name:
+        row[2:] = [str(means.overall.count), spread_text(means.overall), spread_text(means.worst)]
     return (*row, *[""] * (width - len(row)))
 
 
-def _numbers(cell: Cell | None) -> list[str]:
+def _mark(comparison: Comparison, label: str, attack: str) -> str:
+    return f" {FAILED}" if comparison.failed.get((label, attack)) else ""
+
+
+def _numbers(cell: Cell | None, mark: str) -> list[str]:
     if cell is None:
         return ["0", "-", "-"]
-    return [str(len(cell.results)), spread_text(cell.overall), spread_text(cell.worst)]
+    return [str(len(cell.results)), spread_text(cell.overall) + mark, spread_text(cell.worst) + mark]
 
 
 def class_grid(comparison: Comparison, attack: str) -> Grid:
@@ -119,7 +127,8 @@ def class_grid(comparison: Comparison, attack: str) -> Grid:
         texts = [("*" if cell.worst_class == index else "") + spread_text(cell.classes[index]) for cell in cells]
         gaps = [points(cell.classes[index].mean - cells[0].classes[index].mean) for cell in cells[1:]]
         rows.append((name, str(count), *texts, *gaps))
-    columns = ("class", "n", *labels, *(f"{label} - {labels[0]}" for label in labels[1:]))
+    heads = [label + _mark(comparison, label, attack) for label in labels]
+    columns = ("class", "n", *heads, *(f"{label} - {labels[0]}" for label in labels[1:]))
     return Grid(attack, columns, (tuple(rows),), 1)
 
 
@@ -137,9 +146,16 @@ def _notes(comparison: Comparison, classes: bool) -> list[str]:
         lines.append("corruptions: mean over all of them and their severities, worst class of each by itself")
     if classes:
         lines.append("*: the lowest class of a method")
+    if comparison.failed:
+        lines.append(f"{FAILED}: a sanity check of the numbers failed, see below")
     if len(comparison.methods) > 1:
         lines += _test_notes(comparison)
-    return [*lines, *(f"note: {notice}" for notice in comparison.notices)]
+    failed = [
+        f"{FAILED} {label}, {attack}: {told}"
+        for (label, attack), several in comparison.failed.items()
+        for told in dict.fromkeys(several)
+    ]
+    return [*lines, *(f"note: {notice}" for notice in comparison.notices), *failed]
 
 
 def _test_notes(comparison: Comparison) -> list[str]:

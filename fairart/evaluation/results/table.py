@@ -11,15 +11,13 @@ import numpy as np
 from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.flags import FAILED, failed_checks
 from fairart.evaluation.results.outcome import AttackResult
 
 __all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_table"]
 
 DECILE_FROM = 20
 """Number of classes from which the worst tenth is more than one class or two, and gets a row of its own."""
-
-FAILED = "!"
-"""Stands beside a number whose sanity check failed."""
 
 
 @dataclass(frozen=True)
@@ -95,16 +93,13 @@ def class_grid(result: EvaluationData, *, intervals: bool = True) -> Grid:
         intervals: 95 % Wilson intervals beside the numbers.
     """
     columns = _shown(result)
-    failed = {check.attack for check in result.checks if not check.passed}
-    if None in failed:  # it is about the model, so about the numbers of all attacks
-        failed |= {column.label for column in columns} - {"clean"}
     names = result.class_names or [str(index) for index in range(result.nb_classes)]
     heads = [*names, "overall", "worst class", "ECE"]
     samples = [*map(str, columns[0].confusion.support), str(len(result.labels)), "", ""]
     if result.nb_classes >= DECILE_FROM:
         heads.append("worst 10 %")
         samples.append("")
-    cells = [_column(column, intervals, column.label in failed) for column in columns]
+    cells = [_column(column, intervals, bool(failed_checks(column, result.checks))) for column in columns]
     rows = [list(row) for row in zip(heads, samples, *cells, strict=True)]
     return Grid(["class", "n", *(column.label for column in columns)], rows, result.nb_classes)
 

@@ -103,12 +103,11 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
     names = ("summary", "ranges", "tests", "classes", "errors", "calibration", "corruptions")
     if comparison is None:
         return dict.fromkeys(names)
-    flags = views.failed_checks(comparison)
     return {
-        "summary": views.summary(comparison, flags),
+        "summary": views.summary(comparison, comparison.failed),
         "ranges": views.ranges(comparison),
         "tests": views.tests(comparison),
-        "classes": views.classes(comparison, flags),
+        "classes": views.classes(comparison, comparison.failed),
         "errors": views.errors(comparison),
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),

@@ -10,7 +10,7 @@ import numpy as np
 
 from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
-from fairart.reporting.comparison import Comparison
+from fairart.reporting.comparison import Comparison, CorruptionMeans
 from fairart.reporting.comparison_text import per_cent, spread_text
 from fairart.reporting.run_results import Run
 from fairart.reporting.tables import Spread
@@ -42,7 +42,7 @@ def corruptions(comparison: Comparison) -> dict[str, Any] | None:
             "index": list(comparison.methods).index(label),
             "seeds": len(group),
             "mce": _mce(found[label]),
-            "grids": [(part, _grid(group, names, severities, part)) for part in PARTS],
+            "grids": [(part, _grid(group, names, severities, part, comparison.corruptions.get(label))) for part in PARTS],
         }
         for label, group in tables.items()
     ]
@@ -75,7 +75,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _grid(tables: Sequence[CorruptionResults], names: Sequence[str], severities: Sequence[int], part: str) -> dict[str, Any]:
+def _grid(
+    tables: Sequence[CorruptionResults], names: Sequence[str], severities: Sequence[int], part: str, means: CorruptionMeans | None
+) -> dict[str, Any]:
     values = np.full((len(tables), len(names), len(severities)), np.nan)
     for place, table in enumerate(tables):
         shown = table.accuracy if part == "overall" else table.worst_class_accuracy
@@ -87,9 +89,15 @@ def _grid(tables: Sequence[CorruptionResults], names: Sequence[str], severities:
             {"name": name, "cells": [_cell(value) for value in row], "mean": _cell(Spread.of(row).mean)}
             for name, row in zip(names, grid, strict=True)
         ],
-        # One mean a seed, so that the spread is over seeds and not over corruptions.
-        "mean": spread_text(Spread.of([Spread.of(table).mean for table in values.reshape(len(tables), -1)])),
+        "mean": _mean(part, means),
     }
+
+
+def _mean(part: str, means: CorruptionMeans | None) -> str:
+    """The mean with the set that it is over; a dash if the runs of the method have different sets."""
+    if means is None:
+        return "-"
+    return f"{spread_text(means.overall if part == 'overall' else means.worst)} over {means.label}"
 
 
 def _cell(value: float) -> dict[str, Any]:

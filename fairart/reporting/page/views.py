@@ -16,7 +16,7 @@ from fairart.reporting.page.svg import reliability_diagram
 from fairart.reporting.tables import Spread
 from fairart.statistics import ConfusionMatrix
 
-__all__ = ["Flags", "calibration", "classes", "errors", "failed_checks", "ranges", "summary", "tests"]
+__all__ = ["Flags", "calibration", "classes", "errors", "ranges", "summary", "tests"]
 
 Flags = Mapping[tuple[str, str], Sequence[str]]
 """(method, attack) -> what its failed sanity checks say."""
@@ -36,22 +36,6 @@ def points(difference: float) -> str:
 def _value(number: float) -> float | None:
     """What a column is sorted by; None at the end."""
     return None if math.isnan(number) else round(number, 6)
-
-
-def failed_checks(comparison: Comparison) -> dict[tuple[str, str], list[str]]:
-    """What the failed sanity checks say, by method and attack; those about no single attack are with every attack.
-
-    Args:
-        comparison: the methods.
-    """
-    flags: dict[tuple[str, str], list[str]] = {}
-    for label, runs in comparison.methods.items():
-        for run in runs:
-            for check in run.result.checks if run.result is not None else ():
-                about = comparison.attacks if check.attack is None else (check.attack,)
-                for attack in about if not check.passed else ():
-                    flags.setdefault((label, attack), []).append(f"{check.name}: {check.detail} ({run.name})")
-    return flags
 
 
 def summary(comparison: Comparison, flags: Flags) -> list[dict[str, Any]]:
