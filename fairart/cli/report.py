@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fairart.cli.output import print_json, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags
+from fairart.escapes import terminal
 
 __all__ = ["parser", "run"]
 
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif not arguments.quiet:
         for found in runs:
             for notice in found.notices:
-                print(f"{found.name}: {notice}")
+                print(terminal(f"{found.name}: {notice}"))
         print(f"written to {output} ({output.stat().st_size / 1024:.0f} kB); open it in any browser")
     return 0
 

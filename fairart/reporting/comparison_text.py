@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fairart.escapes import latex, markdown, markdown_line, terminal
 from fairart.evaluation.results.flags import FAILED
 from fairart.evaluation.results.paired_test import PairedTest
 from fairart.reporting.comparison import Cell, Comparison
-from fairart.reporting.markup import latex, markdown
 from fairart.reporting.tables import Spread
 
 __all__ = ["FORMATS", "Grid", "class_grid", "main_grid", "p_text", "per_cent", "points", "render_comparison", "spread_text"]
@@ -196,6 +196,7 @@ def render_comparison(comparison: Comparison, *, style: str = "text", classes: b
 def _text(grids: Sequence[Grid], notes: Sequence[str]) -> str:
     blocks = []
     for grid in grids:
+        grid = _printable(grid)
         rows = [grid.columns, *(row for group in grid.groups for row in group)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(grid.columns))]
         lines = [grid.title] * bool(grid.title) + [_line(grid, grid.columns, widths)]
@@ -203,7 +204,12 @@ def _text(grids: Sequence[Grid], notes: Sequence[str]) -> str:
             lines.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
             lines += [_line(grid, _once(row, number), widths) for number, row in enumerate(group)]
         blocks.append("\n".join(lines))
-    return "\n\n".join([*blocks, "\n".join(notes)])
+    return "\n\n".join([*blocks, "\n".join(map(terminal, notes))])
+
+
+def _printable(grid: Grid) -> Grid:
+    groups = tuple(tuple(tuple(map(terminal, row)) for row in group) for group in grid.groups)
+    return Grid(terminal(grid.title), tuple(map(terminal, grid.columns)), groups, grid.text_columns)
 
 
 def _once(row: tuple[str, ...], number: int) -> tuple[str, ...]:
@@ -226,7 +232,7 @@ def _markdown(grids: Sequence[Grid], notes: Sequence[str]) -> str:
         rows = [grid.columns, rule, *(row for group in grid.groups for row in group)]
         lines = ["| " + " | ".join(markdown(cell) for cell in row) + " |" for row in rows]
         blocks.append("\n".join([f"**{markdown(grid.title)}**", "", *lines] if grid.title else lines))
-    return "\n\n".join([*blocks, "\n".join(f"- {markdown(note)}" for note in notes)])
+    return "\n\n".join([*blocks, "\n".join(f"- {markdown_line(note)}" for note in notes)])
 
 
 def _tex_number(text: str) -> str:
@@ -238,18 +244,16 @@ def _latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
     blocks = [r"% \usepackage{booktabs}"]
     for grid in grids:
         form = "l" * grid.text_columns + "r" * (len(grid.columns) - grid.text_columns)
-        lines = [f"% {latex(grid.title)}"] if grid.title else []
+        lines = [f"% {terminal(grid.title)}"] if grid.title else []
         lines += [rf"\begin{{tabular}}{{{form}}}", r"\toprule", " & ".join(map(latex, grid.columns)) + r" \\"]
         for group in grid.groups:
             lines.append(r"\midrule")
             for number, row in enumerate(group):
                 cells = _once(row, number)
-                named = [latex(cell) for cell in cells[: grid.text_columns]]
-                if named[0].startswith(("[", "*")):  # the line break before it would take it for its argument
-                    named[0] = "{}" + named[0]
+                named = map(latex, cells[: grid.text_columns])
                 lines.append(" & ".join([*named, *map(_tex_number, cells[grid.text_columns :])]) + r" \\")
         blocks.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
-    return "\n\n".join([*blocks, "\n".join(f"% {note}" for note in notes)])
+    return "\n\n".join([*blocks, "\n".join(f"% {terminal(note)}" for note in notes)])
 
 
 FORMATS: dict[str, Callable[[Sequence[Grid], Sequence[str]], str]] = {"text": _text, "markdown": _markdown, "latex": _latex}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fairart.reporting.markup import latex, markdown
+from fairart.escapes import latex, markdown, markdown_line
 from fairart.reporting.tables import Spread
 
 __all__ = ["GroupedTable", "Key", "TableCell", "grouped_table", "spread_text", "to_latex", "to_markdown"]
@@ -143,7 +143,7 @@ def to_markdown(table: GroupedTable, *, level: int = 2) -> str:
         texts = [markdown(cell.text) for cell in cells]
         marked = [f"**{text}**" if cell.best else text for text, cell in zip(texts, cells, strict=True)]
         lines.append(_markdown_row([markdown(name), *marked]))
-    notes = [f"- {markdown(note)}" for note in table.notes]
+    notes = [f"- {markdown_line(note)}" for note in table.notes]
     return "\n".join([f"{'#' * level} {markdown(table.title)}", "", *lines, *(["", *notes] if notes else []), ""])
 
 

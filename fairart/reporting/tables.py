@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fairart.escapes import terminal
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -237,11 +239,11 @@ def render_text(table: ClassTable) -> str:
     Returns:
         Lines without a line break at the end.
     """
-    head, groups = _block([["class", *table.rows]], left=True), [_block([["n", *map(_count, table.support)]])]
+    head, groups = _block([["class", *map(terminal, table.rows)]], left=True), [_block([["n", *map(_count, table.support)]])]
     titles = ["", ""]
     for attack, columns in _groups(table):
-        groups.append(_block([[c.name, *(c.text(row) for row in range(len(table.rows)))] for c in columns]))
-        titles.append(attack)
+        groups.append(_block([[terminal(c.name), *(c.text(row) for row in range(len(table.rows)))] for c in columns]))
+        titles.append(terminal(attack))
     blocks = [head, *groups]
     lines = [[title.center(len(block[0])) for title, block in zip(titles, blocks, strict=True)]]
     # A title wider than its block would shift everything to its right.
@@ -250,7 +252,15 @@ def render_text(table: ClassTable) -> str:
     text = ["  ".join(parts).rstrip() for parts in lines]
     rule = "-" * max(map(len, text))
     return "\n".join(
-        [*text[:2], rule, *text[2 : 2 + len(table.classes)], rule, *text[2 + len(table.classes) :], "", *table.notes]
+        [
+            *text[:2],
+            rule,
+            *text[2 : 2 + len(table.classes)],
+            rule,
+            *text[2 + len(table.classes) :],
+            "",
+            *map(terminal, table.notes),
+        ]
     )
 
 
@@ -278,21 +288,23 @@ def render_rich(table: ClassTable, *, title: str = "") -> Table:
     from rich.text import Text
 
     shown = Table(
-        title=title or None,
-        caption="\n".join(table.notes),
+        title=Text(terminal(title)) if title else None,
+        caption=Text("\n".join(map(terminal, table.notes))),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         padding=0,  # two methods under two attacks fit 80 characters
     )
-    shown.add_column("class", no_wrap=True, min_width=max(map(len, ("class", *table.rows))))
+    shown.add_column("class", no_wrap=True, min_width=max(map(len, ("class", *map(terminal, table.rows)))))
     shown.add_column("n", justify="right", no_wrap=True, min_width=max(map(len, map(_count, table.support))))
     before = ""
     for column in table.columns:
         # The attack stands over the first of its columns, which is set off by a wider gap.
-        head = Text(f"{column.attack if column.attack != before else ''}\n{column.name}")
+        head = Text(f"{terminal(column.attack) if column.attack != before else ''}\n{terminal(column.name)}")
         gap = 1 if column.attack != before else 0
-        width = gap + max(len(column.attack), len(column.name), *(len(column.text(row)) for row in range(len(table.rows))))
+        width = gap + max(
+            len(terminal(column.attack)), len(terminal(column.name)), *(len(column.text(row)) for row in range(len(table.rows)))
+        )
         shown.add_column(head, justify="right", no_wrap=True, min_width=width)
         before = column.attack
     last = len(table.classes) - 1
@@ -300,7 +312,7 @@ def render_rich(table: ClassTable, *, title: str = "") -> Table:
         style = "bold" if row > last else ""
         cells = [Text(column.text(row), style=_style(column, row, style)) for column in table.columns]
         # As Text, so that a class called "[red]" is printed and not obeyed.
-        shown.add_row(Text(name, style=style), _count(count), *cells, end_section=row == last)
+        shown.add_row(Text(terminal(name), style=style), _count(count), *cells, end_section=row == last)
     return shown
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fairart.escapes import terminal
 from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
@@ -40,10 +41,11 @@ class Grid:
         Args:
             right: the column that is aligned to the right.
         """
-        widths = [max(map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
+        table = [list(map(terminal, row)) for row in (self.columns, *self.rows)]
+        widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         lines = []
-        for number, row in enumerate([self.columns, *self.rows]):
+        for number, row in enumerate(table):
             cells = [
                 cell.rjust(width) if place == right else cell.ljust(width)
                 for place, (cell, width) in enumerate(zip(row, widths, strict=True))
@@ -174,7 +176,7 @@ def notes(result: EvaluationData, *, intervals: bool = True) -> list[str]:
     """
     unit = "accuracy in per cent" + (", 95 % Wilson intervals" if intervals else "")
     failed = [check for check in result.checks if not check.passed]
-    return [
+    lines = [
         f"{unit}; seed {result.config.get('seed', '?')}",
         f"of the worst class: {'an exact 95 % interval, and ' * intervals}the probability that it is the worst",
         "ECE: expected calibration error, 15 bins",
@@ -183,6 +185,7 @@ def notes(result: EvaluationData, *, intervals: bool = True) -> list[str]:
         *([f"sanity checks: {len(result.checks) - len(failed)} of {len(result.checks)} passed"] if result.checks else []),
         *(f"{FAILED} {check.attack or 'evaluation'}: {check.name} failed: {check.detail}" for check in failed),
     ]
+    return list(map(terminal, lines))
 
 
 def corruption_notes(result: EvaluationData) -> list[str]:
@@ -214,7 +217,7 @@ def corruption_notes(result: EvaluationData) -> list[str]:
         value = compared["value"]
         shown = f"{100 * value:.1f} %" if isinstance(value, int | float) else "-"
         lines.append(f"mCE {shown} of the errors in {compared['reference']}")
-    return lines
+    return list(map(terminal, lines))
 
 
 def render_table(result: EvaluationData, *, intervals: bool = True) -> str:
