@@ -28,7 +28,7 @@ HARD = [
     "~^_",
     "\u2028b",
 ]
-NAME = st.one_of(st.sampled_from(HARD), st.text(min_size=1, max_size=8))
+NAME = st.one_of(st.sampled_from(HARD), st.text(min_size=1, max_size=8)).filter(str.strip)  # a blank name has no heading
 NAMES = st.lists(NAME, min_size=3, max_size=3, unique=True)
 
 OURS = {
