@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,167 +18,44 @@ from fairart.evaluation.results.compare import (
     sign_flip_p_value,
     worst_class_difference,
 )
-from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.flags import failed_checks
+from fairart.evaluation.results.frames import data_frame
 from fairart.reporting.comparable import WORST_CASE, corruption_notices, corruption_sets, results_of
+from fairart.reporting.comparison_data import Cell, ComparisonData, Contrast, CorruptionMeans
+from fairart.reporting.comparison_text import render_html
 from fairart.reporting.run_results import Run, group_methods, paired
-from fairart.reporting.tables import Spread
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["WORST_CASE", "Cell", "Comparison", "Contrast", "CorruptionMeans", "compare_runs"]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One method under one attack.
+class Comparison(ComparisonData):
+    """What :func:`compare_runs` found; see :class:`~fairart.reporting.comparison_data.ComparisonData` for its fields."""
 
-    Args:
-        results: one a seed.
-        overall: accuracy over all samples.
-        worst: accuracy of each seed's own worst class.
-        classes: accuracy of each class.
-    """
+    def _repr_html_(self) -> str:
+        """The tables for notebooks, with the notes folded up."""
+        return render_html(self)
 
-    results: tuple[AttackResult, ...]
-    overall: Spread
-    worst: Spread
-    classes: tuple[Spread, ...]
+    def to_frame(self) -> DataFrame:
+        """A pandas data frame with one row a method, attack and class.
 
-    @classmethod
-    def of(cls, results: Sequence[AttackResult]) -> Cell:
-        """Sum up the results of one method, one a seed."""
-        rates = np.array([result.class_accuracy for result in results])
-        return cls(
-            results=tuple(results),
-            overall=Spread.of([result.accuracy for result in results]),
-            worst=Spread.of([result.worst_class_accuracy() for result in results]),
-            classes=tuple(Spread.of(column) for column in rates.T),
-        )
+        Columns: ``method``, ``attack``, ``class`` (index), ``name``, ``n`` (test samples), ``seeds``, ``accuracy`` in [0, 1]
+        (mean over seeds; NaN if the class is absent), ``std`` (sample standard deviation over seeds; NaN for one seed),
+        ``worst`` (whether it is the lowest class), ``doubtful`` (whether a sanity check of the numbers failed).
 
-    @property
-    def worst_class(self) -> int:
-        """Index of the class with the lowest mean accuracy."""
-        return int(np.nanargmin([spread.mean for spread in self.classes]))
-
-    @property
-    def worst_probability(self) -> float:
-        """Probability that it is the worst class of a seed, mean over seeds."""
-        return float(np.mean([result.worst_class_probability[self.worst_class] for result in self.results]))
-
-
-@dataclass(frozen=True)
-class CorruptionMeans:
-    """One method over all corruptions and severities.
-
-    Args:
-        overall: mean accuracy.
-        worst: mean of the accuracy of each one's own worst class.
-        label: of the set of corruptions, such as ``"15 corruptions x 5"``; methods with one label compare.
-    """
-
-    overall: Spread
-    worst: Spread
-    label: str
-
-    @classmethod
-    def of(cls, results: Sequence[CorruptionResults], label: str) -> CorruptionMeans:
-        """Sum up the corruptions of one method, one a seed."""
-        return cls(
-            overall=Spread.of([result.mean_accuracy() for result in results]),
-            worst=Spread.of([result.mean_worst_class_accuracy() for result in results]),
-            label=label,
-        )
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A method less the first one, under one attack.
-
-    Args:
-        overall: test of the accuracy; None where the runs cannot be paired.
-        worst: test of the worst class's accuracy.
-        sign_flip: p-values of the permutation test over seeds, overall and worst class; None for a single pair.
-        note: which runs were paired, where that needs saying, or why none.
-    """
-
-    overall: PairedTest | None
-    worst: PairedTest | None
-    sign_flip: tuple[float, float] | None = None
-    note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON."""
-        return {
-            "overall": None if self.overall is None else self.overall.to_dict(),
-            "worst": None if self.worst is None else self.worst.to_dict(),
-            "sign_flip_p_values": None
-            if self.sign_flip is None
-            else dict(zip(("overall", "worst"), self.sign_flip, strict=True)),
-            "note": self.note,
-        }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What :func:`compare_runs` found.
-
-    Args:
-        methods: label -> its evaluated runs; the others are compared with the first.
-        attacks: labels in the order in which they ran, ``"clean"`` first.
-        classes: K names.
-        support: test samples of each class.
-        cells: (method, attack) -> numbers; missing where the method was not attacked so.
-        contrasts: (method, attack) -> tests, for all but the first method.
-        corruptions: method -> means over its corruptions; of methods of which every run has the same ones.
-        failed: (method, attack) -> what the failed sanity checks of its numbers say.
-        notices: what makes numbers hard to compare, one sentence each.
-    """
-
-    methods: Mapping[str, Sequence[Run]]
-    attacks: tuple[str, ...]
-    classes: tuple[str, ...]
-    support: tuple[int, ...]
-    cells: Mapping[tuple[str, str], Cell]
-    contrasts: Mapping[tuple[str, str], Contrast]
-    corruptions: Mapping[str, CorruptionMeans]
-    failed: Mapping[tuple[str, str], Sequence[str]]
-    notices: tuple[str, ...]
-
-    @property
-    def baseline(self) -> str:
-        """The method that the others are compared with."""
-        return next(iter(self.methods))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, lists and text, for JSON; shares in [0, 1]."""
-        return {
-            "baseline": self.baseline,
-            "methods": {label: [run.name for run in runs] for label, runs in self.methods.items()},
-            "attacks": list(self.attacks),
-            "support": dict(zip(self.classes, self.support, strict=True)),
-            "accuracy": {
-                label: {
-                    attack: {
-                        "overall": cell.overall.to_dict(),
-                        "worst_class": cell.worst.to_dict(),
-                        "classes": dict(zip(self.classes, (spread.to_dict() for spread in cell.classes), strict=True)),
-                        "failed_checks": list(self.failed.get((label, attack), ())),
-                    }
-                    for attack in self.attacks
-                    if (cell := self.cells.get((label, attack))) is not None
-                }
-                for label in self.methods
-            },
-            "corruptions": {
-                label: {"of": means.label, "overall": means.overall.to_dict(), "worst_class": means.worst.to_dict()}
-                for label, means in self.corruptions.items()
-            },
-            "differences": {
-                label: {attack: found.to_dict() for attack in self.attacks if (found := self.contrasts.get((label, attack)))}
-                for label in self.methods
-                if label != self.baseline
-            },
-            "notices": list(self.notices),
-        }
+        Raises:
+            ImportError: pandas is not installed (``pip install "fairart[pandas]"``).
+        """
+        columns = ("method", "attack", "class", "name", "n", "seeds", "accuracy", "std", "worst", "doubtful")
+        rows = []
+        for (method, attack), cell in self.cells.items():
+            for index, (name, spread) in enumerate(zip(self.classes, cell.classes, strict=True)):
+                counts = self.support[index], len(cell.results), spread.mean, spread.std
+                marks = index == cell.worst_class, (method, attack) in self.failed
+                rows.append(dict(zip(columns, (method, attack, index, name, *counts, *marks), strict=True)))
+        return data_frame(rows, columns)
 
 
 def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -> Comparison:

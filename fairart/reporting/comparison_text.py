@@ -5,14 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
+from itertools import accumulate
 
 from fairart.escapes import latex, markdown, markdown_line, terminal
 from fairart.evaluation.results.flags import FAILED
+from fairart.evaluation.results.notebook import html_notes, html_table
 from fairart.evaluation.results.paired_test import PairedTest
-from fairart.reporting.comparison import Cell, Comparison
+from fairart.reporting.comparison_data import Cell, ComparisonData
 from fairart.reporting.tables import Spread
 
-__all__ = ["FORMATS", "Grid", "class_grid", "main_grid", "p_text", "per_cent", "points", "render_comparison", "spread_text"]
+__all__ = [
+    "FORMATS",
+    "Grid",
+    "class_grid",
+    "main_grid",
+    "p_text",
+    "per_cent",
+    "points",
+    "render_comparison",
+    "render_html",
+    "spread_text",
+]
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,7 @@ def _test_texts(test: PairedTest | None) -> tuple[str, str]:
     return f"{points(test.difference)}{ends}", p_text(test.p_value)
 
 
-def main_grid(comparison: Comparison) -> Grid:
+def main_grid(comparison: ComparisonData) -> Grid:
     """Overall and worst class of every method under every attack, and how they differ from the first method.
 
     Args:
@@ -95,7 +109,7 @@ def main_grid(comparison: Comparison) -> Grid:
     return Grid("", tuple(columns), tuple(groups), 2)
 
 
-def _corruption_row(comparison: Comparison, name: str, label: str, width: int) -> tuple[str, ...]:
+def _corruption_row(comparison: ComparisonData, name: str, label: str, width: int) -> tuple[str, ...]:
     means = comparison.corruptions.get(label)
     row = [name, label, "0", "-", "-"]
     if means is not None and means.label == name:
@@ -103,7 +117,7 @@ def _corruption_row(comparison: Comparison, name: str, label: str, width: int) -
     return (*row, *[""] * (width - len(row)))
 
 
-def _mark(comparison: Comparison, label: str, attack: str) -> str:
+def _mark(comparison: ComparisonData, label: str, attack: str) -> str:
     return f" {FAILED}" if comparison.failed.get((label, attack)) else ""
 
 
@@ -113,7 +127,7 @@ def _numbers(cell: Cell | None, mark: str) -> list[str]:
     return [str(len(cell.results)), spread_text(cell.overall) + mark, spread_text(cell.worst) + mark]
 
 
-def class_grid(comparison: Comparison, attack: str) -> Grid:
+def class_grid(comparison: ComparisonData, attack: str) -> Grid:
     """Every class under one attack, methods side by side.
 
     Args:
@@ -132,7 +146,7 @@ def class_grid(comparison: Comparison, attack: str) -> Grid:
     return Grid(attack, columns, (tuple(rows),), 1)
 
 
-def _notes(comparison: Comparison, classes: bool) -> list[str]:
+def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
     first = next(iter(comparison.methods.values()))[0].result
     assert first is not None
     data = first.config.get("dataset")
@@ -158,7 +172,7 @@ def _notes(comparison: Comparison, classes: bool) -> list[str]:
     return [*lines, *(f"note: {notice}" for notice in comparison.notices), *failed]
 
 
-def _test_notes(comparison: Comparison) -> list[str]:
+def _test_notes(comparison: ComparisonData) -> list[str]:
     lines = [f"differences: points to {comparison.baseline} with 95 % interval; p two-sided, not corrected for several tests"]
     tests = {found.overall.test for found in comparison.contrasts.values() if found.overall is not None}
     if "mcnemar-exact" in tests:
@@ -173,7 +187,7 @@ def _test_notes(comparison: Comparison) -> list[str]:
     return [*lines, *notes]
 
 
-def render_comparison(comparison: Comparison, *, style: str = "text", classes: bool = False) -> str:
+def render_comparison(comparison: ComparisonData, *, style: str = "text", classes: bool = False) -> str:
     """The whole comparison.
 
     Args:
@@ -191,6 +205,25 @@ def render_comparison(comparison: Comparison, *, style: str = "text", classes: b
         raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
     grids = [main_grid(comparison), *(class_grid(comparison, attack) for attack in comparison.attacks if classes)]
     return FORMATS[style](grids, _notes(comparison, classes))
+
+
+def render_html(comparison: ComparisonData) -> str:
+    """The comparison as HTML for notebooks: methods under attacks, then classes under each attack, folded up.
+
+    Args:
+        comparison: the methods.
+    """
+    parts = [_html(main_grid(comparison))]
+    for attack in comparison.attacks:
+        table = _html(class_grid(comparison, attack))
+        parts.append(f"<details><summary>Classes, {escape(terminal(attack))}</summary>{table}</details>")
+    return f"<div>{''.join([*parts, html_notes(_notes(comparison, classes=True))])}</div>"
+
+
+def _html(grid: Grid) -> str:
+    rows = [_once(row, number) for group in grid.groups for number, row in enumerate(group)]
+    starts = list(accumulate(len(group) for group in grid.groups))
+    return html_table(grid.columns, rows, text_columns=grid.text_columns, ruled=starts)
 
 
 def _text(grids: Sequence[Grid], notes: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from fairart.evaluation.attacks.norms import Budget
 from fairart.evaluation.results.calibration import NB_BINS, Reliability, calibration_by_class, reliability
 from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.intervals import wilson_interval
+from fairart.evaluation.results.notebook import html_table
 from fairart.evaluation.results.worst_class import worst_class_interval, worst_class_probability
 from fairart.plugins import BUILTIN, registered
 from fairart.plugins.options import declared_options
@@ -169,6 +170,20 @@ class AttackResult:
     def intervals(self, level: float = 0.95) -> FloatArray:
         """(K, 2) Wilson interval of each class's accuracy at another level in (0, 1)."""
         return wilson_interval(np.diag(self.confusion.counts), self.confusion.support, level=level)
+
+    def _repr_html_(self) -> str:
+        """A table of classes for notebooks: test samples, accuracy in per cent and 95 % interval."""
+        names = self.class_names or [str(index) for index in range(self.nb_classes)]
+        places = [*range(self.nb_classes), self.worst_class]
+        heads = [*names, f"worst class: {self.worst_class_name}", "overall"]
+        counts = [*self.confusion.support[places], len(self.labels)]
+        shares = [*self.class_accuracy[places], self.accuracy]
+        ends = [*self.confidence_interval, self.worst_class_interval, self.accuracy_interval]
+        rows = [
+            (name, str(count), *("-" if math.isnan(value) else f"{100 * value:.1f}" for value in (share, *pair)))
+            for name, count, share, pair in zip(heads, counts, shares, ends, strict=True)
+        ]
+        return html_table(("class", "n", "accuracy, %", "from", "to"), rows, ruled=[self.nb_classes], title=self.label)
 
     def metrics(self, *, baseline: AttackResult | ConfusionMatrix | None = None) -> dict[str, float]:
         """Every registered fairness metric with its default options.

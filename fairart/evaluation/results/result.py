@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairart.evaluation.results import storage
 from fairart.evaluation.results.data import EvaluationData
-from fairart.evaluation.results.table import render_table
+from fairart.evaluation.results.frames import evaluation_frame
+from fairart.evaluation.results.table import render_html, render_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["EvaluationResult"]
 
@@ -40,6 +44,22 @@ class EvaluationResult(EvaluationData):
             intervals: print 95 % intervals beside the numbers.
         """
         return render_table(self, intervals=intervals)
+
+    def _repr_html_(self) -> str:
+        """The table for notebooks, with the notes folded up."""
+        return render_html(self)
+
+    def to_frame(self) -> DataFrame:
+        """A pandas data frame with one row a class and attack, clean data included.
+
+        Columns: ``attack``, ``class`` (index), ``name``, ``n`` (test samples), ``correct``, ``accuracy`` in [0, 1] (NaN if the
+        class is absent), ``low`` and ``high`` (95 % Wilson interval), ``worst`` (whether it is the lowest class of the attack),
+        ``doubtful`` (whether a sanity check of the attack's numbers failed).
+
+        Raises:
+            ImportError: pandas is not installed (``pip install "fairart[pandas]"``).
+        """
+        return evaluation_frame(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, lists and text, for JSON; NaN is None."""

@@ -13,9 +13,10 @@ from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.flags import FAILED, failed_checks
+from fairart.evaluation.results.notebook import html_notes, html_table
 from fairart.evaluation.results.outcome import AttackResult
 
-__all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_table"]
+__all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_html", "render_table"]
 
 DECILE_FROM = 20
 """Number of classes from which the worst tenth is more than one class or two, and gets a row of its own."""
@@ -218,6 +219,20 @@ def corruption_notes(result: EvaluationData) -> list[str]:
         shown = f"{100 * value:.1f} %" if isinstance(value, int | float) else "-"
         lines.append(f"mCE {shown} of the errors in {compared['reference']}")
     return list(map(terminal, lines))
+
+
+def render_html(result: EvaluationData) -> str:
+    """The same tables as HTML for notebooks.
+
+    Args:
+        result: the evaluation.
+    """
+    grid = class_grid(result)
+    parts = [html_table(grid.columns, grid.rows, ruled=[grid.body]), html_notes(notes(result))]
+    if len(result.corruptions):
+        made = corruption_grid(result.corruptions)
+        parts += [html_table(made.columns, made.rows, ruled=[made.body]), html_notes(corruption_notes(result))]
+    return f"<div>{''.join(parts)}</div>"
 
 
 def render_table(result: EvaluationData, *, intervals: bool = True) -> str:
