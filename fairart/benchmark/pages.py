@@ -20,11 +20,11 @@ LONGEST = 100
 
 
 def write_pages(folder: Path, entries: Sequence[Entry]) -> list[Path]:
-    """Write ``report.html``, or one page for each data set and model where there are several.
+    """Write ``report.html``, or one page for each data set and model if there are several.
 
     Args:
         folder: of the benchmark.
-        entries: its cells; those without an evaluation are left out.
+        entries: its cells; cells without an evaluation are left out.
 
     Returns:
         The files.

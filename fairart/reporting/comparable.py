@@ -28,7 +28,7 @@ class Results:
 
     Args:
         table: name of a run -> label -> result.
-        plain: label -> the label that the evaluations use; another one where their options differ.
+        plain: label -> the label that the evaluations use; it differs if their options differ.
         notices: what does not compare, one sentence each.
     """
 
@@ -127,7 +127,7 @@ def _worst_case_notices(result: EvaluationResult, attacks: Sequence[str]) -> lis
     if WORST_CASE not in attacks or not left:
         return []
     over = ", ".join(result.combined)
-    return [f"{WORST_CASE} combines {over}, of one norm and eps; left out, for their budget is another: {', '.join(left)}"]
+    return [f"{WORST_CASE} combines {over}, of one norm and eps; left out, as they have another budget: {', '.join(left)}"]
 
 
 def corruption_sets(methods: Mapping[str, Sequence[Run]]) -> dict[str, tuple[str, list[CorruptionResults]]]:
@@ -162,7 +162,7 @@ def _labels(found: CorruptionResults) -> Any:
 
 
 def _set_labels(sets: Sequence[CorruptionResults]) -> list[str]:
-    """A label for each set; what tells it apart from others is added where needed."""
+    """A label for each set; names, severities or kind are added if two labels would be the same."""
     labels = []
     for found in sets:
         count = len(found.names)

@@ -32,7 +32,7 @@ __all__ = ["WORST_CASE", "Cell", "Comparison", "Contrast", "CorruptionMeans", "c
 
 
 class Comparison(ComparisonData):
-    """What :func:`compare_runs` found; see :class:`~fairart.reporting.comparison_data.ComparisonData` for its fields."""
+    """The result of :func:`compare_runs`; see :class:`~fairart.reporting.comparison_data.ComparisonData` for its fields."""
 
     def _repr_html_(self) -> str:
         """The tables for notebooks, with the notes folded up."""
@@ -59,11 +59,11 @@ class Comparison(ComparisonData):
 
 
 def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -> Comparison:
-    """Compare evaluated runs; those that differ in nothing but the seed are one method.
+    """Compare evaluated runs. Runs that differ only in the seed are one method.
 
     Args:
-        runs: in the order in which methods shall stand; the first one's method is what the others are compared with. Runs that
-            were not evaluated are left out.
+        runs: in the order of the methods in the tables. The others are compared with the first run's method. Runs that were
+            not evaluated are left out.
         attacks: labels to show, in order; by default all, and the worst case of the attacks of one budget if every run had
             the same ones. An attack that runs had with different options has a label for each.
 
@@ -77,7 +77,7 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
     assert first is not None
     for run in evaluated[1:]:
         check_same_samples(_clean(run), _clean(evaluated[0]), names=(run.name, evaluated[0].name))
-    # Named among all runs, so that a method is called the same wherever it appears.
+    # Named among all runs, so that a method has the same name everywhere.
     methods = {
         label: [run for run in group if run.result is not None]
         for label, group in group_methods(runs).items()
@@ -146,6 +146,6 @@ def _contrast(pairs: Sequence[tuple[AttackResult, AttackResult]], note: str) -> 
 
 
 def _bounded(test: PairedTest) -> PairedTest:
-    """Student's interval of two seeds may reach beyond what a difference of shares can be."""
+    """Limit the interval to [-1, 1], the range of a difference of shares; Student's interval may exceed it."""
     low, high = test.interval
     return replace(test, interval=(max(-1.0, low), min(1.0, high)) if not math.isnan(low) else test.interval)

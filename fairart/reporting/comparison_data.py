@@ -35,7 +35,7 @@ class Cell:
 
     @classmethod
     def of(cls, results: Sequence[AttackResult]) -> Cell:
-        """Sum up the results of one method, one a seed."""
+        """Summarise the results of one method, one a seed."""
         rates = np.array([result.class_accuracy for result in results])
         return cls(
             results=tuple(results),
@@ -71,7 +71,7 @@ class CorruptionMeans:
 
     @classmethod
     def of(cls, results: Sequence[CorruptionResults], label: str) -> CorruptionMeans:
-        """Sum up the corruptions of one method, one a seed."""
+        """Summarise the corruptions of one method, one a seed."""
         return cls(
             overall=Spread.of([result.mean_accuracy() for result in results]),
             worst=Spread.of([result.mean_worst_class_accuracy() for result in results]),
@@ -84,10 +84,10 @@ class Contrast:
     """A method less the first one, under one attack.
 
     Args:
-        overall: test of the accuracy; None where the runs cannot be paired.
+        overall: test of the accuracy; None if the runs cannot be paired.
         worst: test of the worst class's accuracy.
         sign_flip: p-values of the permutation test over seeds, overall and worst class; None for a single pair.
-        note: which runs were paired, where that needs saying, or why none.
+        note: which runs were paired, if not all, or why none.
     """
 
     overall: PairedTest | None
@@ -116,11 +116,11 @@ class ComparisonData:
         attacks: labels in the order in which they ran, ``"clean"`` first.
         classes: K names.
         support: test samples of each class.
-        cells: (method, attack) -> numbers; missing where the method was not attacked so.
+        cells: (method, attack) -> numbers; missing if the method was not evaluated under the attack.
         contrasts: (method, attack) -> tests, for all but the first method.
-        corruptions: method -> means over its corruptions; of methods of which every run has the same ones.
-        failed: (method, attack) -> what the failed sanity checks of its numbers say.
-        notices: what makes numbers hard to compare, one sentence each.
+        corruptions: method -> means over its corruptions, for methods whose runs all have the same ones.
+        failed: (method, attack) -> messages of the failed sanity checks of its numbers.
+        notices: reasons why numbers do not compare, one sentence each.
     """
 
     methods: Mapping[str, Sequence[Run]]

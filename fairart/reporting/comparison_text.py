@@ -34,7 +34,7 @@ class Grid:
     """A table of text.
 
     Args:
-        title: what stands above it.
+        title: the line above the table; empty for none.
         columns: heads.
         groups: blocks of rows, with a rule between blocks.
         text_columns: how many of the first columns hold names; numbers follow.
@@ -47,7 +47,7 @@ class Grid:
 
 
 def per_cent(share: float) -> str:
-    """A share in per cent; ``-`` where there is none."""
+    """A share in per cent; ``-`` for NaN."""
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
 
@@ -58,13 +58,13 @@ def points(difference: float) -> str:
 
 
 def spread_text(spread: Spread) -> str:
-    """Mean, and the sample standard deviation where there is one, in per cent."""
+    """Mean, and the sample standard deviation if there are several seeds, in per cent."""
     mean = per_cent(spread.mean)
     return mean if math.isnan(spread.std) else f"{mean} ± {100 * spread.std:.1f}"
 
 
 def p_text(value: float) -> str:
-    """A p-value as it is read: two digits, and no false precision below a thousandth."""
+    """A p-value with two digits; ``<0.001`` for smaller ones."""
     if math.isnan(value):
         return "-"
     if value < 0.001:
@@ -155,9 +155,9 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
         f"{len(comparison.classes)} classes"
     ]
     if any(len(runs) > 1 for runs in comparison.methods.values()):
-        lines.append("±: sample standard deviation over seeds; worst class: of each seed by itself")
+        lines.append("±: sample standard deviation over seeds; worst class: the lowest class of each seed")
     if comparison.corruptions:
-        lines.append("corruptions: mean over all of them and their severities, worst class of each by itself")
+        lines.append("corruptions: mean over all corruptions and severities; worst class: mean of the lowest class of each")
     if classes:
         lines.append("*: the lowest class of a method")
     if comparison.failed:
@@ -173,7 +173,10 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
 
 
 def _test_notes(comparison: ComparisonData) -> list[str]:
-    lines = [f"differences: points to {comparison.baseline} with 95 % interval; p two-sided, not corrected for several tests"]
+    lines = [
+        f"differences to {comparison.baseline} in points, with 95 % intervals",
+        "p-values are two-sided and not corrected for the number of tests",
+    ]
     tests = {found.overall.test for found in comparison.contrasts.values() if found.overall is not None}
     if "mcnemar-exact" in tests:
         lines.append(
@@ -182,7 +185,7 @@ def _test_notes(comparison: ComparisonData) -> list[str]:
     if "paired-t" in tests:
         counts = sorted({found.overall.count for found in comparison.contrasts.values() if found.sign_flip and found.overall})
         least = ", ".join(f"{2 / 2**count:.2g} for {count} seeds" for count in counts)
-        lines.append(f"several seeds: paired t test over seeds; a sign-flip test could not give less than {least}")
+        lines.append(f"several seeds: paired t test over seeds; the p-value of a sign-flip test is at least {least}")
     notes = dict.fromkeys(f"{label}: {found.note}" for (label, _), found in comparison.contrasts.items() if found.note)
     return [*lines, *notes]
 
@@ -246,7 +249,7 @@ def _printable(grid: Grid) -> Grid:
 
 
 def _once(row: tuple[str, ...], number: int) -> tuple[str, ...]:
-    """A row of a block; what all its rows begin with stands in the first only, where names are two columns."""
+    """A row of a block. If names are two columns, only the first row of a block shows the first name."""
     return row if number == 0 or not row[1] or row[1].isdigit() else ("", *row[1:])
 
 

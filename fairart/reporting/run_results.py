@@ -1,4 +1,4 @@
-"""What a report is made of: runs, as they were read from their folders, grouped into methods."""
+"""The runs of a report, grouped into methods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fairart.evaluation.results.canonical import canonical
 __all__ = ["Run", "group_methods", "paired"]
 
 NO_SETTING = ("seed", "data_root", "device", "plugins_dir")
-"""Keys of a config in which two runs of one method may differ: they change the draw or the place, not the method."""
+"""Keys of a config in which two runs of one method may differ: they change the random draws or the machine, not the method."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,12 +21,12 @@ class Run:
     """One trained run, or an evaluation alone.
 
     Args:
-        name: what the reader calls it, such as its folder.
-        trainer: the method's registered name, or the name of the file where that is not known.
-        config: the run, said in full; empty for an evaluation alone.
+        name: such as its folder; no two runs of a report have the same.
+        trainer: the method's registered name, or the name of the file if that is not known.
+        config: all settings of the run; empty for an evaluation alone.
         history: the epochs as ``history.jsonl`` holds them.
-        result: its evaluation; None where it has none yet.
-        notices: what a reader must know about it, such as that it is still being trained.
+        result: its evaluation; None if there is none yet.
+        notices: sentences for the reader, such as that it is still being trained.
     """
 
     name: str
@@ -38,23 +38,23 @@ class Run:
 
     @property
     def seed(self) -> int | None:
-        """Seed of the training; None where it is not known."""
+        """Seed of the training; None if it is not known."""
         return self.config.get("seed")
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The config without what may differ between runs of one method."""
+        """The config without the keys that may differ between runs of one method."""
         return {key: canonical(value) for key, value in self.config.items() if key not in NO_SETTING}
 
 
 def group_methods(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs that differ in nothing but the seed are one method.
+    """Group runs into methods: runs that differ only in the seed are one method.
 
     Args:
-        runs: in the order in which methods shall stand.
+        runs: in the order of the methods.
 
     Returns:
-        Label -> its runs. Two methods of one trainer have what tells them apart in their labels: ``"fair-tat (eps=0.1)"``.
+        Label -> its runs. Labels of two methods of one trainer name their differing settings: ``"fair-tat (eps=0.1)"``.
 
     Raises:
         ValueError: two runs have the same name, or two runs of one method have the same seed.
@@ -123,15 +123,15 @@ def _short(value: Any) -> str:
 def paired(first: Sequence[Run], second: Sequence[Run]) -> tuple[list[tuple[Run, Run]], str]:
     """Pair the runs of two methods.
 
-    By their seeds, where all are known: the same seed gave both the same initial weights and batches. In the order given, where
-    none is known and there are as many of both.
+    If all seeds are known, by the seed: the same seed means the same initial weights and batches. Otherwise in the given order,
+    if both methods have the same number of runs.
 
     Args:
         first: runs of one method.
         second: runs of another.
 
     Returns:
-        The pairs, and in words why there are none or fewer than there are runs; empty where nothing needs saying.
+        The pairs, and the reason if runs are left out or none are paired; else an empty text.
     """
     if len(first) == len(second) == 1:
         return [(first[0], second[0])], ""

@@ -109,7 +109,7 @@ def test_the_worst_case_leaves_out_attacks_of_another_budget_and_says_so(made):
     runs = [made.run(name, rates=rates, options=own) for name in ("at", "trades")]
     found = compare_runs(runs)
     np.testing.assert_allclose([spread.mean for spread in found.cells["at", WORST_CASE].classes], [0.4, 0.6])
-    notice = "worst-case combines clean, fgsm, pgd, of one norm and eps; left out, for their budget is another: spatial"
+    notice = "worst-case combines clean, fgsm, pgd, of one norm and eps; left out, as they have another budget: spatial"
     assert found.notices == (notice,)
     assert f"note: {notice}" in render_comparison(found)
     assert compare_runs(runs, attacks=["clean", "pgd"]).notices == ()
@@ -233,7 +233,7 @@ def test_text_holds_every_number_once(made):
     row = next(line for line in text.splitlines() if line.split()[:1] == ["trades"] and f"{100 * cell.overall.mean:.1f}" in line)
     assert f"{100 * cell.worst.mean:.1f} ± {100 * cell.worst.std:.1f}" in row
     assert points(found.contrasts["trades", "pgd"].overall.difference) in row
-    assert "a sign-flip test could not give less than 0.5 for 2 seeds" in text
+    assert "the p-value of a sign-flip test is at least 0.5 for 2 seeds" in text
     assert sum("*" in line for line in text.splitlines()[:-5]) >= 4  # the lowest class of both under both
     assert "difference" not in render_comparison(compare_runs([made.run("at")]))
 

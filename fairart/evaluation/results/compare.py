@@ -1,9 +1,9 @@
 """Paired tests between two methods that were evaluated on the same samples.
 
-One result each: :func:`mcnemar` for the accuracy, :func:`worst_class_difference` for the worst class. They say whether these
-two *classifiers* differ on data of this kind. Several seeds each: :func:`paired_t` and :func:`sign_flip_p_value` over the
-seeds say whether the two *methods* differ when training is repeated, on these very test samples. Differences are first less
-second; no p-value is corrected for the number of tests.
+With one result each, :func:`mcnemar` tests the accuracy and :func:`worst_class_difference` the worst class. They test whether
+these two *classifiers* differ on data of this kind. With several seeds each, :func:`paired_t` and :func:`sign_flip_p_value` test
+whether the two *methods* differ on these test samples if training is repeated. A difference is the first result minus the
+second. No p-value is corrected for the number of tests.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 
-_EXACT_UP_TO = 16  # pairs of which all 2^n sign patterns are tried; above, _FLIPS random ones are
+_EXACT_UP_TO = 16  # pairs up to which all 2^n sign patterns are tried; above, _FLIPS random ones
 _FLIPS = 100_000
-_ALIKE = 1e-12  # accuracies are shares of counts: what differs by less differs by rounding
+_ALIKE = 1e-12  # accuracies are shares of counts: a smaller difference is a rounding error
 
 
 def mcnemar(first: AttackResult, second: AttackResult, *, level: float = 0.95) -> PairedTest:
@@ -57,10 +57,12 @@ def mcnemar(first: AttackResult, second: AttackResult, *, level: float = 0.95) -
 
 
 def mcnemar_counts(only_first: int, only_second: int, total: int, *, level: float = 0.95) -> PairedTest:
-    """Exact McNemar test: the samples that only one of two classifiers gets right are fair coin flips if they are equally good.
+    """Exact McNemar test (McNemar, Psychometrika 1947).
+
+    If two classifiers are equally good, each sample that only one of them gets right is equally likely to be of either.
 
     The interval is Wald's with half a sample added to each cell of the 2 x 2 table (Agresti & Min, Biometrics 2005), which
-    keeps its level for few samples where Wald's own does not.
+    keeps its level for few samples, unlike Wald's own interval.
 
     Args:
         only_first: samples that only the first gets right.
@@ -69,7 +71,7 @@ def mcnemar_counts(only_first: int, only_second: int, total: int, *, level: floa
         level: confidence level of the interval, in (0, 1).
 
     Raises:
-        ValueError: counts that cannot be, or a bad level.
+        ValueError: impossible counts, or a bad level.
     """
     if min(only_first, only_second) < 0 or total < max(1, only_first + only_second):
         raise ValueError("expected counts >= 0 with only_first + only_second <= total")
@@ -88,7 +90,7 @@ def mcnemar_counts(only_first: int, only_second: int, total: int, *, level: floa
 
 
 def _two_sided_sign_test(heads: int, tails: int) -> float:
-    """P(a split at least this uneven) of fair coins, in whole numbers: exact, and without underflow on the way."""
+    """P(a split at least this uneven) of fair coins. Whole numbers keep it exact and free of underflow."""
     number, term, tail = heads + tails, 1, 0
     for successes in range(min(heads, tails) + 1):
         tail += term
@@ -105,7 +107,7 @@ def paired_t(first: npt.ArrayLike, second: npt.ArrayLike, *, level: float = 0.95
         level: confidence level of the interval of the mean difference, in (0, 1).
 
     Returns:
-        The test. Where all differences are the same their spread is unknown, and interval and p-value are NaN.
+        The test. If all differences are the same, their spread is unknown, and interval and p-value are NaN.
 
     Raises:
         ValueError: other lengths, fewer than two pairs, numbers that are not finite, or a bad level.
@@ -123,10 +125,11 @@ def paired_t(first: npt.ArrayLike, second: npt.ArrayLike, *, level: float = 0.95
 
 
 def sign_flip_p_value(first: npt.ArrayLike, second: npt.ArrayLike, *, seed: int = 0) -> float:
-    """Two-sided permutation test of paired numbers: if the methods are alike, each difference could as well have the other sign.
+    """Two-sided permutation test of paired numbers (sign flips).
 
-    Assumes nothing about the spread, but n pairs cannot give less than 2 / 2^n: 0.5 for two seeds, 0.06 for five. All sign
-    patterns are tried for up to 16 pairs, 100 000 random ones above.
+    If the methods are equally good, both signs of a difference are equally likely. The test assumes nothing about the spread, but
+    the p-value of n pairs is at least 2 / 2^n: 0.5 for two seeds, 0.06 for five. Up to 16 pairs all sign patterns are tried,
+    above that 100 000 random ones.
 
     Args:
         first: (n,) numbers, one a seed.

@@ -1,4 +1,4 @@
-"""Evaluations as JSON files: written whole, read with suspicion."""
+"""Evaluations as JSON files: replaced only by complete ones, and checked when read."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _corruptions_to_dict(corruptions: CorruptionResults, labels: Any) -> dict[st
     own = next(iter(corruptions.values())).labels
     return {
         "source": corruptions.source,
-        # Only where they are others than those of the attacks.
+        # Only if they differ from those of the attacks.
         "labels": None if np.array_equal(own, labels) else own,
         "mean_accuracy": corruptions.mean_accuracy(),
         "mean_worst_class_accuracy": corruptions.mean_worst_class_accuracy(),
@@ -98,7 +98,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
 
 
 def save(result: EvaluationData, path: str | Path) -> Path:
-    """Write the file, all of it or nothing.
+    """Write the file. An older one is replaced only when the new one is complete.
 
     Args:
         result: the evaluation.
@@ -116,7 +116,7 @@ def save(result: EvaluationData, path: str | Path) -> Path:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What a file holds: the arguments of an ``EvaluationResult``."""
+    """The contents of a file: the arguments of an ``EvaluationResult``."""
 
     results: list[AttackResult]
     corruptions: CorruptionResults
@@ -126,17 +126,17 @@ class Contents:
 
 
 def load(path: str | Path) -> Contents:
-    """Read what :func:`save` wrote; the counts it holds must be those of its predictions.
+    """Read a file of :func:`save`, and check that its counts are those of its predictions.
 
     Args:
         path: file.
 
     Returns:
-        What an ``EvaluationResult`` is made of.
+        The arguments of an ``EvaluationResult``.
 
     Raises:
-        FileNotFoundError: there is none.
-        DamagedFileError: no evaluation, a newer format, or not whole.
+        FileNotFoundError: the file does not exist.
+        DamagedFileError: it is not an evaluation, has a newer format, or is incomplete.
     """
     file = Path(path)
     try:

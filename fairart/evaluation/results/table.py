@@ -1,4 +1,4 @@
-"""An evaluation as tables: their cells, for whoever draws them, and as plain text."""
+"""An evaluation as tables: their cells, plain text, and HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fairart.evaluation.results.outcome import AttackResult
 __all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_html", "render_table"]
 
 DECILE_FROM = 20
-"""Number of classes from which the worst tenth is more than one class or two, and gets a row of its own."""
+"""Number of classes from which the table has a row for the worst tenth; below, that is one or two classes."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Grid:
     """The cells of a table.
 
     Args:
-        columns: heads, the first one of the row names.
-        rows: cells, the first one the name of the row.
+        columns: heads; the first is that of the row names.
+        rows: cells; the first is the name of the row.
         body: rows before the summary.
     """
 
@@ -37,7 +37,7 @@ class Grid:
     body: int
 
     def text(self, *, right: int | None = None) -> list[str]:
-        """Lines of plain text, ruled below the heads and the body.
+        """Lines of plain text, with a rule below the heads and below the body.
 
         Args:
             right: the column that is aligned to the right.
@@ -73,7 +73,7 @@ def _column(result: AttackResult, intervals: bool, failed: bool) -> list[str]:
     cells = [_cell(float(rate), pair, intervals) for rate, pair in zip(rates, ends, strict=True)]
     cells.append(_cell(result.accuracy, result.accuracy_interval, intervals) + mark)
     worst = result.worst_class
-    # Its own interval would be of a class named beforehand; this one was picked for being the lowest.
+    # Not the interval of this class: it was chosen because it is the lowest.
     lowest = _cell(float(rates[worst]), result.worst_class_interval, intervals)
     cells.append(f"{lowest} {result.worst_class_name} ({100 * float(result.worst_class_probability[worst]):.0f} %){mark}")
     calibration = result.calibration()
@@ -108,7 +108,7 @@ def class_grid(result: EvaluationData, *, intervals: bool = True) -> Grid:
 
 
 def corruption_grid(corruptions: CorruptionResults) -> Grid:
-    """Corruption rows, severity columns, overall / worst class in each place, and their means.
+    """Corruption rows, severity columns, overall / worst class in each cell, and their means.
 
     Args:
         corruptions: results, at least one.
@@ -148,7 +148,7 @@ def _note(result: AttackResult) -> str:
     if change is None:
         return text
     if not change.nb_attacked:
-        return f"{text}; no sample was right to begin with"
+        return f"{text}; no sample was right on clean data"
     text += (
         f"; {change.nb_attacked} samples attacked, {_per_cent(change.share_changed)} % changed, "
         f"L-inf mean {_number(change.mean_linf)}, max {_number(change.max_linf)}"
@@ -165,7 +165,7 @@ def _worst_case_note(result: EvaluationData) -> str:
     left = [label for label in result if label not in over]
     budget = next(budget for label in over if (budget := result[label].budget) is not None)
     text = f"worst-case: right under all of {', '.join(over)} ({budget})"
-    return f"{text}; left out, for their budget is another: {', '.join(left)}" if left else text
+    return f"{text}; left out, as they have another budget: {', '.join(left)}" if left else text
 
 
 def notes(result: EvaluationData, *, intervals: bool = True) -> list[str]:
@@ -190,7 +190,7 @@ def notes(result: EvaluationData, *, intervals: bool = True) -> list[str]:
 
 
 def corruption_notes(result: EvaluationData) -> list[str]:
-    """The lines below the table of corruptions: unit, where the images come from, the weakest class, mCE where it was asked for.
+    """The lines below the table of corruptions: unit, source of the images, the lowest class, and mCE if it was computed.
 
     Args:
         result: the evaluation.
@@ -208,7 +208,7 @@ def corruption_notes(result: EvaluationData) -> list[str]:
     weakest = int(np.nanargmin(rates))
     name = result.class_names[weakest] if result.class_names else str(weakest)
     lines = [
-        "accuracy in per cent, overall / worst class of each place",
+        "accuracy in per cent, overall / worst class of each cell",
         images,
         f"lowest mean over all corruptions: class {name}, {_per_cent(float(rates[weakest]))}",
         *(str(note) for note in about.get("notes", ())),

@@ -1,4 +1,4 @@
-"""What the page shows about corruptions: a grid of corruption and severity for each method."""
+"""The section of corruptions: a grid of corruption and severity for each method."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTS = ("overall", "worst class")
 
 
 def corruptions(comparison: Comparison) -> dict[str, Any] | None:
-    """Accuracy and worst class of every corruption and severity, mean over seeds; None where there is none.
+    """Accuracy and worst class of every corruption and severity, mean over seeds; None if there are no corruptions.
 
     Args:
         comparison: the methods.
@@ -55,7 +55,7 @@ def _of(run: Run) -> CorruptionResults:
 
 
 def _source(table: CorruptionResults) -> str:
-    """What the images are, in words."""
+    """Where the images come from, in words."""
     about = canonical(table.source)
     text = str(about.get("source", "images of unknown origin"))
     if table.made:
@@ -65,7 +65,7 @@ def _source(table: CorruptionResults) -> str:
 
 
 def _mce(runs: Sequence[Run]) -> str:
-    """Mean corruption error against a reference, where the evaluation was given one; mean over seeds."""
+    """Mean corruption error against a reference, if the evaluation has one; mean over seeds."""
     found = [run.result.config.get("mean_corruption_error") for run in runs if run.result is not None]
     values = [entry["value"] for entry in found if isinstance(entry, Mapping) and _is_number(entry.get("value"))]
     return spread_text(Spread.of(values)) if len(values) == len(runs) else ""

@@ -1,4 +1,4 @@
-"""What the sections of the page show about evaluations: numbers and finished texts, no markup."""
+"""The sections about evaluations: numbers and finished texts, without markup."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fairart.statistics import ConfusionMatrix
 __all__ = ["Flags", "calibration", "classes", "errors", "ranges", "summary", "tests"]
 
 Flags = Mapping[tuple[str, str], Sequence[str]]
-"""(method, attack) -> what its failed sanity checks say."""
+"""(method, attack) -> messages of its failed sanity checks."""
 
 NUMBERS_UP_TO = 20
 """Classes up to which a confusion matrix is a table of numbers; above, it is a picture with the largest entries listed."""
@@ -34,7 +34,7 @@ def points(difference: float) -> str:
 
 
 def _value(number: float) -> float | None:
-    """What a column is sorted by; None at the end."""
+    """The number that a column is sorted by; None is last."""
     return None if math.isnan(number) else round(number, 6)
 
 
