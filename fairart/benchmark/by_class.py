@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy.typing as npt
 
 from fairart.benchmark.cells import flat
 from fairart.benchmark.results import CORRUPTIONS, Entry, blocks, results_of
+from fairart.escapes import csv_text
 from fairart.evaluation import AttackResult, EvaluationResult
 from fairart.reporting.grouped import GroupedTable, Key, grouped_table
 from fairart.reporting.tables import Spread
@@ -52,20 +51,20 @@ NUMBERS = ("attack", "severity", "class", "name", "n", "correct", "accuracy")
 def long_form(entries: Sequence[Entry]) -> str:
     """CSV, one line for each cell, attack or corruption at a severity, and class; what varies in the grid has columns of its own.
 
+    Text that a spreadsheet would run as a formula has an apostrophe in front, see :func:`fairart.escapes.csv_cell`.
+
     Args:
         entries: every cell of the grid; those without result have no lines.
     """
     more = list(dict.fromkeys(name for entry in entries for name in (*entry.cell.row, *entry.cell.table) if name not in IDENTITY))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*IDENTITY, *more, *NUMBERS])
+    rows: list[list[Any]] = [[*IDENTITY, *more, *NUMBERS]]
     for entry in entries:
         values = {**flat(entry.full), "cell": entry.cell.name, "method": entry.cell.method}
         said = flat(entry.cell.config)
         who = [*(values.get(name) for name in IDENTITY), *(said.get(name, values.get(name)) for name in more)]
         for attack, severity, result in _columns(entry.result):
-            writer.writerows([*who, attack, severity, *line] for line in _classes(result))
-    return text.getvalue()
+            rows += [[*who, attack, severity, *line] for line in _classes(result)]
+    return csv_text(rows)
 
 
 def _columns(result: EvaluationResult | None) -> Iterator[tuple[str, int | str, AttackResult]]:

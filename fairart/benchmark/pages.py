@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,15 +13,18 @@ from fairart.benchmark.state import cell_folder
 from fairart.reporting.page import write_page
 from fairart.runs.collect import collect
 
-__all__ = ["write_pages"]
+__all__ = ["page_names", "write_pages"]
+
+LONGEST = 100
+"""Letters of a table's name in the name of a file; file systems take 255 bytes."""
 
 
 def write_pages(folder: Path, entries: Sequence[Entry]) -> list[Path]:
-    """Write ``report.html``, or one page for each data set and model where there are several.
+    """Write ``report.html``, or one page for each data set and model if there are several.
 
     Args:
         folder: of the benchmark.
-        entries: its cells; those without an evaluation are left out.
+        entries: its cells; cells without an evaluation are left out.
 
     Returns:
         The files.
@@ -28,10 +33,32 @@ def write_pages(folder: Path, entries: Sequence[Entry]) -> list[Path]:
     for entry in entries:
         if entry.result is not None:
             tables.setdefault(entry.cell.table_name, []).append(cell_folder(folder, entry.cell.name))
-    alone = len(tables) == 1
-    names = {name: "report.html" if alone else f"report-{_slug(name)}.html" for name in tables}
+    names = page_names(list(tables))
     return [write_page(collect(cells), folder / names[name], title=f"Benchmark: {name}") for name, cells in tables.items()]
 
 
+def page_names(tables: Sequence[str]) -> dict[str, str]:
+    """Name of each table -> name of its file: ``report.html`` for a single one, else one name each.
+
+    Args:
+        tables: names, no two the same.
+    """
+    if len(tables) == 1:
+        return {tables[0]: "report.html"}
+    slugs = {name: _slug(name) for name in tables}
+    counts = Counter(slugs.values())
+    # The hash is of the name alone, so that a page keeps its file when other tables join the grid.
+    return {
+        name: f"report-{slug}.html" if slug and counts[slug] == 1 else f"report-{_hashed(name, slug)}.html"
+        for name, slug in slugs.items()
+    }
+
+
 def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST]
+
+
+def _hashed(name: str, slug: str) -> str:
+    # A dot never stands in a slug, so no other table's slug is the same.
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{slug or 'table'}.{digest}"

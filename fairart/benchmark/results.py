@@ -11,6 +11,7 @@ import numpy as np
 
 from fairart.benchmark.cells import Cell
 from fairart.evaluation import AttackResult, CorruptionResults, EvaluationResult
+from fairart.evaluation.results.canonical import canonical
 from fairart.reporting.grouped import GroupedTable, Key, grouped_table
 from fairart.reporting.tables import DECILE_FROM, Spread
 from fairart.runs.config import RunConfig
@@ -102,9 +103,9 @@ def _same_attacks(block: Block) -> tuple[set[str], set[str]]:
     for entries in block.values():
         for result in results_of(entries):
             for label, attack in result.items():
-                configs.setdefault(label, []).append(dict(attack.config))
+                configs.setdefault(label, []).append(canonical(attack.config))
             if len(result.corruptions):
-                configs.setdefault(CORRUPTIONS, []).append((sorted(result.corruptions), result.corruptions.source))
+                configs.setdefault(CORRUPTIONS, []).append((sorted(result.corruptions), canonical(result.corruptions.source)))
     apart = {label for label, several in configs.items() if any(config != several[0] for config in several)}
     return (set(configs) - apart if alike else set()), apart if alike else set(configs)
 
@@ -143,7 +144,7 @@ def _attack_notes(block: Block, apart: set[str]) -> Iterator[str]:
 
 def _attack_words(attack: AttackResult) -> str:
     name = attack.config.get("attack", "none")
-    options = attack.config.get("options", {})
+    options = canonical(attack.config.get("options", {}))
     words = ", ".join(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in options.items())
     return "" if name == "none" else f"{name}({words})"
 

@@ -19,14 +19,14 @@ def parser() -> Parser:
         prog="fairart compare",
         usage="fairart compare RUN [RUN ...] [flags]",
         description="Compare evaluated runs: overall and worst class under every attack, and whether the methods differ from the "
-        "first one by more than chance. Runs that differ in nothing but the seed are one method.",
-        epilog="Differences are tested in pairs: over samples for one run each (exact McNemar, bootstrap for the worst class), "
-        "over seeds for several (paired t).",
+        "first one by more than chance. Runs that differ only in the seed are one method.",
+        epilog="Differences are tested in pairs. One run each: over samples, by the exact McNemar test, and by exact "
+        "bounds for the worst class. Several runs: over seeds, by the paired t test.",
     )
     made.add_argument("runs", metavar="RUN", nargs="*", help="folder of a run, or a JSON file of an evaluation")
-    made.add_argument("--format", choices=STYLES, default="text", help="how tables are written (default: text)")
+    made.add_argument("--format", choices=STYLES, default="text", help="format of the tables (default: text)")
     made.add_argument("--classes", action="store_true", help="add a table of every class under each attack")
-    made.add_argument("--attack", metavar="LABEL", action="append", help="show only this result; may be given again")
+    made.add_argument("--attack", metavar="LABEL", action="append", help="show only this result; may be repeated")
     add_common_flags(made, quiet=False)
     return made
 
@@ -35,14 +35,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare, and print.
 
     Args:
-        arguments: what :func:`parser` read.
+        arguments: from :func:`parser`.
 
     Raises:
-        UsageError: no run.
+        UsageError: no run is given.
         RunError: a run that was not evaluated.
     """
     if not arguments.runs:
-        raise UsageError("which runs? Write 'fairart compare RUN RUN', each a folder that 'fairart train' left")
+        raise UsageError("no run given: write 'fairart compare RUN RUN', where each RUN is a folder written by 'fairart train'")
 
     with stdout_kept_clean(arguments.json):
         from fairart.reporting.comparison import compare_runs

@@ -17,6 +17,7 @@ from fairart import __version__
 from fairart.cli.output import print_warning
 from fairart.cli.parser import Parser, UsageError
 from fairart.errors import PluginError, nearest
+from fairart.escapes import terminal
 
 __all__ = ["COMMANDS", "main"]
 
@@ -109,5 +110,5 @@ def _report(error: Exception) -> int:
     given = isinstance(error, ValueError | TypeError | OSError | PluginError)
     if not told or not (given or isinstance(error, RuntimeError)):
         told = f"{type(error).__name__}: {told} (FAIRART_DEBUG=1 shows where)"
-    print(f"fairart: error: {' '.join(told.split())}", file=sys.stderr)
+    print(f"fairart: error: {terminal(told)}", file=sys.stderr)
     return 2 if given else 1

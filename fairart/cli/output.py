@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairart.escapes import terminal
+
 __all__ = ["print_json", "print_table", "print_warning", "share", "stdout_kept_clean"]
 
 
@@ -19,6 +21,7 @@ def share(value: float | None) -> str:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
     """Print a table: drawn on a terminal, plain columns elsewhere."""
+    columns, rows, title = list(map(terminal, columns)), [list(map(terminal, row)) for row in rows], terminal(title)
     if sys.stdout.isatty():
         _print_drawn(columns, rows, title)
         return
@@ -65,4 +68,4 @@ def _plain(value: Any) -> Any:
 
 def print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """One line on standard error, in place of :func:`warnings.showwarning`."""
-    print(f"fairart: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"fairart: warning: {terminal(str(message))}", file=sys.stderr)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fairart.cli.output import print_json, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags
+from fairart.escapes import terminal
 
 __all__ = ["parser", "run"]
 
@@ -19,9 +20,9 @@ def parser() -> Parser:
     made = Parser(
         prog="fairart report",
         usage="fairart report RUN [RUN ...] [flags]",
-        description="Make one HTML page of runs: tables, plots, classes side by side. The page is one file, works offline, in "
-        "light and dark, and asks nothing of any server. Runs that differ in nothing but the seed are one method.",
-        epilog="Runs that are not evaluated yet, or still being trained, are shown with what they have.",
+        description="Make one HTML page of runs: tables, plots, classes side by side. The page is one file and works offline, "
+        "in light and dark. Runs that differ only in the seed are one method.",
+        epilog="Runs that are not evaluated yet, or still being trained, are shown without test accuracies.",
     )
     made.add_argument("runs", metavar="RUN", nargs="*", help="folder of a run, or a JSON file of an evaluation")
     made.add_argument(
@@ -36,14 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Make the page.
 
     Args:
-        arguments: what :func:`parser` read.
+        arguments: from :func:`parser`.
 
     Raises:
-        UsageError: no run.
+        UsageError: no run is given.
         FileNotFoundError: the folder of the output does not exist.
     """
     if not arguments.runs:
-        raise UsageError("which runs? Write 'fairart report RUN', RUN being a folder that 'fairart train' left")
+        raise UsageError("no run given: write 'fairart report RUN', where RUN is a folder written by 'fairart train'")
     output = _output(arguments)
 
     with stdout_kept_clean(arguments.json):
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif not arguments.quiet:
         for found in runs:
             for notice in found.notices:
-                print(f"{found.name}: {notice}")
+                print(terminal(f"{found.name}: {notice}"))
         print(f"written to {output} ({output.stat().st_size / 1024:.0f} kB); open it in any browser")
     return 0
 

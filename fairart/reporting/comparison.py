@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairart.evaluation import AttackResult, EvaluationResult
+from fairart.evaluation import AttackResult
 from fairart.evaluation.results.compare import (
     PairedTest,
     check_same_samples,
@@ -18,175 +18,54 @@ from fairart.evaluation.results.compare import (
     sign_flip_p_value,
     worst_class_difference,
 )
-from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.flags import failed_checks
+from fairart.evaluation.results.frames import data_frame
+from fairart.reporting.comparable import WORST_CASE, corruption_notices, corruption_sets, results_of
+from fairart.reporting.comparison_data import Cell, ComparisonData, Contrast, CorruptionMeans
+from fairart.reporting.comparison_text import render_html
 from fairart.reporting.run_results import Run, group_methods, paired
-from fairart.reporting.tables import Spread
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["WORST_CASE", "Cell", "Comparison", "Contrast", "CorruptionMeans", "compare_runs"]
 
-WORST_CASE = "worst-case"
 
+class Comparison(ComparisonData):
+    """The result of :func:`compare_runs`; see :class:`~fairart.reporting.comparison_data.ComparisonData` for its fields."""
 
-@dataclass(frozen=True)
-class Cell:
-    """One method under one attack.
+    def _repr_html_(self) -> str:
+        """The tables for notebooks, with the notes folded up."""
+        return render_html(self)
 
-    Args:
-        results: one a seed.
-        overall: accuracy over all samples.
-        worst: accuracy of each seed's own worst class.
-        classes: accuracy of each class.
-    """
+    def to_frame(self) -> DataFrame:
+        """A pandas data frame with one row a method, attack and class.
 
-    results: tuple[AttackResult, ...]
-    overall: Spread
-    worst: Spread
-    classes: tuple[Spread, ...]
+        Columns: ``method``, ``attack``, ``class`` (index), ``name``, ``n`` (test samples), ``seeds``, ``accuracy`` in [0, 1]
+        (mean over seeds; NaN if the class is absent), ``std`` (sample standard deviation over seeds; NaN for one seed),
+        ``worst`` (whether it is the lowest class), ``doubtful`` (whether a sanity check of the numbers failed).
 
-    @classmethod
-    def of(cls, results: Sequence[AttackResult]) -> Cell:
-        """Sum up the results of one method, one a seed."""
-        rates = np.array([result.class_accuracy for result in results])
-        return cls(
-            results=tuple(results),
-            overall=Spread.of([result.accuracy for result in results]),
-            worst=Spread.of([result.worst_class_accuracy() for result in results]),
-            classes=tuple(Spread.of(column) for column in rates.T),
-        )
-
-    @property
-    def worst_class(self) -> int:
-        """Index of the class with the lowest mean accuracy."""
-        return int(np.nanargmin([spread.mean for spread in self.classes]))
-
-    @property
-    def worst_probability(self) -> float:
-        """Probability that it is the worst class of a seed, mean over seeds."""
-        return float(np.mean([result.worst_class_probability[self.worst_class] for result in self.results]))
-
-
-@dataclass(frozen=True)
-class CorruptionMeans:
-    """One method over all corruptions and severities.
-
-    Args:
-        overall: mean accuracy.
-        worst: mean of the accuracy of each one's own worst class.
-        label: how many there are, such as ``"15 corruptions x 5"``.
-    """
-
-    overall: Spread
-    worst: Spread
-    label: str
-
-    @classmethod
-    def of(cls, results: Sequence[CorruptionResults]) -> CorruptionMeans:
-        """Sum up the corruptions of one method, one a seed."""
-        count = len(results[0].names)
-        return cls(
-            overall=Spread.of([result.mean_accuracy() for result in results]),
-            worst=Spread.of([result.mean_worst_class_accuracy() for result in results]),
-            label=f"{count} corruption{'s' * (count != 1)} x {len(results[0].severities)}",
-        )
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A method less the first one, under one attack.
-
-    Args:
-        overall: test of the accuracy; None where the runs cannot be paired.
-        worst: test of the worst class's accuracy.
-        sign_flip: p-values of the permutation test over seeds, overall and worst class; None for a single pair.
-        note: which runs were paired, where that needs saying, or why none.
-    """
-
-    overall: PairedTest | None
-    worst: PairedTest | None
-    sign_flip: tuple[float, float] | None = None
-    note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON."""
-        return {
-            "overall": None if self.overall is None else self.overall.to_dict(),
-            "worst": None if self.worst is None else self.worst.to_dict(),
-            "sign_flip_p_values": None
-            if self.sign_flip is None
-            else dict(zip(("overall", "worst"), self.sign_flip, strict=True)),
-            "note": self.note,
-        }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What :func:`compare_runs` found.
-
-    Args:
-        methods: label -> its evaluated runs; the others are compared with the first.
-        attacks: labels in the order in which they ran, ``"clean"`` first.
-        classes: K names.
-        support: test samples of each class.
-        cells: (method, attack) -> numbers; missing where the method was not attacked so.
-        contrasts: (method, attack) -> tests, for all but the first method.
-        corruptions: method -> means over its corruptions; of methods of which every run has the same ones.
-        notices: what makes numbers hard to compare, one sentence each.
-    """
-
-    methods: Mapping[str, Sequence[Run]]
-    attacks: tuple[str, ...]
-    classes: tuple[str, ...]
-    support: tuple[int, ...]
-    cells: Mapping[tuple[str, str], Cell]
-    contrasts: Mapping[tuple[str, str], Contrast]
-    corruptions: Mapping[str, CorruptionMeans]
-    notices: tuple[str, ...]
-
-    @property
-    def baseline(self) -> str:
-        """The method that the others are compared with."""
-        return next(iter(self.methods))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, lists and text, for JSON; shares in [0, 1]."""
-        return {
-            "baseline": self.baseline,
-            "methods": {label: [run.name for run in runs] for label, runs in self.methods.items()},
-            "attacks": list(self.attacks),
-            "support": dict(zip(self.classes, self.support, strict=True)),
-            "accuracy": {
-                label: {
-                    attack: {
-                        "overall": cell.overall.to_dict(),
-                        "worst_class": cell.worst.to_dict(),
-                        "classes": dict(zip(self.classes, (spread.to_dict() for spread in cell.classes), strict=True)),
-                    }
-                    for attack in self.attacks
-                    if (cell := self.cells.get((label, attack))) is not None
-                }
-                for label in self.methods
-            },
-            "corruptions": {
-                label: {"of": means.label, "overall": means.overall.to_dict(), "worst_class": means.worst.to_dict()}
-                for label, means in self.corruptions.items()
-            },
-            "differences": {
-                label: {attack: found.to_dict() for attack in self.attacks if (found := self.contrasts.get((label, attack)))}
-                for label in self.methods
-                if label != self.baseline
-            },
-            "notices": list(self.notices),
-        }
+        Raises:
+            ImportError: pandas is not installed (``pip install "fairart[pandas]"``).
+        """
+        columns = ("method", "attack", "class", "name", "n", "seeds", "accuracy", "std", "worst", "doubtful")
+        rows = []
+        for (method, attack), cell in self.cells.items():
+            for index, (name, spread) in enumerate(zip(self.classes, cell.classes, strict=True)):
+                counts = self.support[index], len(cell.results), spread.mean, spread.std
+                marks = index == cell.worst_class, (method, attack) in self.failed
+                rows.append(dict(zip(columns, (method, attack, index, name, *counts, *marks), strict=True)))
+        return data_frame(rows, columns)
 
 
 def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -> Comparison:
-    """Compare evaluated runs; those that differ in nothing but the seed are one method.
+    """Compare evaluated runs. Runs that differ only in the seed are one method.
 
     Args:
-        runs: in the order in which methods shall stand; the first one's method is what the others are compared with. Runs that
-            were not evaluated are left out.
-        attacks: labels to show, in order; by default all, and the worst case of those of one budget where every run had
-            the same ones.
+        runs: in the order of the methods in the tables. The others are compared with the first run's method. Runs that were
+            not evaluated are left out.
+        attacks: labels to show, in order; by default all, and the worst case of the attacks of one budget if every run had
+            the same ones. An attack that runs had with different options has a label for each.
 
     Raises:
         ValueError: no evaluated run, runs of other samples, two of one method and seed, or an attack that no run has.
@@ -198,14 +77,14 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
     assert first is not None
     for run in evaluated[1:]:
         check_same_samples(_clean(run), _clean(evaluated[0]), names=(run.name, evaluated[0].name))
-    # Named among all runs, so that a method is called the same wherever it appears.
+    # Named among all runs, so that a method has the same name everywhere.
     methods = {
         label: [run for run in group if run.result is not None]
         for label, group in group_methods(runs).items()
         if any(run.result is not None for run in group)
     }
-    table = {run.name: _results(run, evaluated) for run in evaluated}
-    shown = _shown(list(table.values()), attacks)
+    results = results_of(evaluated)
+    table, shown = results.table, results.shown(attacks)
     cells = {
         (label, attack): Cell.of([table[run.name][attack] for run in group])
         for label, group in methods.items()
@@ -220,35 +99,26 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
         cells=cells,
         contrasts=_contrasts(methods, shown, table),
         corruptions={} if attacks is not None else _corruptions(methods),
-        notices=(*_notices(evaluated, shown), *_worst_case_notices(first, shown), *_corruption_notices(evaluated)),
+        failed={key: told for key in cells if (told := _failed(methods[key[0]], key[1], table))},
+        notices=(*results.notices(shown), *corruption_notices(evaluated)),
     )
+
+
+def _corruptions(methods: Mapping[str, Sequence[Run]]) -> dict[str, CorruptionMeans]:
+    return {method: CorruptionMeans.of(found, label) for method, (label, found) in corruption_sets(methods).items()}
+
+
+def _failed(runs: Sequence[Run], attack: str, table: Mapping[str, Mapping[str, AttackResult]]) -> list[str]:
+    return [
+        f"{check.name}: {check.detail} ({run.name})"
+        for run in runs
+        for check in failed_checks(table[run.name][attack], run.result.checks if run.result is not None else ())
+    ]
 
 
 def _clean(run: Run) -> AttackResult:
     assert run.result is not None
     return next(iter(run.result.values()))
-
-
-def _results(run: Run, runs: Sequence[Run]) -> dict[str, AttackResult]:
-    """Results of a run by label, with the worst case where it means the same for all."""
-    assert run.result is not None
-    found = dict(run.result)
-    over = set(run.result.combined)
-    alike = all(
-        other.result is not None and set(other.result) == set(found) and set(other.result.combined) == over for other in runs
-    )
-    if len(found) > 2 and over and alike and WORST_CASE not in found:
-        found[WORST_CASE] = run.result.worst_case()
-    return found
-
-
-def _shown(tables: Sequence[Mapping[str, AttackResult]], attacks: Sequence[str] | None) -> tuple[str, ...]:
-    known = list(dict.fromkeys(label for table in tables for label in table))
-    known.sort(key=lambda label: label == WORST_CASE)  # last, whichever run brought it first
-    for label in attacks or ():
-        if label not in known:
-            raise ValueError(f"no run has a result {label!r}; there are {', '.join(known)}")
-    return tuple(known if attacks is None else dict.fromkeys(attacks))
 
 
 def _contrasts(
@@ -276,63 +146,6 @@ def _contrast(pairs: Sequence[tuple[AttackResult, AttackResult]], note: str) -> 
 
 
 def _bounded(test: PairedTest) -> PairedTest:
-    """Student's interval of two seeds may reach beyond what a difference of shares can be."""
+    """Limit the interval to [-1, 1], the range of a difference of shares; Student's interval may exceed it."""
     low, high = test.interval
     return replace(test, interval=(max(-1.0, low), min(1.0, high)) if not math.isnan(low) else test.interval)
-
-
-def _corruptions(methods: Mapping[str, Sequence[Run]]) -> dict[str, CorruptionMeans]:
-    means = {}
-    for label, runs in methods.items():
-        found = [run.result.corruptions for run in runs if run.result is not None]
-        if len(found[0]) and all(set(other) == set(found[0]) for other in found):
-            means[label] = CorruptionMeans.of(found)
-    return means
-
-
-def _corruption_notices(runs: Sequence[Run]) -> list[str]:
-    having = [(run.name, run.result.corruptions) for run in runs if run.result is not None and len(run.result.corruptions)]
-    if not having:
-        return []
-    notices = []
-    if any(set(found) != set(having[0][1]) for _, found in having):
-        told = "; ".join(f"{name} {len(found.names)} x {len(found.severities)}" for name, found in having)
-        notices.append(f"runs have different corruptions, so their means do not compare: {told}")
-    if any(not _same_images(found, having[0][1]) for _, found in having):
-        notices.append("the corrupted images differ between runs (made or published, version, seed or samples): see Setup")
-    return notices
-
-
-def _same_images(one: CorruptionResults, other: CorruptionResults) -> bool:
-    first, second = (next(iter(found.values())).labels for found in (one, other))
-    return one.source == other.source and np.array_equal(first, second)
-
-
-def _notices(runs: Sequence[Run], attacks: Sequence[str]) -> list[str]:
-    notices = []
-    for attack in attacks:
-        having = [run for run in runs if run.result is not None and attack in run.result]
-        if having and len(having) < len(runs):
-            missing = ", ".join(run.name for run in runs if run not in having)
-            notices.append(f"{attack} was not run on {missing}")
-        options = {run.name: run.result[attack].config.get("options", {}) for run in having if run.result is not None}
-        differing = _differing(list(options.values()))
-        if differing:
-            told = "; ".join(
-                f"{name} {', '.join(f'{key}={option.get(key)!r}' for key in differing)}" for name, option in options.items()
-            )
-            notices.append(f"{attack} was run with different options, so its numbers do not compare: {told}")
-    return notices
-
-
-def _worst_case_notices(result: EvaluationResult, attacks: Sequence[str]) -> list[str]:
-    left = [label for label in result if label not in result.combined]
-    if WORST_CASE not in attacks or not left:
-        return []
-    over = ", ".join(result.combined)
-    return [f"{WORST_CASE} combines {over}, of one norm and eps; left out, for their budget is another: {', '.join(left)}"]
-
-
-def _differing(options: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for option in options for key in option)
-    return [key for key in keys if any(option.get(key) != options[0].get(key) for option in options)]

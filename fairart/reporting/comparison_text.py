@@ -5,13 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
+from itertools import accumulate
 
-from fairart.evaluation.results.compare import PairedTest
-from fairart.reporting.comparison import Cell, Comparison
-from fairart.reporting.markup import latex, markdown
+from fairart.escapes import latex, markdown, markdown_line, terminal
+from fairart.evaluation.results.flags import FAILED
+from fairart.evaluation.results.notebook import html_notes, html_table
+from fairart.evaluation.results.paired_test import PairedTest
+from fairart.reporting.comparison_data import Cell, ComparisonData
 from fairart.reporting.tables import Spread
 
-__all__ = ["FORMATS", "Grid", "class_grid", "main_grid", "p_text", "per_cent", "points", "render_comparison", "spread_text"]
+__all__ = [
+    "FORMATS",
+    "Grid",
+    "class_grid",
+    "main_grid",
+    "p_text",
+    "per_cent",
+    "points",
+    "render_comparison",
+    "render_html",
+    "spread_text",
+]
 
 
 @dataclass(frozen=True)
@@ -19,7 +34,7 @@ class Grid:
     """A table of text.
 
     Args:
-        title: what stands above it.
+        title: the line above the table; empty for none.
         columns: heads.
         groups: blocks of rows, with a rule between blocks.
         text_columns: how many of the first columns hold names; numbers follow.
@@ -32,7 +47,7 @@ class Grid:
 
 
 def per_cent(share: float) -> str:
-    """A share in per cent; ``-`` where there is none."""
+    """A share in per cent; ``-`` for NaN."""
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
 
@@ -43,13 +58,13 @@ def points(difference: float) -> str:
 
 
 def spread_text(spread: Spread) -> str:
-    """Mean, and the sample standard deviation where there is one, in per cent."""
+    """Mean, and the sample standard deviation if there are several seeds, in per cent."""
     mean = per_cent(spread.mean)
     return mean if math.isnan(spread.std) else f"{mean} ± {100 * spread.std:.1f}"
 
 
 def p_text(value: float) -> str:
-    """A p-value as it is read: two digits, and no false precision below a thousandth."""
+    """A p-value with two digits; ``<0.001`` for smaller ones."""
     if math.isnan(value):
         return "-"
     if value < 0.001:
@@ -66,7 +81,7 @@ def _test_texts(test: PairedTest | None) -> tuple[str, str]:
     return f"{points(test.difference)}{ends}", p_text(test.p_value)
 
 
-def main_grid(comparison: Comparison) -> Grid:
+def main_grid(comparison: ComparisonData) -> Grid:
     """Overall and worst class of every method under every attack, and how they differ from the first method.
 
     Args:
@@ -81,31 +96,38 @@ def main_grid(comparison: Comparison) -> Grid:
         rows = []
         for label in comparison.methods:
             cell = comparison.cells.get((label, attack))
-            row = [attack, label, *_numbers(cell)]
+            row = [attack, label, *_numbers(cell, _mark(comparison, label, attack))]
             if several:
                 contrast = comparison.contrasts.get((label, attack))
                 found = (*_test_texts(contrast.overall), *_test_texts(contrast.worst)) if contrast else ("",) * 4
                 row += found
             rows.append(tuple(row))
         groups.append(tuple(rows))
-    if comparison.corruptions:
-        groups.append(tuple(_corruption_row(comparison, label, len(columns)) for label in comparison.corruptions))
+    # A set of corruptions has rows of its own: means over different sets do not compare.
+    for name in dict.fromkeys(means.label for means in comparison.corruptions.values()):
+        groups.append(tuple(_corruption_row(comparison, name, label, len(columns)) for label in comparison.methods))
     return Grid("", tuple(columns), tuple(groups), 2)
 
 
-def _corruption_row(comparison: Comparison, label: str, width: int) -> tuple[str, ...]:
-    means = comparison.corruptions[label]
-    row = [means.label, label, str(means.overall.count), spread_text(means.overall), spread_text(means.worst)]
+def _corruption_row(comparison: ComparisonData, name: str, label: str, width: int) -> tuple[str, ...]:
+    means = comparison.corruptions.get(label)
+    row = [name, label, "0", "-", "-"]
+    if means is not None and means.label == name:
+        row[2:] = [str(means.overall.count), spread_text(means.overall), spread_text(means.worst)]
     return (*row, *[""] * (width - len(row)))
 
 
-def _numbers(cell: Cell | None) -> list[str]:
+def _mark(comparison: ComparisonData, label: str, attack: str) -> str:
+    return f" {FAILED}" if comparison.failed.get((label, attack)) else ""
+
+
+def _numbers(cell: Cell | None, mark: str) -> list[str]:
     if cell is None:
         return ["0", "-", "-"]
-    return [str(len(cell.results)), spread_text(cell.overall), spread_text(cell.worst)]
+    return [str(len(cell.results)), spread_text(cell.overall) + mark, spread_text(cell.worst) + mark]
 
 
-def class_grid(comparison: Comparison, attack: str) -> Grid:
+def class_grid(comparison: ComparisonData, attack: str) -> Grid:
     """Every class under one attack, methods side by side.
 
     Args:
@@ -119,11 +141,12 @@ def class_grid(comparison: Comparison, attack: str) -> Grid:
         texts = [("*" if cell.worst_class == index else "") + spread_text(cell.classes[index]) for cell in cells]
         gaps = [points(cell.classes[index].mean - cells[0].classes[index].mean) for cell in cells[1:]]
         rows.append((name, str(count), *texts, *gaps))
-    columns = ("class", "n", *labels, *(f"{label} - {labels[0]}" for label in labels[1:]))
+    heads = [label + _mark(comparison, label, attack) for label in labels]
+    columns = ("class", "n", *heads, *(f"{label} - {labels[0]}" for label in labels[1:]))
     return Grid(attack, columns, (tuple(rows),), 1)
 
 
-def _notes(comparison: Comparison, classes: bool) -> list[str]:
+def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
     first = next(iter(comparison.methods.values()))[0].result
     assert first is not None
     data = first.config.get("dataset")
@@ -132,30 +155,42 @@ def _notes(comparison: Comparison, classes: bool) -> list[str]:
         f"{len(comparison.classes)} classes"
     ]
     if any(len(runs) > 1 for runs in comparison.methods.values()):
-        lines.append("±: sample standard deviation over seeds; worst class: of each seed by itself")
+        lines.append("±: sample standard deviation over seeds; worst class: the lowest class of each seed")
     if comparison.corruptions:
-        lines.append("corruptions: mean over all of them and their severities, worst class of each by itself")
+        lines.append("corruptions: mean over all corruptions and severities; worst class: mean of the lowest class of each")
     if classes:
         lines.append("*: the lowest class of a method")
+    if comparison.failed:
+        lines.append(f"{FAILED}: a sanity check of the numbers failed, see below")
     if len(comparison.methods) > 1:
         lines += _test_notes(comparison)
-    return [*lines, *(f"note: {notice}" for notice in comparison.notices)]
+    failed = [
+        f"{FAILED} {label}, {attack}: {told}"
+        for (label, attack), several in comparison.failed.items()
+        for told in dict.fromkeys(several)
+    ]
+    return [*lines, *(f"note: {notice}" for notice in comparison.notices), *failed]
 
 
-def _test_notes(comparison: Comparison) -> list[str]:
-    lines = [f"differences: points to {comparison.baseline} with 95 % interval; p two-sided, not corrected for several tests"]
+def _test_notes(comparison: ComparisonData) -> list[str]:
+    lines = [
+        f"differences to {comparison.baseline} in points, with 95 % intervals",
+        "p-values are two-sided and not corrected for the number of tests",
+    ]
     tests = {found.overall.test for found in comparison.contrasts.values() if found.overall is not None}
     if "mcnemar-exact" in tests:
-        lines.append("one pair of runs: exact McNemar test over samples; worst class by paired bootstrap over samples")
+        lines.append(
+            "one pair of runs: exact McNemar test over samples; worst class by exact bounds over samples, for any pair of classes"
+        )
     if "paired-t" in tests:
         counts = sorted({found.overall.count for found in comparison.contrasts.values() if found.sign_flip and found.overall})
         least = ", ".join(f"{2 / 2**count:.2g} for {count} seeds" for count in counts)
-        lines.append(f"several seeds: paired t test over seeds; a sign-flip test could not give less than {least}")
+        lines.append(f"several seeds: paired t test over seeds; the p-value of a sign-flip test is at least {least}")
     notes = dict.fromkeys(f"{label}: {found.note}" for (label, _), found in comparison.contrasts.items() if found.note)
     return [*lines, *notes]
 
 
-def render_comparison(comparison: Comparison, *, style: str = "text", classes: bool = False) -> str:
+def render_comparison(comparison: ComparisonData, *, style: str = "text", classes: bool = False) -> str:
     """The whole comparison.
 
     Args:
@@ -175,9 +210,29 @@ def render_comparison(comparison: Comparison, *, style: str = "text", classes: b
     return FORMATS[style](grids, _notes(comparison, classes))
 
 
+def render_html(comparison: ComparisonData) -> str:
+    """The comparison as HTML for notebooks: methods under attacks, then classes under each attack, folded up.
+
+    Args:
+        comparison: the methods.
+    """
+    parts = [_html(main_grid(comparison))]
+    for attack in comparison.attacks:
+        table = _html(class_grid(comparison, attack))
+        parts.append(f"<details><summary>Classes, {escape(terminal(attack))}</summary>{table}</details>")
+    return f"<div>{''.join([*parts, html_notes(_notes(comparison, classes=True))])}</div>"
+
+
+def _html(grid: Grid) -> str:
+    rows = [_once(row, number) for group in grid.groups for number, row in enumerate(group)]
+    starts = list(accumulate(len(group) for group in grid.groups))
+    return html_table(grid.columns, rows, text_columns=grid.text_columns, ruled=starts)
+
+
 def _text(grids: Sequence[Grid], notes: Sequence[str]) -> str:
     blocks = []
     for grid in grids:
+        grid = _printable(grid)
         rows = [grid.columns, *(row for group in grid.groups for row in group)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(grid.columns))]
         lines = [grid.title] * bool(grid.title) + [_line(grid, grid.columns, widths)]
@@ -185,11 +240,16 @@ def _text(grids: Sequence[Grid], notes: Sequence[str]) -> str:
             lines.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
             lines += [_line(grid, _once(row, number), widths) for number, row in enumerate(group)]
         blocks.append("\n".join(lines))
-    return "\n\n".join([*blocks, "\n".join(notes)])
+    return "\n\n".join([*blocks, "\n".join(map(terminal, notes))])
+
+
+def _printable(grid: Grid) -> Grid:
+    groups = tuple(tuple(tuple(map(terminal, row)) for row in group) for group in grid.groups)
+    return Grid(terminal(grid.title), tuple(map(terminal, grid.columns)), groups, grid.text_columns)
 
 
 def _once(row: tuple[str, ...], number: int) -> tuple[str, ...]:
-    """A row of a block; what all its rows begin with stands in the first only, where names are two columns."""
+    """A row of a block. If names are two columns, only the first row of a block shows the first name."""
     return row if number == 0 or not row[1] or row[1].isdigit() else ("", *row[1:])
 
 
@@ -208,7 +268,7 @@ def _markdown(grids: Sequence[Grid], notes: Sequence[str]) -> str:
         rows = [grid.columns, rule, *(row for group in grid.groups for row in group)]
         lines = ["| " + " | ".join(markdown(cell) for cell in row) + " |" for row in rows]
         blocks.append("\n".join([f"**{markdown(grid.title)}**", "", *lines] if grid.title else lines))
-    return "\n\n".join([*blocks, "\n".join(f"- {markdown(note)}" for note in notes)])
+    return "\n\n".join([*blocks, "\n".join(f"- {markdown_line(note)}" for note in notes)])
 
 
 def _tex_number(text: str) -> str:
@@ -220,18 +280,16 @@ def _latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
     blocks = [r"% \usepackage{booktabs}"]
     for grid in grids:
         form = "l" * grid.text_columns + "r" * (len(grid.columns) - grid.text_columns)
-        lines = [f"% {latex(grid.title)}"] if grid.title else []
+        lines = [f"% {terminal(grid.title)}"] if grid.title else []
         lines += [rf"\begin{{tabular}}{{{form}}}", r"\toprule", " & ".join(map(latex, grid.columns)) + r" \\"]
         for group in grid.groups:
             lines.append(r"\midrule")
             for number, row in enumerate(group):
                 cells = _once(row, number)
-                named = [latex(cell) for cell in cells[: grid.text_columns]]
-                if named[0].startswith(("[", "*")):  # the line break before it would take it for its argument
-                    named[0] = "{}" + named[0]
+                named = map(latex, cells[: grid.text_columns])
                 lines.append(" & ".join([*named, *map(_tex_number, cells[grid.text_columns :])]) + r" \\")
         blocks.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
-    return "\n\n".join([*blocks, "\n".join(f"% {note}" for note in notes)])
+    return "\n\n".join([*blocks, "\n".join(f"% {terminal(note)}" for note in notes)])
 
 
 FORMATS: dict[str, Callable[[Sequence[Grid], Sequence[str]], str]] = {"text": _text, "markdown": _markdown, "latex": _latex}

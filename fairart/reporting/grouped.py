@@ -1,4 +1,4 @@
-"""Tables with columns in groups, as papers print them: made once, written as Markdown, LaTeX or plain text."""
+"""Tables with columns in groups, as in papers, written as Markdown, LaTeX or plain text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fairart.reporting.markup import latex, markdown
+from fairart.escapes import latex, markdown, markdown_line
 from fairart.reporting.tables import Spread
 
 __all__ = ["GroupedTable", "Key", "TableCell", "grouped_table", "spread_text", "to_latex", "to_markdown"]
@@ -17,10 +17,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class TableCell:
-    """What stands in a cell.
+    """A cell.
 
     Args:
-        text: ``-`` where there is nothing.
+        text: ``-`` for an empty cell.
         best: whether it is the best of its column.
     """
 
@@ -30,11 +30,11 @@ class TableCell:
 
 @dataclass(frozen=True)
 class GroupedTable:
-    """Rows under columns that stand in groups.
+    """A table whose columns are in groups.
 
     Args:
-        title: what it is of.
-        corner: what the rows are.
+        title: of the table.
+        corner: head of the row names.
         groups: name of each group, and its columns.
         rows: name of each row, and one cell a column.
         notes: lines that say how to read it.
@@ -64,7 +64,7 @@ class GroupedTable:
 
 
 def spread_text(spread: Spread, *, scale: float = 100.0, digits: int = 1) -> str:
-    """Mean, and spread where there is one: ``"63.2 ± 1.4"``.
+    """Mean, and spread if there are several seeds: ``"63.2 ± 1.4"``.
 
     Args:
         spread: of a number over seeds.
@@ -88,13 +88,13 @@ def grouped_table(
     digits: int = 1,
     notes: Sequence[str] = (),
 ) -> GroupedTable:
-    """Lay numbers out.
+    """Make a table of numbers.
 
     Args:
-        rows: row -> (group, column) -> number; columns stand in the order in which they first come up.
-        title: what it is of.
-        corner: what the rows are.
-        highest: columns whose highest number is marked; where two print the same, both are.
+        rows: row -> (group, column) -> number; columns are in the order of their first appearance.
+        title: of the table.
+        corner: head of the row names.
+        highest: columns whose highest number is marked; if two print the same, both are.
         scale: numbers are multiplied by it; 100 for per cent.
         digits: after the point.
         notes: lines that say how to read it.
@@ -103,12 +103,12 @@ def grouped_table(
     groups: dict[str, list[str]] = {}
     for group, column in keys:
         groups.setdefault(group, []).append(column)
-    # Columns of a group stand together, whichever row brought them.
+    # Columns of a group are next to each other, even if they come from different rows.
     keys = [(group, column) for group, columns in groups.items() for column in columns]
     nothing = Spread.of([])
     printed = {key: {row: round(scale * values.get(key, nothing).mean, digits) for row, values in rows.items()} for key in keys}
     known = {key: [value for value in column.values() if not math.isnan(value)] for key, column in printed.items()}
-    # Where all print the same, none is better than the others.
+    # If all print the same, none is better than the others.
     marked = {key: max(known[key]) for key in highest if len(set(known.get(key, ()))) > 1}
     return GroupedTable(
         title=title,
@@ -143,7 +143,7 @@ def to_markdown(table: GroupedTable, *, level: int = 2) -> str:
         texts = [markdown(cell.text) for cell in cells]
         marked = [f"**{text}**" if cell.best else text for text, cell in zip(texts, cells, strict=True)]
         lines.append(_markdown_row([markdown(name), *marked]))
-    notes = [f"- {markdown(note)}" for note in table.notes]
+    notes = [f"- {markdown_line(note)}" for note in table.notes]
     return "\n".join([f"{'#' * level} {markdown(table.title)}", "", *lines, *(["", *notes] if notes else []), ""])
 
 

@@ -1,17 +1,19 @@
-"""What a report is made of: runs, as they were read from their folders, grouped into methods."""
+"""The runs of a report, grouped into methods."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fairart.evaluation import EvaluationResult
+from fairart.evaluation.results.canonical import canonical
 
 __all__ = ["Run", "group_methods", "paired"]
 
 NO_SETTING = ("seed", "data_root", "device", "plugins_dir")
-"""Keys of a config in which two runs of one method may differ: they change the draw or the place, not the method."""
+"""Keys of a config in which two runs of one method may differ: they change the random draws or the machine, not the method."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,12 +21,12 @@ class Run:
     """One trained run, or an evaluation alone.
 
     Args:
-        name: what the reader calls it, such as its folder.
-        trainer: the method's registered name, or the name of the file where that is not known.
-        config: the run, said in full; empty for an evaluation alone.
+        name: such as its folder; no two runs of a report have the same.
+        trainer: the method's registered name, or the name of the file if that is not known.
+        config: all settings of the run; empty for an evaluation alone.
         history: the epochs as ``history.jsonl`` holds them.
-        result: its evaluation; None where it has none yet.
-        notices: what a reader must know about it, such as that it is still being trained.
+        result: its evaluation; None if there is none yet.
+        notices: sentences for the reader, such as that it is still being trained.
     """
 
     name: str
@@ -36,27 +38,28 @@ class Run:
 
     @property
     def seed(self) -> int | None:
-        """Seed of the training; None where it is not known."""
+        """Seed of the training; None if it is not known."""
         return self.config.get("seed")
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The config without what may differ between runs of one method."""
-        return {key: value for key, value in self.config.items() if key not in NO_SETTING}
+        """The config without the keys that may differ between runs of one method."""
+        return {key: canonical(value) for key, value in self.config.items() if key not in NO_SETTING}
 
 
 def group_methods(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs that differ in nothing but the seed are one method.
+    """Group runs into methods: runs that differ only in the seed are one method.
 
     Args:
-        runs: in the order in which methods shall stand.
+        runs: in the order of the methods.
 
     Returns:
-        Label -> its runs. Two methods of one trainer have what tells them apart in their labels: ``"fair-tat (eps=0.1)"``.
+        Label -> its runs. Labels of two methods of one trainer name their differing settings: ``"fair-tat (eps=0.1)"``.
 
     Raises:
-        ValueError: two runs of one method have the same seed.
+        ValueError: two runs have the same name, or two runs of one method have the same seed.
     """
+    _check_names(runs)
     groups: list[list[Run]] = []
     for run in runs:
         for group in groups:
@@ -68,6 +71,13 @@ def group_methods(runs: Sequence[Run]) -> dict[str, list[Run]]:
     for group in groups:
         _check_seeds(group)
     return dict(zip(_labels(groups), groups, strict=True))
+
+
+def _check_names(runs: Sequence[Run]) -> None:
+    # Results and notes are found by the name of the run.
+    for name, count in Counter(run.name for run in runs).items():
+        if count > 1:
+            raise ValueError(f"expected a name of its own for each run, but {count} runs are named {name!r}: rename them")
 
 
 def _check_seeds(group: Sequence[Run]) -> None:
@@ -90,10 +100,13 @@ def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
         others = [other[0].settings for other in groups if other is not group and other[0].trainer == trainer]
         apart = [key for key, value in settings.items() if any(other.get(key, value) != value for other in others)]
         labels.append(f"{trainer} ({', '.join(f'{key}={_short(settings[key])}' for key in apart)})" if apart else trainer)
-    # One of them may have no config to tell it apart by.
-    return [
-        label if labels.count(label) == 1 else f"{label} [{group[0].name}]" for label, group in zip(labels, groups, strict=True)
-    ]
+    # A run without a config has nothing else to tell it apart by. Names of runs are unique, but a trainer may be called so too.
+    while len(set(labels)) < len(labels):
+        counts = Counter(labels)
+        labels = [
+            label if counts[label] == 1 else f"{label} [{group[0].name}]" for label, group in zip(labels, groups, strict=True)
+        ]
+    return labels
 
 
 def _short(value: Any) -> str:
@@ -110,15 +123,15 @@ def _short(value: Any) -> str:
 def paired(first: Sequence[Run], second: Sequence[Run]) -> tuple[list[tuple[Run, Run]], str]:
     """Pair the runs of two methods.
 
-    By their seeds, where all are known: the same seed gave both the same initial weights and batches. In the order given, where
-    none is known and there are as many of both.
+    If all seeds are known, by the seed: the same seed means the same initial weights and batches. Otherwise in the given order,
+    if both methods have the same number of runs.
 
     Args:
         first: runs of one method.
         second: runs of another.
 
     Returns:
-        The pairs, and in words why there are none or fewer than there are runs; empty where nothing needs saying.
+        The pairs, and the reason if runs are left out or none are paired; else an empty text.
     """
     if len(first) == len(second) == 1:
         return [(first[0], second[0])], ""

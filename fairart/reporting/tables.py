@@ -1,4 +1,4 @@
-"""Tables of class accuracies, methods side by side, mean and spread over seeds: one table, as plain text or with rich."""
+"""Tables of class accuracies, methods side by side, mean and spread over seeds, as plain text or with rich."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fairart.escapes import terminal
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["ClassTable", "Column", "Evaluation", "Spread", "class_table", "render_rich", "render_text"]
 
 Evaluation = Mapping[str, "AttackResult"]
-"""Results by attack label, ``"clean"`` among them: what :func:`fairart.evaluation.evaluate` gives."""
+"""Results by attack label, ``"clean"`` among them: the result of :func:`fairart.evaluation.evaluate`."""
 
 DECILE_FROM = 20
-"""Number of classes from which the worst tenth is more than a class or two, and gets a row of its own."""
+"""Number of classes from which the table has a row for the worst tenth; below, that is one or two classes."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Spread:
     """Mean and sample standard deviation of one number over seeds.
 
     Args:
-        mean: NaN where there is no value.
+        mean: NaN if there is no value.
         std: divided by count - 1; NaN below two values.
         count: number of values.
     """
@@ -40,7 +42,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: npt.ArrayLike) -> Spread:
-        """Sum up (seeds,) numbers; NaN, as of an absent class, are left out."""
+        """Summarise (seeds,) numbers; NaN, as of an absent class, are left out."""
         numbers = np.asarray(values, dtype=np.float64)
         numbers = numbers[~np.isnan(numbers)]
         mean = float(numbers.mean()) if len(numbers) else math.nan
@@ -71,7 +73,7 @@ class Column:
     signed: bool = False
 
     def text(self, row: int) -> str:
-        """A cell in per cent: mean, then spread where there is one; ``*`` marks the worst class."""
+        """A cell in per cent: mean, then spread if there are several seeds; ``*`` marks the worst class."""
         cell = self.cells[row]
         if math.isnan(cell.mean):
             return "-"
@@ -88,9 +90,9 @@ class ClassTable:
     Args:
         classes: K names.
         summary: names of the rows below the classes.
-        support: number of test samples of each row; None where that means nothing.
+        support: number of test samples of each row; None for rows that have no samples of their own.
         columns: grouped by attack, each with K + len(summary) cells.
-        notes: lines that say how to read it.
+        notes: lines that explain it.
     """
 
     classes: tuple[str, ...]
@@ -212,7 +214,7 @@ def _notes(results: Mapping[str, Sequence[Evaluation]], difference: tuple[str, s
     spread = f"mean±sample standard deviation over {seeds}" if number > 1 else "one seed: the spread is not known"
     notes = [
         f"accuracy in per cent, {spread}",
-        "n: test samples; *: the lowest class of a method; worst: of each seed by itself",
+        "n: test samples; *: lowest class of a method; worst: lowest class of each seed",
     ]
     if decile:
         notes.append("worst 10 %: mean over each seed's worst tenth of the classes")
@@ -232,16 +234,16 @@ def render_text(table: ClassTable) -> str:
     """The table as plain text, for logs, files and terminals without colour.
 
     Args:
-        table: what :func:`class_table` gave.
+        table: from :func:`class_table`.
 
     Returns:
         Lines without a line break at the end.
     """
-    head, groups = _block([["class", *table.rows]], left=True), [_block([["n", *map(_count, table.support)]])]
+    head, groups = _block([["class", *map(terminal, table.rows)]], left=True), [_block([["n", *map(_count, table.support)]])]
     titles = ["", ""]
     for attack, columns in _groups(table):
-        groups.append(_block([[c.name, *(c.text(row) for row in range(len(table.rows)))] for c in columns]))
-        titles.append(attack)
+        groups.append(_block([[terminal(c.name), *(c.text(row) for row in range(len(table.rows)))] for c in columns]))
+        titles.append(terminal(attack))
     blocks = [head, *groups]
     lines = [[title.center(len(block[0])) for title, block in zip(titles, blocks, strict=True)]]
     # A title wider than its block would shift everything to its right.
@@ -250,7 +252,15 @@ def render_text(table: ClassTable) -> str:
     text = ["  ".join(parts).rstrip() for parts in lines]
     rule = "-" * max(map(len, text))
     return "\n".join(
-        [*text[:2], rule, *text[2 : 2 + len(table.classes)], rule, *text[2 + len(table.classes) :], "", *table.notes]
+        [
+            *text[:2],
+            rule,
+            *text[2 : 2 + len(table.classes)],
+            rule,
+            *text[2 + len(table.classes) :],
+            "",
+            *map(terminal, table.notes),
+        ]
     )
 
 
@@ -270,7 +280,7 @@ def render_rich(table: ClassTable, *, title: str = "") -> Table:
     """The same table for ``rich.console.Console.print``; the notes are its caption.
 
     Args:
-        table: what :func:`class_table` gave.
+        table: from :func:`class_table`.
         title: printed above it.
     """
     from rich import box
@@ -278,29 +288,31 @@ def render_rich(table: ClassTable, *, title: str = "") -> Table:
     from rich.text import Text
 
     shown = Table(
-        title=title or None,
-        caption="\n".join(table.notes),
+        title=Text(terminal(title)) if title else None,
+        caption=Text("\n".join(map(terminal, table.notes))),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         padding=0,  # two methods under two attacks fit 80 characters
     )
-    shown.add_column("class", no_wrap=True, min_width=max(map(len, ("class", *table.rows))))
+    shown.add_column("class", no_wrap=True, min_width=max(map(len, ("class", *map(terminal, table.rows)))))
     shown.add_column("n", justify="right", no_wrap=True, min_width=max(map(len, map(_count, table.support))))
     before = ""
     for column in table.columns:
-        # The attack stands over the first of its columns, which is set off by a wider gap.
-        head = Text(f"{column.attack if column.attack != before else ''}\n{column.name}")
+        # The attack is above the first of its columns, which has a wider gap before it.
+        head = Text(f"{terminal(column.attack) if column.attack != before else ''}\n{terminal(column.name)}")
         gap = 1 if column.attack != before else 0
-        width = gap + max(len(column.attack), len(column.name), *(len(column.text(row)) for row in range(len(table.rows))))
+        width = gap + max(
+            len(terminal(column.attack)), len(terminal(column.name)), *(len(column.text(row)) for row in range(len(table.rows)))
+        )
         shown.add_column(head, justify="right", no_wrap=True, min_width=width)
         before = column.attack
     last = len(table.classes) - 1
     for row, (name, count) in enumerate(zip(table.rows, table.support, strict=True)):
         style = "bold" if row > last else ""
         cells = [Text(column.text(row), style=_style(column, row, style)) for column in table.columns]
-        # As Text, so that a class called "[red]" is printed and not obeyed.
-        shown.add_row(Text(name, style=style), _count(count), *cells, end_section=row == last)
+        # As Text, so that a class called "[red]" is not taken for markup.
+        shown.add_row(Text(terminal(name), style=style), _count(count), *cells, end_section=row == last)
     return shown
 
 
@@ -308,7 +320,7 @@ def _style(column: Column, row: int, style: str) -> str:
     if row == column.worst:
         return "yellow"
     cell = column.cells[row]
-    # Only a difference beyond the spread over seeds is coloured: the rest may be chance.
+    # Only a difference larger than the spread over seeds is coloured: others may be chance.
     if column.signed and abs(cell.mean) > cell.std > 0:
         return f"{style} {'green' if cell.mean > 0 else 'red'}".strip()
     return style

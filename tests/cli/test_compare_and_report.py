@@ -133,8 +133,8 @@ def test_damaged_runs_are_named_in_one_line(fairart_command, make, command, brea
 def test_what_is_asked_wrongly_is_told(fairart_command, make, tmp_path):
     run = make("at")
     for arguments, told in [
-        (("report",), "which runs?"),
-        (("compare",), "which runs?"),
+        (("report",), "no run given"),
+        (("compare",), "no run given"),
         (("report", run, run / "evaluation.json"), "is given twice"),
         (("report", tmp_path / "none"), "there is no run and no file"),
         (("report", run, "--output", tmp_path), "is a folder: name the file"),

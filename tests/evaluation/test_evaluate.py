@@ -178,7 +178,7 @@ def test_no_change_is_no_error_where_eps_is_zero_or_nothing_was_right(classifier
     wrong = evaluate(classifier, digits.x, (classifier.predict(digits.x).argmax(axis=1) + 1) % 10, verbose=False)
     assert wrong["pgd"].accuracy == 0
     assert wrong["pgd"].perturbation.nb_attacked == 0
-    assert "no sample was right to begin with" in wrong.table()
+    assert "no sample was right on clean data" in wrong.table()
 
 
 class Detached(nn.Module):

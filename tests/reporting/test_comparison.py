@@ -1,13 +1,16 @@
 """Methods side by side: grouping, pairing, tests, and three ways to write them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
+from fairart.evaluation import SanityCheck
 from fairart.evaluation.results.compare import mcnemar, paired_t, worst_class_difference
 from fairart.reporting.comparison import WORST_CASE, compare_runs
 from fairart.reporting.comparison_text import p_text, points, render_comparison
+from fairart.reporting.page import render_page
 from fairart.reporting.run_results import Run, group_methods, paired
 
 
@@ -106,7 +109,7 @@ def test_the_worst_case_leaves_out_attacks_of_another_budget_and_says_so(made):
     runs = [made.run(name, rates=rates, options=own) for name in ("at", "trades")]
     found = compare_runs(runs)
     np.testing.assert_allclose([spread.mean for spread in found.cells["at", WORST_CASE].classes], [0.4, 0.6])
-    notice = "worst-case combines clean, fgsm, pgd, of one norm and eps; left out, for their budget is another: spatial"
+    notice = "worst-case combines clean, fgsm, pgd, of one norm and eps; left out, as they have another budget: spatial"
     assert found.notices == (notice,)
     assert f"note: {notice}" in render_comparison(found)
     assert compare_runs(runs, attacks=["clean", "pgd"]).notices == ()
@@ -122,6 +125,83 @@ def test_other_options_of_an_attack_are_told(made):
     assert compare_runs(runs).notices[-1] == (
         "pgd was run with different options, so its numbers do not compare: runs/at-0 max_iter=20; runs/trades-0 max_iter=50"
     )
+
+
+def test_an_attack_with_other_options_has_rows_of_its_own(made):
+    shares = [{"clean": [0.9, 0.9], "pgd": [value, value]} for value in (0.6, 0.2)]
+    options = [{"clean": {}, "pgd": {"eps": eps, "max_iter": 20}} for eps in (0.1, 0.3)]
+    runs = [made.run(name, rates=rates, options=own) for name, rates, own in zip(("at", "trades"), shares, options, strict=True)]
+    found = compare_runs(runs)
+    assert found.attacks == ("clean", "pgd (eps=0.1)", "pgd (eps=0.3)")
+    assert ("at", "pgd (eps=0.3)") not in found.cells
+    assert list(found.contrasts) == [("trades", "clean")]  # no test of numbers that do not compare
+    rows = [line.split() for line in render_comparison(found).splitlines()]
+    assert ["trades", "0", "-", "-"] in rows
+    assert compare_runs(runs, attacks=["pgd"]).attacks == ("pgd (eps=0.1)", "pgd (eps=0.3)")
+    assert compare_runs(runs, attacks=["pgd (eps=0.3)"]).attacks == ("pgd (eps=0.3)",)
+
+
+def test_unknown_options_are_told(made):
+    found = compare_runs([made.run("at", options={"eps": 0.1}), made.run("trades")], attacks=["pgd"])
+    assert found.notices == ("the options of pgd are not known for runs/trades-0, so its numbers may not compare",)
+
+
+def test_other_corruptions_have_rows_of_their_own(made):
+    three, one = [("fog", 1), ("snow", 1), ("blur", 1)], [("fog", 1)]
+    found = compare_runs([made.run("at", corruptions=three), made.run("trades", corruptions=one), made.run("mart")])
+    rows = [line.rstrip() for line in render_comparison(found).splitlines()]
+    for heading, with_numbers in (("3 corruptions x 1", "at"), ("1 corruption x 1", "trades")):
+        start = next(place for place, line in enumerate(rows) if line.startswith(heading))
+        block = [rows[start].removeprefix(heading).split(), *(line.split() for line in rows[start + 1 : start + 3])]
+        assert [cells[0] for cells in block] == ["at", "trades", "mart"]
+        assert [cells[0] for cells in block if cells[2] != "-"] == [with_numbers]
+
+
+def test_sets_of_as_many_corruptions_are_told_apart_by_their_names(made):
+    runs = [made.run(name, corruptions=[(kind, 1)]) for name, kind in (("at", "fog"), ("trades", "snow"), ("mart", "fog"))]
+    labels = {method: means.label for method, means in compare_runs(runs).corruptions.items()}
+    assert labels == {"at": "1 corruption x 1, fog", "trades": "1 corruption x 1, snow", "mart": "1 corruption x 1, fog"}
+
+
+def test_a_method_whose_runs_have_other_corruptions_has_no_mean(made):
+    runs = [made.run("at", 0, corruptions=[("fog", 1)]), made.run("at", 1, corruptions=[("snow", 1)])]
+    assert compare_runs(runs).corruptions == {}
+    assert "over 1 corruption" not in render_page(runs)
+
+
+FLAGS = {
+    "pgd": {"pgd", WORST_CASE},
+    "fgsm": {"fgsm", WORST_CASE},
+    "clean": {"clean", WORST_CASE},
+    "spatial": {"spatial"},
+    None: {"fgsm", "pgd", "spatial", WORST_CASE},
+}
+"""Attack of a failed check -> results that it makes doubtful."""
+
+
+@pytest.mark.parametrize("attack", FLAGS)
+def test_failed_checks_mark_the_same_numbers_in_every_format(made, attack):
+    rates = {"clean": [0.9, 0.8], "fgsm": [0.5, 0.6], "pgd": [0.4, 0.7], "spatial": [0.1, 0.1]}
+    own = {"clean": {}, "fgsm": {"eps": 0.1}, "pgd": {"eps": 0.1}, "spatial": {"max_rotation": 30.0}}
+    checks = [SanityCheck("steps", False, "more left right", attack), SanityCheck("other", True, "fine", "clean")]
+    run = made.run("at", rates=rates, options=own, checks=checks)
+    found = compare_runs([run, made.run("trades", rates=rates, options=own)])
+    assert {key for key, _ in found.failed.items()} == {("at", label) for label in FLAGS[attack]}
+    plain = found.to_dict()["accuracy"]
+    assert {label for label, cell in plain["at"].items() if cell["failed_checks"]} == FLAGS[attack]
+    assert not any(cell["failed_checks"] for cell in plain["trades"].values())
+    for style, start in (("text", ""), ("markdown", "| "), ("latex", "")):
+        text = render_comparison(found, style=style, classes=True)
+        first = [line.removeprefix(start) for line in text.splitlines() if re.match(rf"{re.escape(start)}\S+ +[|&]* *at ", line)]
+        assert {line.split()[0] for line in first if line.count(" !") == 2} == FLAGS[attack], style
+        assert {line.split()[0] for line in first} == set(rates) | {WORST_CASE}
+        assert text.count("steps: more left right (runs/at-0)") == len(FLAGS[attack])
+    # Its own table and the page follow the same rule.
+    overall = next(line for line in run.result.table(intervals=False).splitlines() if line.startswith("overall"))
+    heads = run.result.table().splitlines()[0].split()[2:]
+    cells = re.findall(r"\d+\.\d(?: !)?", overall)
+    assert {label for label, cell in zip(heads, cells, strict=True) if cell.endswith("!")} == FLAGS[attack]
+    assert render_page([run]).count('class="flag"') == 2 * len(FLAGS[attack])
 
 
 def test_corruptions_are_summed_up_where_they_are_the_same(made):
@@ -153,7 +233,7 @@ def test_text_holds_every_number_once(made):
     row = next(line for line in text.splitlines() if line.split()[:1] == ["trades"] and f"{100 * cell.overall.mean:.1f}" in line)
     assert f"{100 * cell.worst.mean:.1f} ± {100 * cell.worst.std:.1f}" in row
     assert points(found.contrasts["trades", "pgd"].overall.difference) in row
-    assert "a sign-flip test could not give less than 0.5 for 2 seeds" in text
+    assert "the p-value of a sign-flip test is at least 0.5 for 2 seeds" in text
     assert sum("*" in line for line in text.splitlines()[:-5]) >= 4  # the lowest class of both under both
     assert "difference" not in render_comparison(compare_runs([made.run("at")]))
 

@@ -1,16 +1,17 @@
-"""Calibration: does a prediction made with confidence c turn out right in a share c of the cases?
+"""Calibration: is a share c of the predictions that are made with confidence c right?
 
 Confidence is the softmax probability of the predicted class. Samples are sorted into equal-width bins of it; a reliability
 diagram shows the accuracy of each bin against its mean confidence, and the expected calibration error (ECE) is the mean gap,
 weighted by samples (Guo et al., ICML 2017, with 15 bins as there).
 
-Per class, samples are grouped by the *predicted* class: "of what the model calls a cat with 80 % confidence, 80 % are cats".
-That is top-label calibration (Gupta & Ramdas, ICLR 2022), and it can be checked by whoever uses the model. Grouped by the true
-class even a perfectly calibrated model has gaps, as knowing the true class says more than the confidence does;
-``by="true"`` shows how confident the model is on the samples of each class. The class-wise error of Nixon et al. (CVPR
-workshops 2019) averages over all K probabilities of a sample, of which only the largest is kept here.
+Per class, samples are grouped by the *predicted* class: "80 % of the samples that the
+model takes for a cat with 80 % confidence are cats". This is top-label calibration (Gupta & Ramdas, ICLR 2022), and users of the
+model can check it. If samples are grouped by the true class (``by="true"``), even a perfectly calibrated model has gaps, because
+the true class is more information than the confidence. That grouping shows how confident the model is on the samples of each
+class. The class-wise error of Nixon et al. (CVPR workshops 2019) is not computed: it needs all K probabilities of a sample, and
+only the largest is kept here.
 
-The ECE of few samples is biased up: noise within bins counts as gap. Compare groups of like size only.
+The ECE of few samples is too high on average, because noise within bins counts as a gap. Compare groups of similar size only.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ NB_BINS = 15
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """A reliability diagram and the numbers that follow from it.
+    """A reliability diagram and its calibration errors.
 
     Args:
-        counts: (B,) samples of each bin; bin b holds confidences in (b / B, (b + 1) / B], the first one 0 as well.
+        counts: (B,) samples of each bin; bin b holds confidences in (b / B, (b + 1) / B]; the first bin also holds 0.
         accuracy: (B,) share of them that is right; NaN for an empty bin.
         confidence: (B,) their mean confidence; NaN for an empty bin.
     """
@@ -132,11 +133,11 @@ def calibration_by_class(
         predictions: (n,) predicted classes.
         confidences: (n,) softmax probability of the predicted class.
         nb_classes: K.
-        by: ``"predicted"`` groups samples by what the model calls them (top-label calibration), ``"true"`` by what they are.
+        by: ``"predicted"`` groups samples by their predicted class (top-label calibration), ``"true"`` by their true class.
         nb_bins: number of bins.
 
     Returns:
-        K diagrams; one of a class without samples is empty, its ECE NaN.
+        K diagrams. The diagram of a class without samples is empty, and its ECE is NaN.
 
     Raises:
         ValueError: as for :func:`reliability`, or another ``by``.

@@ -24,13 +24,13 @@ def corruption_label(name: str, severity: int) -> str:
 
 
 class CorruptionResults(Mapping[Cell, AttackResult]):
-    """Results by (corruption, severity), each corruption at the same severities; empty where none was asked for.
+    """Results by (corruption, severity), each corruption at the same severities. Empty if no corruption was evaluated.
 
-    Their images may be others than those of the attacks: a folder brings its own, with its own labels.
+    The images may differ from those of the attacks: a folder has its own images and labels.
 
     Args:
         results: (name, severity) -> result, labelled ``name/severity``.
-        source: what the images are, see :meth:`MadeCorruptions.describe` and :meth:`CorruptionFolder.describe`.
+        source: where the images come from, see :meth:`MadeCorruptions.describe` and :meth:`CorruptionFolder.describe`.
 
     Raises:
         ValueError: a corruption lacks a severity that another one has, or results are of different samples.
@@ -72,14 +72,14 @@ class CorruptionResults(Mapping[Cell, AttackResult]):
 
     @property
     def version(self) -> int | None:
-        """``CORRUPTION_VERSION`` that made the images, also where they came as a folder; None for published ones."""
+        """``CORRUPTION_VERSION`` of the images, also if they were read from a folder; None for published images."""
         made = self.source.get("made") or self.source
         found = made.get("version") if isinstance(made, Mapping) else None
         return found if isinstance(found, int) else None
 
     @property
     def made(self) -> bool:
-        """Whether fairart made the images; False for a published folder, and where there are none."""
+        """Whether fairart made the images; False for a published folder, and if there are none."""
         return self.version is not None
 
     @property
@@ -89,7 +89,7 @@ class CorruptionResults(Mapping[Cell, AttackResult]):
 
     @property
     def worst_class_accuracy(self) -> FloatArray:
-        """(C, S) accuracy of the worst class of each, which may be another one in every place."""
+        """(C, S) accuracy of the worst class of each, which may be a different class in each cell."""
         return self._grid(lambda result: result.worst_class_accuracy())
 
     def _grid(self, number: Callable[[AttackResult], float]) -> FloatArray:
@@ -127,7 +127,7 @@ class CorruptionResults(Mapping[Cell, AttackResult]):
         return float(np.mean([result.worst_class_accuracy() for result in self._chosen(name, severity)]))
 
     def mean_class_accuracy(self, name: str | None = None, severity: int | None = None) -> FloatArray:
-        """(K,) mean of each class's accuracy over corruptions and severities, NaN where the class is absent.
+        """(K,) mean of each class's accuracy over corruptions and severities, NaN if the class is absent.
 
         Args:
             name: over the severities of this corruption only.
@@ -162,7 +162,7 @@ class CorruptionResults(Mapping[Cell, AttackResult]):
             reference: results of the same corruptions and severities, and perhaps more; None for the plain mean error.
 
         Returns:
-            1 where the model errs as often as the reference (100 % in the paper), lower is better; NaN where the reference
+            1 if the model makes as many errors as the reference (100 % in the paper); lower is better. NaN if the reference
             makes no error under some corruption.
 
         Raises:
@@ -177,14 +177,14 @@ class CorruptionResults(Mapping[Cell, AttackResult]):
 
 
 def check_same_kind(version: int | None, reference: CorruptionResults) -> None:
-    """Refuse to compare made images with published ones, or with those of another version.
+    """Refuse to compare images made by fairart with published ones, or with those of another version.
 
     Args:
-        version: that made the images at hand, None for published ones.
+        version: of the images; None for published ones.
         reference: the results to compare with.
 
     Raises:
-        ValueError: they are of another kind.
+        ValueError: the two kinds differ.
     """
     if version == reference.version:
         return

@@ -1,4 +1,4 @@
-"""What an evaluation measured, over all its attacks: the numbers alone. Printing and saving stand in modules above."""
+"""The numbers that an evaluation measured under all its attacks. Other modules print and save them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ CLEAN = "clean"
 
 
 class EvaluationData(Mapping[str, AttackResult]):
-    """All results of one evaluation by label, ``"clean"`` first; those of corrupted images stand apart in ``corruptions``.
+    """All results of one evaluation by label, ``"clean"`` first. Results of corrupted images are in ``corruptions``.
 
     Args:
         results: one a label, all of the same samples.
         corruptions: results of corrupted images, of these or other samples.
         config: seed, batch size, device and the like.
-        versions: of the programs that computed it.
+        versions: of the packages that computed it.
         checks: sanity checks of the attacks and the model, passed or failed.
 
     Raises:
@@ -100,9 +100,9 @@ class EvaluationData(Mapping[str, AttackResult]):
     def combined(self) -> tuple[str, ...]:
         """Labels that :meth:`worst_case` combines: clean data and the attacks of one budget, the same norm and eps.
 
-        Attacks of another budget, or of none, such as ``spatial``, are left out: no accuracy is about both. Of several budgets
-        it is that of the most attacks, of equally many the first one's. A single attack needs no other; where no two of several
-        share a budget there is nothing to combine.
+        Attacks of another budget, or without a budget, such as ``spatial``, are left out, as one number cannot be about two
+        budgets. With several budgets, it is the one that most attacks use; on a tie, the first. A single attack is always
+        included. If there are several attacks and no two share a budget, the result is empty.
         """
         budgets = {label: result.budget for label, result in self.items() if label != CLEAN}
         if len(budgets) < 2:
@@ -112,7 +112,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         return tuple(label for label in self if label == CLEAN or label in most) if len(most) > 1 else ()
 
     def worst_case(self, labels: Sequence[str] | None = None) -> AttackResult:
-        """A sample counts as right only where every attack of one budget, and clean data, left it right.
+        """A sample counts as right only if it is right on clean data and under every attack of one budget.
 
         Args:
             labels: the results to combine, whatever their budgets; by default those of :attr:`combined`.
@@ -121,7 +121,7 @@ class EvaluationData(Mapping[str, AttackResult]):
             A result whose prediction is that of the first attack that fooled the sample.
 
         Raises:
-            KeyError: a label that is not there.
+            KeyError: an unknown label.
             ValueError: no label, or none by default as no two attacks share a budget.
         """
         chosen = list(self.combined if labels is None else labels)
@@ -137,7 +137,7 @@ class EvaluationData(Mapping[str, AttackResult]):
             standing, other = predictions == self.labels, self[label]
             predictions[standing] = other.predictions[standing]
             if confidences is not None and other.confidences is not None:
-                # Of two examples that leave a sample right, the one that the model is less sure of counts.
+                # If both examples leave a sample right, the less confident prediction counts.
                 lower = standing & (~other.correct | (other.confidences < confidences))
                 confidences[lower] = other.confidences[lower]
         return AttackResult(

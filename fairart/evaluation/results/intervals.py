@@ -6,12 +6,22 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import betaincinv
 
-__all__ = ["wilson_interval"]
+__all__ = ["checked_level", "clopper_pearson_lower", "clopper_pearson_upper", "wilson_interval"]
+
+FloatArray = npt.NDArray[np.float64]
 
 
-def wilson_interval(correct: npt.ArrayLike, total: npt.ArrayLike, *, level: float = 0.95) -> npt.NDArray[np.float64]:
-    """Wilson's score interval of a share (Wilson, 1927): sound for few samples and for shares near 0 and 1.
+def checked_level(level: float) -> float:
+    """Return a confidence level, or raise ValueError if it is outside (0, 1)."""
+    if not 0 < level < 1:
+        raise ValueError(f"level must be in (0, 1), got {level!r}")
+    return level
+
+
+def wilson_interval(correct: npt.ArrayLike, total: npt.ArrayLike, *, level: float = 0.95) -> FloatArray:
+    """Wilson's score interval of a share (Wilson, 1927), which is sound for few samples and for shares near 0 and 1.
 
     Args:
         correct: counts of successes, any shape (...).
@@ -19,13 +29,12 @@ def wilson_interval(correct: npt.ArrayLike, total: npt.ArrayLike, *, level: floa
         level: confidence level in (0, 1).
 
     Returns:
-        (..., 2) lower and upper end in [0, 1]; NaN where there was no trial.
+        (..., 2) lower and upper end in [0, 1]; NaN for entries without trials.
 
     Raises:
         ValueError: ``level`` outside (0, 1), or counts not within 0 <= correct <= total.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must be in (0, 1), got {level!r}")
+    checked_level(level)
     hits, trials = np.asarray(correct, dtype=np.float64), np.asarray(total, dtype=np.float64)
     if (hits < 0).any() or (hits > trials).any():
         raise ValueError("expected counts with 0 <= correct <= total")
@@ -35,5 +44,37 @@ def wilson_interval(correct: npt.ArrayLike, total: npt.ArrayLike, *, level: floa
         scale = 1 + z**2 / trials
         centre = (share + z**2 / (2 * trials)) / scale
         half = z / scale * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    ends: npt.NDArray[np.float64] = np.stack([centre - half, centre + half], axis=-1)
+    ends: FloatArray = np.stack([centre - half, centre + half], axis=-1)
     return np.clip(ends, 0.0, 1.0)
+
+
+def clopper_pearson_lower(correct: npt.ArrayLike, total: npt.ArrayLike, *, error: float) -> FloatArray:
+    """Exact one-sided lower bound of a share (Clopper & Pearson, Biometrika 1934).
+
+    Args:
+        correct: counts of successes, any shape (...), 0 <= correct <= total.
+        total: counts of trials, same shape.
+        error: largest probability that the bound is above the share, in (0, 1).
+
+    Returns:
+        (...) bounds in [0, 1]; 0 for entries without successes.
+    """
+    hits, trials = np.broadcast_arrays(np.asarray(correct, dtype=np.float64), np.asarray(total, dtype=np.float64))
+    # Where there is no success the beta distribution has no first parameter; the bound is 0.
+    found = betaincinv(np.maximum(hits, 1), trials - np.maximum(hits, 1) + 1, error)
+    bounds: FloatArray = np.where(hits > 0, found, 0.0)
+    return bounds
+
+
+def clopper_pearson_upper(correct: npt.ArrayLike, total: npt.ArrayLike, *, error: float) -> FloatArray:
+    """Exact one-sided upper bound of a share; see :func:`clopper_pearson_lower`.
+
+    Args:
+        correct: counts of successes, any shape (...), 0 <= correct <= total.
+        total: counts of trials, same shape.
+        error: largest probability that the bound is below the share, in (0, 1).
+
+    Returns:
+        (...) bounds in [0, 1]; 1 for entries without failures.
+    """
+    return 1.0 - clopper_pearson_lower(np.asarray(total) - np.asarray(correct), total, error=error)

@@ -1,7 +1,7 @@
 """Fairness metrics: one number of one confusion matrix, registered as kind ``fairness_metric``.
 
-All are in shares, not per cent. Classes without samples are left out; where a number is not defined (no samples at all, a
-division by zero) the answer is NaN, never a zero that would read as perfect fairness.
+All are shares, not per cent. Classes without samples are left out. A number that is not defined (no samples at all, or a
+division by zero) is NaN, because a zero would look like perfect fairness.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def worst_decile(
 def cfps_max(confusion: ConfusionMatrix) -> float:
     """Largest class false positive score, in [1 / K, 1]; lower is better (FAIR-TAT, Eq. 8).
 
-    An absent class counts here: samples of others can be taken for it. 1 / K when nothing is misclassified.
+    An absent class counts here, as samples of other classes can be predicted as it. 1 / K if no sample is misclassified.
 
     Args:
         confusion: (K, K) counts, rows true, columns predicted.
@@ -94,7 +94,7 @@ def nsd(confusion: ConfusionMatrix, *, ddof: Ddof = 0) -> float:
 
 
 def gini(confusion: ConfusionMatrix) -> float:
-    """Gini coefficient of the class accuracies, 0 where all are equal, below 1; lower is better.
+    """Gini coefficient of the class accuracies, 0 if all are equal, below 1; lower is better.
 
     Mean absolute difference of all pairs of classes over twice the mean.
 
@@ -118,7 +118,7 @@ def rho(
     """Relative gain of the worst class less the relative loss of the average, against a baseline; higher is better.
 
     (W - W_base) / W_base - (A_base - A) / A_base, W the worst-class and A the overall accuracy (WAT, Li & Liu, AAAI 2023).
-    NaN where the baseline's worst class is at zero: any gain would be infinite.
+    NaN if the accuracy of the baseline's worst class is zero, as any gain would be infinite.
 
     Args:
         confusion: (K, K) counts, rows true, columns predicted.

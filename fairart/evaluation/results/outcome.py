@@ -1,4 +1,4 @@
-"""The outcome of every sample under one attack, and the numbers that follow from it."""
+"""The outcome of every sample under one attack, and the numbers computed from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import numpy.typing as npt
 from fairart.errors import PluginError
 from fairart.evaluation.attacks.norms import Budget
 from fairart.evaluation.results.calibration import NB_BINS, Reliability, calibration_by_class, reliability
+from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.intervals import wilson_interval
+from fairart.evaluation.results.notebook import html_table
 from fairart.evaluation.results.worst_class import worst_class_interval, worst_class_probability
 from fairart.plugins import BUILTIN, registered
 from fairart.plugins.options import declared_options
@@ -28,11 +30,11 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Perturbation:
-    """What an attack changed, over the samples that it was run on; norms after projection, in input units.
+    """How much an attack changed the samples that it was run on. Norms are after projection, in input units.
 
     Args:
-        nb_attacked: samples it was run on: those right on clean data.
-        share_changed: share of them with any change at all; NaN where none was attacked.
+        nb_attacked: number of samples it was run on: those that are right on clean data.
+        share_changed: share of them with any change; NaN if no sample was attacked.
         max_linf: largest L-inf norm of a change.
         mean_linf: mean over samples of the L-inf norm.
         share_outside: share whose output lay outside its budget or the clip values and was projected back.
@@ -59,13 +61,13 @@ class AttackResult:
     Args:
         label: its label.
         labels: (n,) true classes.
-        predictions: (n,) predicted classes; the clean prediction where that was wrong already.
+        predictions: (n,) predicted classes; the clean prediction if that was already wrong.
         nb_classes: K.
         config: the attack with all its options.
-        perturbation: what it changed; None for clean data and combinations.
+        perturbation: how much it changed the samples; None for clean data and worst cases.
         class_names: K names, or None.
-        confidences: (n,) softmax probability of the predicted class, in (0, 1], of the example that ``predictions`` is
-            about; None in results of older files.
+        confidences: (n,) softmax probability of the predicted class, in (0, 1], for the example that was predicted; None in
+            results of older files.
     """
 
     label: str
@@ -84,8 +86,8 @@ class AttackResult:
 
     @property
     def budget(self) -> Budget | None:
-        """Norm and eps that the attack was held to; None for clean data, and for an attack that has none, such as a rotation."""
-        return Budget.of(self.config.get("options", {}))
+        """Norm and eps that limit the attack; None for clean data and for an attack without a budget, such as a rotation."""
+        return Budget.of(canonical(self.config.get("options", {})))
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -100,7 +102,7 @@ class AttackResult:
 
     @property
     def class_accuracy(self) -> FloatArray:
-        """(K,) share of each class's samples still right, NaN where the class is absent."""
+        """(K,) share of each class's samples still right, NaN if the class is absent."""
         return self.confusion.class_accuracy
 
     @property
@@ -110,7 +112,7 @@ class AttackResult:
 
     @property
     def worst_class_name(self) -> str:
-        """Name of that class, its number where there are no names."""
+        """Name of that class; its index if there are no names."""
         return self.class_names[self.worst_class] if self.class_names else str(self.worst_class)
 
     def worst_class_accuracy(self, fraction: float | None = None) -> float:
@@ -119,18 +121,18 @@ class AttackResult:
 
     @cached_property
     def worst_class_probability(self) -> FloatArray:
-        """(K,) probability that each class is the worst, by a bootstrap over the samples; NaN where the class is absent."""
+        """(K,) probability that each class is the worst, given the measured counts; NaN if the class is absent."""
         return worst_class_probability(np.diag(self.confusion.counts), self.confusion.support)
 
     @cached_property
     def worst_class_interval(self) -> FloatArray:
-        """(2,) 95 % bootstrap interval of the worst class's accuracy, whichever class that is; it leans down."""
+        """(2,) exact 95 % interval of the true accuracy of the worst class, whichever class that is."""
         return worst_class_interval(np.diag(self.confusion.counts), self.confusion.support)
 
     def calibration(self, *, nb_bins: int = NB_BINS) -> Reliability | None:
         """Reliability diagram and calibration error over all samples; None without confidences.
 
-        Under an attack, samples that were wrong on clean data count with the confidence they had there.
+        Samples that are wrong on clean data count with their clean confidence under every attack.
 
         Args:
             nb_bins: equal-width bins of confidence.
@@ -138,10 +140,10 @@ class AttackResult:
         return None if self.confidences is None else reliability(self.correct, self.confidences, nb_bins=nb_bins)
 
     def class_calibration(self, *, by: str = "predicted", nb_bins: int = NB_BINS) -> Sequence[Reliability] | None:
-        """The same for each class; None without confidences.
+        """A reliability diagram of each class; None without confidences.
 
         Args:
-            by: ``"predicted"`` groups samples by what the model calls them, ``"true"`` by what they are.
+            by: ``"predicted"`` groups samples by their predicted class, ``"true"`` by their true class.
             nb_bins: equal-width bins of confidence.
         """
         if self.confidences is None:
@@ -157,7 +159,7 @@ class AttackResult:
 
     @property
     def confidence_interval(self) -> FloatArray:
-        """(K, 2) 95 % Wilson interval of each class's accuracy, NaN where the class is absent."""
+        """(K, 2) 95 % Wilson interval of each class's accuracy, NaN if the class is absent."""
         return self.intervals()
 
     @property
@@ -169,17 +171,31 @@ class AttackResult:
         """(K, 2) Wilson interval of each class's accuracy at another level in (0, 1)."""
         return wilson_interval(np.diag(self.confusion.counts), self.confusion.support, level=level)
 
+    def _repr_html_(self) -> str:
+        """A table of classes for notebooks: test samples, accuracy in per cent and 95 % interval."""
+        names = self.class_names or [str(index) for index in range(self.nb_classes)]
+        places = [*range(self.nb_classes), self.worst_class]
+        heads = [*names, f"worst class: {self.worst_class_name}", "overall"]
+        counts = [*self.confusion.support[places], len(self.labels)]
+        shares = [*self.class_accuracy[places], self.accuracy]
+        ends = [*self.confidence_interval, self.worst_class_interval, self.accuracy_interval]
+        rows = [
+            (name, str(count), *("-" if math.isnan(value) else f"{100 * value:.1f}" for value in (share, *pair)))
+            for name, count, share, pair in zip(heads, counts, shares, ends, strict=True)
+        ]
+        return html_table(("class", "n", "accuracy, %", "from", "to"), rows, ruled=[self.nb_classes], title=self.label)
+
     def metrics(self, *, baseline: AttackResult | ConfusionMatrix | None = None) -> dict[str, float]:
         """Every registered fairness metric with its default options.
 
         Args:
-            baseline: a result to compare with; metrics that need one are left out without it.
+            baseline: a result to compare with. Without it, metrics that need a baseline are left out.
 
         Returns:
-            name -> value; NaN where it is not defined.
+            name -> value; NaN if it is not defined.
 
         Raises:
-            PluginError: a third party's metric raised, or gave no number.
+            PluginError: a metric of a plugin raised an exception, or did not return a number.
         """
         reference = baseline.confusion if isinstance(baseline, AttackResult) else baseline
         values: dict[str, float] = {}
@@ -191,7 +207,7 @@ class AttackResult:
                 continue
             try:
                 values[name] = float(metric(self.confusion, **options))
-            except Exception as error:  # a stranger's metric may raise anything; it is named
+            except Exception as error:  # a metric of a plugin may raise any exception; the message names it
                 if entry.plugin == BUILTIN:
                     raise
                 raise PluginError(

@@ -1,13 +1,17 @@
-"""What :func:`fairart.evaluation.evaluate` returns: the measured numbers, with printing, saving and loading."""
+"""The result of :func:`fairart.evaluation.evaluate`: the measured numbers, with printing, saving and loading."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairart.evaluation.results import storage
 from fairart.evaluation.results.data import EvaluationData
-from fairart.evaluation.results.table import render_table
+from fairart.evaluation.results.frames import evaluation_frame
+from fairart.evaluation.results.table import render_html, render_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["EvaluationResult"]
 
@@ -19,15 +23,15 @@ class EvaluationResult(EvaluationData):
         """mCE: errors on corrupted images, relative to those of a reference model (Hendrycks & Dietterich, ICLR 2019).
 
         Args:
-            reference: an evaluation, or its file, with the same corruptions at the same severities, and perhaps more; None
-                for the plain mean error.
+            reference: an evaluation, or its file, with at least the same corruptions at the same severities; None for
+                the plain mean error.
 
         Returns:
-            1 where the model errs as often as the reference, lower is better.
+            1 if the model makes as many errors as the reference; lower is better.
 
         Raises:
             ValueError: no corruptions here, or a reference that lacks some, or whose images were made in another way.
-            DamagedFileError: the file is no evaluation.
+            DamagedFileError: the file is not an evaluation.
         """
         other = EvaluationResult.load(reference) if isinstance(reference, str | Path) else reference
         return self.corruptions.mean_corruption_error(None if other is None else other.corruptions)
@@ -41,12 +45,28 @@ class EvaluationResult(EvaluationData):
         """
         return render_table(self, intervals=intervals)
 
+    def _repr_html_(self) -> str:
+        """The table for notebooks, with the notes folded up."""
+        return render_html(self)
+
+    def to_frame(self) -> DataFrame:
+        """A pandas data frame with one row a class and attack, clean data included.
+
+        Columns: ``attack``, ``class`` (index), ``name``, ``n`` (test samples), ``correct``, ``accuracy`` in [0, 1] (NaN if the
+        class is absent), ``low`` and ``high`` (95 % Wilson interval), ``worst`` (whether it is the lowest class of the attack),
+        ``doubtful`` (whether a sanity check of the attack's numbers failed).
+
+        Raises:
+            ImportError: pandas is not installed (``pip install "fairart[pandas]"``).
+        """
+        return evaluation_frame(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, lists and text, for JSON; NaN is None."""
         return storage.to_dict(self)
 
     def save(self, path: str | Path) -> Path:
-        """Write JSON, all of it or nothing: a file that stood there is whole until the new one is.
+        """Write a JSON file. An older file is replaced only when the new one is complete.
 
         Args:
             path: file; its folder must exist.
@@ -64,8 +84,8 @@ class EvaluationResult(EvaluationData):
             path: file.
 
         Raises:
-            FileNotFoundError: there is none.
-            DamagedFileError: it is no evaluation, of a newer format, or not whole.
+            FileNotFoundError: the file does not exist.
+            DamagedFileError: it is not an evaluation, has a newer format, or is incomplete.
         """
         found = storage.load(path)
         return cls(

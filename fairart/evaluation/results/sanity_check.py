@@ -1,4 +1,4 @@
-"""What a sanity check of an evaluation says: the record alone, which results hold, files store and tables print."""
+"""The outcome of a sanity check, as results hold it, files store it and tables print it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class SanityCheck:
     Args:
         name: short name, such as ``"more steps never help"``.
         passed: whether the check holds.
-        detail: one sentence with the figures that decided it; printed below the table where it failed.
-        attack: label of the attack whose number it is about; None where it is about the model or all attacks.
+        detail: one sentence with the figures that decided it; printed below the table if it failed.
+        attack: label of the attack whose numbers it is about; None if it is about the model or all attacks.
     """
 
     name: str

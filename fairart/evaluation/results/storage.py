@@ -1,4 +1,4 @@
-"""Evaluations as JSON files: written whole, read with suspicion."""
+"""Evaluations as JSON files: replaced only by complete ones, and checked when read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fairart.evaluation.errors import DamagedFileError
+from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
@@ -25,19 +26,6 @@ FORMAT_VERSION = 2
 """2 adds confidences, corruptions and sanity checks."""
 
 READABLE = (1, 2)
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can say: NaN becomes null, infinities text, arrays lists, and what is foreign its ``repr``."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
 def _attack_to_dict(result: AttackResult) -> dict[str, Any]:
@@ -75,7 +63,7 @@ def _corruptions_to_dict(corruptions: CorruptionResults, labels: Any) -> dict[st
     own = next(iter(corruptions.values())).labels
     return {
         "source": corruptions.source,
-        # Only where they are others than those of the attacks.
+        # Only if they differ from those of the attacks.
         "labels": None if np.array_equal(own, labels) else own,
         "mean_accuracy": corruptions.mean_accuracy(),
         "mean_worst_class_accuracy": corruptions.mean_worst_class_accuracy(),
@@ -92,7 +80,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
     Args:
         result: the evaluation.
     """
-    plain: dict[str, Any] = _plain(
+    plain: dict[str, Any] = canonical(
         {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -110,7 +98,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
 
 
 def save(result: EvaluationData, path: str | Path) -> Path:
-    """Write the file, all of it or nothing.
+    """Write the file. An older one is replaced only when the new one is complete.
 
     Args:
         result: the evaluation.
@@ -128,7 +116,7 @@ def save(result: EvaluationData, path: str | Path) -> Path:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What a file holds: the arguments of an ``EvaluationResult``."""
+    """The contents of a file: the arguments of an ``EvaluationResult``."""
 
     results: list[AttackResult]
     corruptions: CorruptionResults
@@ -138,17 +126,17 @@ class Contents:
 
 
 def load(path: str | Path) -> Contents:
-    """Read what :func:`save` wrote; the counts it holds must be those of its predictions.
+    """Read a file of :func:`save`, and check that its counts are those of its predictions.
 
     Args:
         path: file.
 
     Returns:
-        What an ``EvaluationResult`` is made of.
+        The arguments of an ``EvaluationResult``.
 
     Raises:
-        FileNotFoundError: there is none.
-        DamagedFileError: no evaluation, a newer format, or not whole.
+        FileNotFoundError: the file does not exist.
+        DamagedFileError: it is not an evaluation, has a newer format, or is incomplete.
     """
     file = Path(path)
     try:

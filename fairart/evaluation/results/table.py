@@ -1,4 +1,4 @@
-"""An evaluation as tables: their cells, for whoever draws them, and as plain text."""
+"""An evaluation as tables: their cells, plain text, and HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from fairart.escapes import terminal
+from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.flags import FAILED, failed_checks
+from fairart.evaluation.results.notebook import html_notes, html_table
 from fairart.evaluation.results.outcome import AttackResult
 
-__all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_table"]
+__all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_html", "render_table"]
 
 DECILE_FROM = 20
-"""Number of classes from which the worst tenth is more than one class or two, and gets a row of its own."""
-
-FAILED = "!"
-"""Stands beside a number whose sanity check failed."""
+"""Number of classes from which the table has a row for the worst tenth; below, that is one or two classes."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Grid:
     """The cells of a table.
 
     Args:
-        columns: heads, the first one of the row names.
-        rows: cells, the first one the name of the row.
+        columns: heads; the first is that of the row names.
+        rows: cells; the first is the name of the row.
         body: rows before the summary.
     """
 
@@ -36,15 +37,16 @@ class Grid:
     body: int
 
     def text(self, *, right: int | None = None) -> list[str]:
-        """Lines of plain text, ruled below the heads and the body.
+        """Lines of plain text, with a rule below the heads and below the body.
 
         Args:
             right: the column that is aligned to the right.
         """
-        widths = [max(map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
+        table = [list(map(terminal, row)) for row in (self.columns, *self.rows)]
+        widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         lines = []
-        for number, row in enumerate([self.columns, *self.rows]):
+        for number, row in enumerate(table):
             cells = [
                 cell.rjust(width) if place == right else cell.ljust(width)
                 for place, (cell, width) in enumerate(zip(row, widths, strict=True))
@@ -71,7 +73,7 @@ def _column(result: AttackResult, intervals: bool, failed: bool) -> list[str]:
     cells = [_cell(float(rate), pair, intervals) for rate, pair in zip(rates, ends, strict=True)]
     cells.append(_cell(result.accuracy, result.accuracy_interval, intervals) + mark)
     worst = result.worst_class
-    # Its own interval would be of a class named beforehand; this one was picked for being the lowest.
+    # Not the interval of this class: it was chosen because it is the lowest.
     lowest = _cell(float(rates[worst]), result.worst_class_interval, intervals)
     cells.append(f"{lowest} {result.worst_class_name} ({100 * float(result.worst_class_probability[worst]):.0f} %){mark}")
     calibration = result.calibration()
@@ -94,22 +96,19 @@ def class_grid(result: EvaluationData, *, intervals: bool = True) -> Grid:
         intervals: 95 % Wilson intervals beside the numbers.
     """
     columns = _shown(result)
-    failed = {check.attack for check in result.checks if not check.passed}
-    if None in failed:  # it is about the model, so about the numbers of all attacks
-        failed |= {column.label for column in columns} - {"clean"}
     names = result.class_names or [str(index) for index in range(result.nb_classes)]
     heads = [*names, "overall", "worst class", "ECE"]
     samples = [*map(str, columns[0].confusion.support), str(len(result.labels)), "", ""]
     if result.nb_classes >= DECILE_FROM:
         heads.append("worst 10 %")
         samples.append("")
-    cells = [_column(column, intervals, column.label in failed) for column in columns]
+    cells = [_column(column, intervals, bool(failed_checks(column, result.checks))) for column in columns]
     rows = [list(row) for row in zip(heads, samples, *cells, strict=True)]
     return Grid(["class", "n", *(column.label for column in columns)], rows, result.nb_classes)
 
 
 def corruption_grid(corruptions: CorruptionResults) -> Grid:
-    """Corruption rows, severity columns, overall / worst class in each place, and their means.
+    """Corruption rows, severity columns, overall / worst class in each cell, and their means.
 
     Args:
         corruptions: results, at least one.
@@ -138,17 +137,18 @@ def _listed(value: Any) -> str:
 
 
 def _note(result: AttackResult) -> str:
-    options = ", ".join(f"{key}={_number(value)}" for key, value in result.config.get("options", {}).items())
-    name = result.config.get("attack", result.label)
+    config = canonical(result.config)
+    options = ", ".join(f"{key}={_number(value)}" for key, value in config.get("options", {}).items())
+    name = config.get("attack", result.label)
     if name == "none":
         return f"{result.label}: no attack"
-    notes = result.config.get("notes", {}).items()
+    notes = config.get("notes", {}).items()
     text = "; ".join([f"{result.label}: {name}({options})", *(f"{key}: {_listed(value)}" for key, value in notes)])
     change = result.perturbation
     if change is None:
         return text
     if not change.nb_attacked:
-        return f"{text}; no sample was right to begin with"
+        return f"{text}; no sample was right on clean data"
     text += (
         f"; {change.nb_attacked} samples attacked, {_per_cent(change.share_changed)} % changed, "
         f"L-inf mean {_number(change.mean_linf)}, max {_number(change.max_linf)}"
@@ -165,7 +165,7 @@ def _worst_case_note(result: EvaluationData) -> str:
     left = [label for label in result if label not in over]
     budget = next(budget for label in over if (budget := result[label].budget) is not None)
     text = f"worst-case: right under all of {', '.join(over)} ({budget})"
-    return f"{text}; left out, for their budget is another: {', '.join(left)}" if left else text
+    return f"{text}; left out, as they have another budget: {', '.join(left)}" if left else text
 
 
 def notes(result: EvaluationData, *, intervals: bool = True) -> list[str]:
@@ -177,24 +177,25 @@ def notes(result: EvaluationData, *, intervals: bool = True) -> list[str]:
     """
     unit = "accuracy in per cent" + (", 95 % Wilson intervals" if intervals else "")
     failed = [check for check in result.checks if not check.passed]
-    return [
+    lines = [
         f"{unit}; seed {result.config.get('seed', '?')}",
-        f"of the worst class: {'its bootstrap interval, and ' * intervals}how likely it is the worst",
+        f"of the worst class: {'an exact 95 % interval, and ' * intervals}the probability that it is the worst",
         "ECE: expected calibration error, 15 bins",
         *(_note(column) for column in result.values()),
         *([_worst_case_note(result)] if len(result) > 2 else []),
         *([f"sanity checks: {len(result.checks) - len(failed)} of {len(result.checks)} passed"] if result.checks else []),
         *(f"{FAILED} {check.attack or 'evaluation'}: {check.name} failed: {check.detail}" for check in failed),
     ]
+    return list(map(terminal, lines))
 
 
 def corruption_notes(result: EvaluationData) -> list[str]:
-    """The lines below the table of corruptions: unit, where the images come from, the weakest class, mCE where it was asked for.
+    """The lines below the table of corruptions: unit, source of the images, the lowest class, and mCE if it was computed.
 
     Args:
         result: the evaluation.
     """
-    corruptions, about = result.corruptions, result.corruptions.source
+    corruptions, about = result.corruptions, canonical(result.corruptions.source)
     images = f"{len(next(iter(corruptions.values())).labels)} images {about.get('source', 'of unknown origin')}"
     if corruptions.made:
         made = about.get("made") or about
@@ -207,17 +208,31 @@ def corruption_notes(result: EvaluationData) -> list[str]:
     weakest = int(np.nanargmin(rates))
     name = result.class_names[weakest] if result.class_names else str(weakest)
     lines = [
-        "accuracy in per cent, overall / worst class of each place",
+        "accuracy in per cent, overall / worst class of each cell",
         images,
         f"lowest mean over all corruptions: class {name}, {_per_cent(float(rates[weakest]))}",
         *(str(note) for note in about.get("notes", ())),
     ]
-    compared = result.config.get("mean_corruption_error")
+    compared = canonical(result.config.get("mean_corruption_error"))
     if compared:
         value = compared["value"]
-        shown = "-" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+        shown = f"{100 * value:.1f} %" if isinstance(value, int | float) else "-"
         lines.append(f"mCE {shown} of the errors in {compared['reference']}")
-    return lines
+    return list(map(terminal, lines))
+
+
+def render_html(result: EvaluationData) -> str:
+    """The same tables as HTML for notebooks.
+
+    Args:
+        result: the evaluation.
+    """
+    grid = class_grid(result)
+    parts = [html_table(grid.columns, grid.rows, ruled=[grid.body]), html_notes(notes(result))]
+    if len(result.corruptions):
+        made = corruption_grid(result.corruptions)
+        parts += [html_table(made.columns, made.rows, ruled=[made.body]), html_notes(corruption_notes(result))]
+    return f"<div>{''.join(parts)}</div>"
 
 
 def render_table(result: EvaluationData, *, intervals: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of runs: no request leaves it, no script but its own runs in it."""
+"""One self-contained HTML page of runs. It makes no request, and no other script runs in it."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def _environment() -> Environment:
 def render_page(runs: Sequence[Run], *, title: str | None = None) -> str:
     """The page as text.
 
-    Runs that differ in nothing but the seed are one method; the first run's method is what the others are compared with. A run
-    without an evaluation appears with what it has, and a notice. The same runs give the same bytes.
+    Runs that differ only in the seed are one method. The others are compared with the first run's method. A run without an
+    evaluation is shown without test accuracies, and with a notice. The same runs make the same bytes.
 
     Args:
-        runs: in the order in which they shall stand.
+        runs: in the order of the page.
         title: of the page; by default data sets and methods.
 
     Raises:
@@ -82,7 +82,7 @@ def render_page(runs: Sequence[Run], *, title: str | None = None) -> str:
 
 
 def write_page(runs: Sequence[Run], path: str | Path, *, title: str | None = None) -> Path:
-    """Write the page, all of it or nothing.
+    """Write the page. An older file is replaced only when the new one is complete.
 
     Args:
         runs: as for :func:`render_page`.
@@ -103,12 +103,11 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
     names = ("summary", "ranges", "tests", "classes", "errors", "calibration", "corruptions")
     if comparison is None:
         return dict.fromkeys(names)
-    flags = views.failed_checks(comparison)
     return {
-        "summary": views.summary(comparison, flags),
+        "summary": views.summary(comparison, comparison.failed),
         "ranges": views.ranges(comparison),
         "tests": views.tests(comparison),
-        "classes": views.classes(comparison, flags),
+        "classes": views.classes(comparison, comparison.failed),
         "errors": views.errors(comparison),
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),
@@ -135,7 +134,7 @@ def _notices(runs: Sequence[Run], comparison: Comparison | None) -> list[str]:
 
 
 def _facts(methods: Any, runs: Sequence[Run], comparison: Comparison | None) -> list[tuple[str, str]]:
-    facts = [("data", ", ".join(_data_sets(runs)) or "not said")]
+    facts = [("data", ", ".join(_data_sets(runs)) or "not known")]
     if comparison is not None:
         absent = sum(count == 0 for count in comparison.support)
         facts += [

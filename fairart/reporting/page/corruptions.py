@@ -1,4 +1,4 @@
-"""What the page shows about corruptions: a grid of corruption and severity for each method."""
+"""The section of corruptions: a grid of corruption and severity for each method."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
-from fairart.reporting.comparison import Comparison
+from fairart.reporting.comparison import Comparison, CorruptionMeans
 from fairart.reporting.comparison_text import per_cent, spread_text
 from fairart.reporting.run_results import Run
 from fairart.reporting.tables import Spread
@@ -20,7 +21,7 @@ PARTS = ("overall", "worst class")
 
 
 def corruptions(comparison: Comparison) -> dict[str, Any] | None:
-    """Accuracy and worst class of every corruption and severity, mean over seeds; None where there is none.
+    """Accuracy and worst class of every corruption and severity, mean over seeds; None if there are no corruptions.
 
     Args:
         comparison: the methods.
@@ -41,7 +42,7 @@ def corruptions(comparison: Comparison) -> dict[str, Any] | None:
             "index": list(comparison.methods).index(label),
             "seeds": len(group),
             "mce": _mce(found[label]),
-            "grids": [(part, _grid(group, names, severities, part)) for part in PARTS],
+            "grids": [(part, _grid(group, names, severities, part, comparison.corruptions.get(label))) for part in PARTS],
         }
         for label, group in tables.items()
     ]
@@ -54,8 +55,8 @@ def _of(run: Run) -> CorruptionResults:
 
 
 def _source(table: CorruptionResults) -> str:
-    """What the images are, in words."""
-    about = table.source
+    """Where the images come from, in words."""
+    about = canonical(table.source)
     text = str(about.get("source", "images of unknown origin"))
     if table.made:
         made = about.get("made") or about
@@ -64,13 +65,19 @@ def _source(table: CorruptionResults) -> str:
 
 
 def _mce(runs: Sequence[Run]) -> str:
-    """Mean corruption error against a reference, where the evaluation was given one; mean over seeds."""
+    """Mean corruption error against a reference, if the evaluation has one; mean over seeds."""
     found = [run.result.config.get("mean_corruption_error") for run in runs if run.result is not None]
-    values = [entry["value"] for entry in found if isinstance(entry, Mapping) and entry.get("value") is not None]
+    values = [entry["value"] for entry in found if isinstance(entry, Mapping) and _is_number(entry.get("value"))]
     return spread_text(Spread.of(values)) if len(values) == len(runs) else ""
 
 
-def _grid(tables: Sequence[CorruptionResults], names: Sequence[str], severities: Sequence[int], part: str) -> dict[str, Any]:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _grid(
+    tables: Sequence[CorruptionResults], names: Sequence[str], severities: Sequence[int], part: str, means: CorruptionMeans | None
+) -> dict[str, Any]:
     values = np.full((len(tables), len(names), len(severities)), np.nan)
     for place, table in enumerate(tables):
         shown = table.accuracy if part == "overall" else table.worst_class_accuracy
@@ -82,9 +89,15 @@ def _grid(tables: Sequence[CorruptionResults], names: Sequence[str], severities:
             {"name": name, "cells": [_cell(value) for value in row], "mean": _cell(Spread.of(row).mean)}
             for name, row in zip(names, grid, strict=True)
         ],
-        # One mean a seed, so that the spread is over seeds and not over corruptions.
-        "mean": spread_text(Spread.of([Spread.of(table).mean for table in values.reshape(len(tables), -1)])),
+        "mean": _mean(part, means),
     }
+
+
+def _mean(part: str, means: CorruptionMeans | None) -> str:
+    """The mean with the set that it is over; a dash if the runs of the method have different sets."""
+    if means is None:
+        return "-"
+    return f"{spread_text(means.overall if part == 'overall' else means.worst)} over {means.label}"
 
 
 def _cell(value: float) -> dict[str, Any]:

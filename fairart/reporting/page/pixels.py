@@ -12,7 +12,7 @@ import numpy.typing as npt
 __all__ = ["data_uri", "opacities"]
 
 FAINTEST = 0.05
-"""Opacity of the lowest value, so that it is told from a missing one."""
+"""Opacity of the lowest value, so that it differs from a missing one."""
 
 
 def opacities(table: npt.NDArray[np.float64], *, low: float, high: float) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What the page shows about how numbers came about: configurations, attacks, sanity checks, versions."""
+"""The section of the setup: configurations, attacks, sanity checks, versions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairart.evaluation.results.canonical import canonical
 from fairart.reporting.comparison_text import per_cent
 from fairart.reporting.run_results import Run
 
@@ -13,12 +14,16 @@ __all__ = ["attacks", "checks", "configurations", "versions"]
 
 
 def _text(value: Any) -> str:
+    return _canonical_text(canonical(value))
+
+
+def _canonical_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) or "none"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value)) or "none"
+        return ", ".join(f"{key}: {_canonical_text(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_canonical_text, value)) or "none"
     return "none" if value is None else str(value)
 
 
@@ -32,7 +37,7 @@ def configurations(methods: Mapping[str, Sequence[Run]]) -> dict[str, Any] | Non
     keys = list(dict.fromkeys(key for runs in configured.values() for run in runs for key in run.config))
     rows = []
     for key in keys:
-        # Seeds, and what else runs of one method may differ in, are listed.
+        # Seeds, and other values that differ between the runs of a method, are listed.
         values = [list(dict.fromkeys(_text(run.config.get(key)) for run in runs)) for runs in configured.values()]
         cells = ["; ".join(found) for found in values]
         rows.append({"key": key, "cells": cells, "differs": len(set(cells)) > 1})
@@ -41,7 +46,7 @@ def configurations(methods: Mapping[str, Sequence[Run]]) -> dict[str, Any] | Non
 
 
 def attacks(methods: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
-    """A row for each attack that was run: its options, and what it changed."""
+    """A row for each attack: its options, and how much it changed the samples."""
     rows = []
     for label, runs in methods.items():
         for run in runs:
@@ -84,7 +89,7 @@ def checks(methods: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
 
 
 def versions(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """A row for each run: what evaluated it, on how many samples, with which seed."""
+    """A row for each run: settings of its evaluation, number of samples, and versions."""
     rows = []
     for run in runs:
         if run.result is None:

@@ -36,7 +36,7 @@ def reliability_diagram(found: Reliability, *, label: str, colour: int) -> Marku
 
     Args:
         found: the diagram's numbers.
-        label: what a screen reader says.
+        label: text for screen readers.
         colour: number of the method.
     """
     width = SIDE / len(found.counts)
@@ -88,7 +88,7 @@ class Line:
     Args:
         values: (n,) heights; NaN leaves a hole.
         colour: number of the method.
-        label: what it is.
+        label: text for screen readers.
         dashed: whether it is drawn dashed.
     """
 
@@ -103,7 +103,7 @@ def line_chart(lines: Sequence[Line], *, label: str, high: float | None = None) 
 
     Args:
         lines: the lines, over epochs 0, 1, ...
-        label: what a screen reader says.
+        label: text for screen readers.
         high: upper end of the axis; by default above the highest value.
     """
     width, height, bottom = 300.0, 150.0, TOP + 150.0

@@ -34,11 +34,11 @@ class _Look:
 
 
 def training(methods: Mapping[str, Sequence[Run]], class_names: Sequence[str] | None) -> dict[str, Any] | None:
-    """Charts and heat maps of the epochs; None where no run has any.
+    """Charts and heat maps of the epochs; None if no run has any.
 
     Args:
         methods: label -> its runs, evaluated or not.
-        class_names: K names; None where no evaluation says them.
+        class_names: K names; None if no evaluation has them.
     """
     trained = {label: [run for run in runs if run.history] for label, runs in methods.items()}
     if not any(trained.values()):

@@ -1,4 +1,4 @@
-"""What the sections of the page show about evaluations: numbers and finished texts, no markup."""
+"""The sections about evaluations: numbers and finished texts, without markup."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fairart.reporting.page.svg import reliability_diagram
 from fairart.reporting.tables import Spread
 from fairart.statistics import ConfusionMatrix
 
-__all__ = ["Flags", "calibration", "classes", "errors", "failed_checks", "ranges", "summary", "tests"]
+__all__ = ["Flags", "calibration", "classes", "errors", "ranges", "summary", "tests"]
 
 Flags = Mapping[tuple[str, str], Sequence[str]]
-"""(method, attack) -> what its failed sanity checks say."""
+"""(method, attack) -> messages of its failed sanity checks."""
 
 NUMBERS_UP_TO = 20
 """Classes up to which a confusion matrix is a table of numbers; above, it is a picture with the largest entries listed."""
@@ -34,24 +34,8 @@ def points(difference: float) -> str:
 
 
 def _value(number: float) -> float | None:
-    """What a column is sorted by; None at the end."""
+    """The number that a column is sorted by; None is last."""
     return None if math.isnan(number) else round(number, 6)
-
-
-def failed_checks(comparison: Comparison) -> dict[tuple[str, str], list[str]]:
-    """What the failed sanity checks say, by method and attack; those about no single attack are with every attack.
-
-    Args:
-        comparison: the methods.
-    """
-    flags: dict[tuple[str, str], list[str]] = {}
-    for label, runs in comparison.methods.items():
-        for run in runs:
-            for check in run.result.checks if run.result is not None else ():
-                about = comparison.attacks if check.attack is None else (check.attack,)
-                for attack in about if not check.passed else ():
-                    flags.setdefault((label, attack), []).append(f"{check.name}: {check.detail} ({run.name})")
-    return flags
 
 
 def summary(comparison: Comparison, flags: Flags) -> list[dict[str, Any]]:
@@ -132,7 +116,7 @@ def tests(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _test_name(test: str, note: str) -> str:
-    name = {"mcnemar-exact": "McNemar; bootstrap", "paired-t": "paired t over seeds", "": "none"}[test]
+    name = {"mcnemar-exact": "McNemar; exact bounds of the worst class", "paired-t": "paired t over seeds", "": "none"}[test]
     return f"{name} ({note})" if note else name
 
 

@@ -82,7 +82,7 @@ def test_spatial_stays_out_of_the_worst_case(classifier, digits):
     np.testing.assert_array_equal(worst.correct, result["fgsm"].correct & result["pgd"].correct)
     assert result.worst_case(["clean", "fgsm", "spatial", "pgd"]).accuracy < worst.accuracy
     assert result.table().splitlines()[-1] == (
-        "worst-case: right under all of clean, fgsm, pgd (L-inf, eps 0.05); left out, for their budget is another: spatial"
+        "worst-case: right under all of clean, fgsm, pgd (L-inf, eps 0.05); left out, as they have another budget: spatial"
     )
 
 

@@ -105,24 +105,6 @@ def test_equal_differences_leave_the_spread_unknown():
     assert sign_flip_p_value([0.3, 0.4, 0.5], [0.2, 0.3, 0.4]) == 2 / 8
 
 
-def test_the_worst_class_test_resamples_pairs():
-    generator = np.random.default_rng(2)
-    labels = np.repeat([0, 1, 2], [40, 60, 50])
-    first = made(labels, generator.random(150) < np.array([0.5, 0.6, 0.9])[labels])
-    second = made(labels, first.correct & (generator.random(150) < 0.8))
-    found = worst_class_difference(first, second)
-    gaps = []
-    for _ in range(3000):
-        drawn = np.concatenate([generator.choice(np.flatnonzero(labels == k), size=(labels == k).sum()) for k in range(3)])
-        rates = [[result.correct[drawn][labels == k].mean() for k in range(3)] for result in (first, second)]
-        gaps.append(min(rates[0]) - min(rates[1]))
-    assert found.difference == pytest.approx(first.worst_class_accuracy() - second.worst_class_accuracy())
-    np.testing.assert_allclose(found.interval, np.quantile(gaps, [0.025, 0.975]), atol=0.02)
-    assert found.p_value < 0.05
-    same = worst_class_difference(first, first)
-    assert (same.difference, same.interval, same.p_value) == (0, (0, 0), 1)
-
-
 def test_results_of_other_samples_are_refused():
     labels = np.arange(12) % 3
     good = made(labels, labels > 0)

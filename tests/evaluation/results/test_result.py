@@ -137,7 +137,7 @@ def test_table_says_what_the_worst_case_combines():
     lines = with_budgets(a=EIGHT, b=EIGHT, moved={}, far={"eps": 0.5}).table().splitlines()
     assert lines[0].split() == ["class", "n", "clean", "a", "b", "moved", "far", "worst-case"]
     assert (
-        "worst-case: right under all of clean, a, b (L-inf, eps 0.03137); left out, for their budget is another: moved, far"
+        "worst-case: right under all of clean, a, b (L-inf, eps 0.03137); left out, as they have another budget: moved, far"
         in lines
     )
     assert "worst-case: right under all of clean, a, b (L2, eps 0.03137)" in with_budgets(a=LONG, b=LONG).table()

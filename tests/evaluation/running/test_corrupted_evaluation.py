@@ -227,7 +227,7 @@ def test_failed_checks_stand_beside_the_number_and_below(run):
     assert overall.index("!") > overall.index("]")
     alone = EvaluationResult(list(result.values()), checks=checks[:2]).table()
     overall = next(line for line in alone.splitlines() if line.startswith("overall"))
-    assert overall.count("!") == 1
+    assert overall.count("!") == 2, "a worst case is doubtful where an attack is that it includes"
     assert overall.index("!") > overall.index("]", overall.index("]") + 1)
     assert "! pgd: growing eps failed: 12 of 50 right at eps 1" in table
     assert "! evaluation: same output failed: logits differ" in table
