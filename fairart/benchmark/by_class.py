@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.benchmark.cells import flat
-from fairart.benchmark.results import CORRUPTIONS, Entry, blocks, results_of
+from fairart.benchmark.results import CORRUPTIONS, Entry, blocks, failed_of, results_of
 from fairart.escapes import csv_text
 from fairart.evaluation import AttackResult, EvaluationResult
+from fairart.evaluation.results.flags import failed_checks
 from fairart.reporting.grouped import GroupedTable, Key, grouped_table
 from fairart.reporting.tables import Spread
 
@@ -34,7 +35,10 @@ def class_tables(entries: Sequence[Entry]) -> list[GroupedTable]:
                 found = [class_accuracies(result) for result in results_of(several)]
                 for index, name in enumerate(names):
                     rows[name][method, ""] = Spread.of([rates[label][index] for rates in found if label in rates])
-            tables.append(grouped_table(rows, title=f"{title}: accuracy of each class in per cent, {label}", corner="class"))
+            heading = f"{title}: accuracy of each class in per cent, {label}"
+            doubted = [(method, "") for method, several in block.items() if failed_of(several, label)]
+            marked = {(name, key) for name in names for key in doubted}
+            tables.append(grouped_table(rows, title=heading, corner="class", doubtful=marked))
     return tables
 
 
@@ -45,11 +49,13 @@ def class_accuracies(result: EvaluationResult) -> dict[str, npt.NDArray[np.float
 
 
 IDENTITY = ("cell", "method", "dataset", "model", "trainer", "objective", "averaging", "seed")
-NUMBERS = ("attack", "severity", "class", "name", "n", "correct", "accuracy")
+NUMBERS = ("attack", "severity", "class", "name", "n", "correct", "accuracy", "doubtful")
 
 
 def long_form(entries: Sequence[Entry]) -> str:
-    """CSV, one line for each cell, attack or corruption at a severity, and class; what varies in the grid has columns of its own.
+    """CSV, one line for each cell, attack or corruption at a severity, and class; settings that vary in the grid have columns.
+
+    ``doubtful`` is 1 if a sanity check of the attack's numbers failed, else 0.
 
     Text that a spreadsheet would run as a formula has an apostrophe in front, see :func:`fairart.escapes.csv_cell`.
 
@@ -62,8 +68,10 @@ def long_form(entries: Sequence[Entry]) -> str:
         values = {**flat(entry.full), "cell": entry.cell.name, "method": entry.cell.method}
         said = flat(entry.cell.config)
         who = [*(values.get(name) for name in IDENTITY), *(said.get(name, values.get(name)) for name in more)]
+        checks = entry.result.checks if entry.result is not None else ()
         for attack, severity, result in _columns(entry.result):
-            rows += [[*who, attack, severity, *line] for line in _classes(result)]
+            doubtful = int(severity == "" and bool(failed_checks(result, checks)))
+            rows += [[*who, attack, severity, *line, doubtful] for line in _classes(result)]
     return csv_text(rows)
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from fairart.benchmark.cells import Cell
-from fairart.evaluation import AttackResult, CorruptionResults, EvaluationResult
+from fairart.evaluation import AttackResult, CorruptionResults, EvaluationResult, SanityCheck
 from fairart.evaluation.results.canonical import canonical
+from fairart.evaluation.results.flags import FAILED, failed_checks
 from fairart.reporting.grouped import GroupedTable, Key, grouped_table
 from fairart.reporting.tables import DECILE_FROM, Spread
 from fairart.runs.config import RunConfig
 
-__all__ = ["CORRUPTIONS", "Block", "Entry", "blocks", "method_tables", "metric_tables", "results_of"]
+__all__ = ["CORRUPTIONS", "Block", "Entry", "blocks", "failed_of", "method_tables", "metric_tables", "results_of"]
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,22 @@ def _method_table(title: str, block: Block) -> GroupedTable:
         title=f"{title}: accuracy in per cent",
         corner="method",
         highest=list(dict.fromkeys(highest)),
-        notes=[*_reading(block), *_attack_notes(block, apart), *_failures(block)],
+        notes=[*_reading(block), *_attack_notes(block, apart), *_failures(block), *_doubts(block)],
+        doubtful={(row, key) for row, entries in block.items() for key in rows[row] if failed_of(entries, key[0])},
     )
+
+
+def failed_of(entries: Sequence[Entry], label: str) -> list[SanityCheck]:
+    """Failed sanity checks of the numbers of one attack; corruptions are no attack and have none."""
+    return [check for result in results_of(entries) if label in result for check in failed_checks(result[label], result.checks)]
+
+
+def _doubts(block: Block) -> Iterator[str]:
+    """A line for each number whose sanity checks failed."""
+    for row, entries in block.items():
+        for label in dict.fromkeys(label for result in results_of(entries) for label in result):
+            for detail in dict.fromkeys(f"{check.name}: {check.detail}" for check in failed_of(entries, label)):
+                yield f"{FAILED} {row}, {label}: a sanity check failed, {detail}"
 
 
 def _numbers(result: EvaluationResult) -> dict[Key, float]:

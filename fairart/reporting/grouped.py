@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from fairart.escapes import latex, markdown, markdown_line
+from fairart.evaluation.results.flags import FAILED
 from fairart.reporting.tables import Spread
 
 __all__ = ["GroupedTable", "Key", "TableCell", "grouped_table", "spread_text", "to_latex", "to_markdown"]
@@ -87,6 +88,7 @@ def grouped_table(
     scale: float = 100.0,
     digits: int = 1,
     notes: Sequence[str] = (),
+    doubtful: Collection[tuple[str, Key]] = (),
 ) -> GroupedTable:
     """Make a table of numbers.
 
@@ -97,7 +99,8 @@ def grouped_table(
         highest: columns whose highest number is marked; if two print the same, both are.
         scale: numbers are multiplied by it; 100 for per cent.
         digits: after the point.
-        notes: lines that say how to read it.
+        notes: lines that explain it.
+        doubtful: (row, key) of numbers whose sanity checks failed; they are marked.
     """
     keys = list(dict.fromkeys(key for values in rows.values() for key in values))
     groups: dict[str, list[str]] = {}
@@ -119,7 +122,9 @@ def grouped_table(
                 row,
                 tuple(
                     TableCell(
-                        spread_text(values.get(key, nothing), scale=scale, digits=digits), printed[key][row] == marked.get(key)
+                        spread_text(values.get(key, nothing), scale=scale, digits=digits)
+                        + f" {FAILED}" * ((row, key) in doubtful),
+                        printed[key][row] == marked.get(key),
                     )
                     for key in keys
                 ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from fairart.benchmark import grid_from_mapping
 from fairart.benchmark.by_class import class_tables, long_form
 from fairart.benchmark.results import Entry, method_tables, metric_tables
-from fairart.evaluation import AttackResult, CorruptionResults, EvaluationResult
+from fairart.evaluation import AttackResult, CorruptionResults, EvaluationResult, SanityCheck
 from fairart.reporting.grouped import grouped_table, to_latex, to_markdown
 from fairart.reporting.tables import Spread
 
@@ -48,6 +49,30 @@ FAIR = [evaluation([0.9, 0.9, 0.9], [0.5, 0.5, 0.5]), evaluation([0.8, 0.9, 0.7]
 
 def texts(table, row):
     return {column: table.cell(row, column).text for column in table.columns}
+
+
+def test_numbers_with_failed_sanity_checks_are_marked_in_every_file():
+    checks = (SanityCheck("steps", False, "more steps left more right", "pgd"),)
+    doubted = EvaluationResult(list(AT[1].values()), checks=checks)
+    found = entries([AT[0], doubted, *FAIR])
+    (table,) = method_tables(found)
+    assert {
+        (row, column) for row in ("at", "fair-tat") for column in table.columns if table.cell(row, column).text.endswith(" !")
+    } == {
+        ("at", "pgd, overall"),
+        ("at", "pgd, worst"),
+    }
+    assert table.notes[-1] == "! at, pgd: a sanity check failed, steps: more steps left more right"
+    written = [to_markdown(table), to_latex(table)]
+    for text in written:
+        row = next(line for line in text.splitlines() if re.match(r"(\| )?at ", line))
+        assert row.count(" !") == 2
+    for classes in class_tables(found):
+        marked = {(row, method) for row, _ in classes.rows for method in classes.columns if "!" in classes.cell(row, method).text}
+        assert marked == ({(row, "at") for row, _ in classes.rows} if classes.title.endswith("pgd") else set())
+    lines = list(csv.DictReader(io.StringIO(long_form(found))))
+    assert {(line["seed"], line["attack"]) for line in lines if line["doubtful"] == "1"} == {("1", "pgd")}
+    assert {line["doubtful"] for line in lines} == {"0", "1"}
 
 
 def test_overall_and_worst_are_mean_and_deviation_over_seeds():
