@@ -78,7 +78,7 @@ class GreedyAveraging(Averaging):
     ("check", "policy", "rule"),
     [
         (check_target_sampler, NegativeSampler(), "no negative number"),
-        (check_target_sampler, FloatTargets(), "integer classes"),
+        (check_target_sampler, FloatTargets(), "torch.int64"),
         (check_target_sampler, GlobalRandomTargets(), "same generator state"),
         (check_epsilon_scheduler, AbsoluteEpsilon(), "twice the base budget"),
         (check_class_weighting, ForgetfulWeighting(), "lost something"),

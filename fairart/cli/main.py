@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": "attack a trained run and show its accuracy class by class",
     "compare": "put evaluated runs side by side, with paired tests, as text, Markdown or LaTeX",
     "report": "make one self-contained HTML page of runs",
+    "plot": "draw one figure of runs, as PNG, SVG or PDF",
     "benchmark": "run a grid of methods, data sets and seeds, into one table",
     "corrupt": "write corrupted test images of a data set, in the layout of CIFAR-10-C",
     "plugins": "list every extension point and who supplies what, or write a new plugin",

@@ -14,7 +14,7 @@ BASE = {
     "per_class": 10,
     "epochs": 1,
     "eps": 0.1,
-    "eps_step": 0.05,
+    "eps_step": 0.1,
     "max_iter": 1,
     "batch_size": 50,
     "device": "cpu",

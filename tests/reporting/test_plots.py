@@ -18,7 +18,7 @@ from fairart.reporting.plots import (
     save_png,
     target_distribution_over_epochs,
 )
-from fairart.reporting.style import DPI, PALETTE
+from fairart.reporting.plots.style import DPI, PALETTE
 from fairart.statistics import ConfusionMatrix, EpochStatistics
 
 

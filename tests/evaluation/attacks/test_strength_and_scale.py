@@ -55,13 +55,13 @@ def learnt():
     return model.eval(), x[keep].numpy(), y[keep].numpy()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def accuracy(learnt, make_classifier):
     """``accuracy(name, scale=1.0, **options)``: share of samples that the attack leaves right, and names of failed checks."""
     model, x, y = learnt
 
     def run(name, scale=1.0, **options):
-        classifier = make_classifier(10, model=Scaled(model, scale))
+        classifier = make_classifier(Scaled(model, scale), shape=(1, 8, 8), nb_classes=10)
         result = evaluate(classifier, x, y, attacks=[(name, {"eps": EPS, **options})], sanity_samples=40, verbose=False)
         return result[name].accuracy, {check.name for check in result.checks if not check.passed}
 

@@ -1,50 +1,22 @@
-"""Plots of evaluations and histories, drawn with matplotlib's objects alone.
-
-Nothing here touches pyplot or the user's settings: figures belong to the caller, who may change them before
-:func:`save_png`. The same numbers give the same bytes.
-"""
+"""Accuracy of each class, methods side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from fairart.files import replaced
-from fairart.reporting.heatmaps import heat_map
-from fairart.reporting.histories import History, epsilon_table, target_table
-from fairart.reporting.style import DPI, INK, PALETTE, finish, new_figure
+from fairart.reporting.plots.style import INK, PALETTE, finish, new_figure
 from fairart.reporting.tables import Column, Evaluation, class_table
 
-__all__ = ["accuracy_per_class", "epsilon_per_class_over_epochs", "save_png", "target_distribution_over_epochs"]
+__all__ = ["accuracy_per_class"]
 
 WORST_HATCH = "////"
-
-
-def save_png(figure: Figure, path: str | Path) -> Path:
-    """Write a figure at 150 dots an inch, all of it or nothing.
-
-    Args:
-        figure: what a function of this module gave, or any figure of matplotlib.
-        path: file; its folder must exist. A file that stood there is whole until the new one is.
-
-    Returns:
-        The path.
-    """
-    final = Path(path)
-    figure.set_dpi(DPI)
-    with replaced(final) as file:
-        # Straight from the canvas: savefig would ask the user's settings. The program's version stays out of the file.
-        FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
-    return final
 
 
 def accuracy_per_class(
@@ -142,76 +114,3 @@ def _mark_worst(axes: Axes, bar: Any, top: float, marked: list[tuple[float, floa
         zorder=4,
         bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
     )
-
-
-def epsilon_per_class_over_epochs(
-    *histories: History,
-    base: float | None = None,
-    class_names: Sequence[str] | None = None,
-    title: str = "Budget of each class over training",
-) -> Figure:
-    """Heat map of the budget that each class was trained with: classes down, epochs across; mean over runs.
-
-    A heat map rather than lines, since ten lines of this kind cross and a hundred cannot be told apart. Up to 30 classes, the
-    last epoch's budget stands at the right.
-
-    Args:
-        *histories: one a seed, each a list of :class:`~fairart.engine.history.EpochRecord` or of the dictionaries in
-            ``history.jsonl``.
-        base: the eps that class-wise budgets start from, marked in the colour bar; None marks nothing.
-        class_names: K names; numbers by default.
-        title: of the figure.
-
-    Returns:
-        The figure, with the data as the image of its first axes.
-
-    Raises:
-        ValueError: no epoch, or histories of other epochs or classes.
-    """
-    table, epochs = epsilon_table(histories)
-    return heat_map(
-        table, epochs, names=_names(class_names, len(table)), title=_over_seeds(title, histories),
-        label="eps (L-inf, in units of the input)", digits=3, low=None,
-        mark=None if base is None else ("base", base),
-    )  # fmt: skip
-
-
-def target_distribution_over_epochs(
-    *histories: History,
-    class_names: Sequence[str] | None = None,
-    title: str = "How often each class is aimed at",
-) -> Figure:
-    """Heat map of the probability that a training sample's attack aims at a class: classes down, epochs across.
-
-    The mean over the training samples, each true class's row of probabilities counted as often as it has samples, and over
-    runs. A line in the colour bar marks 1 / K, aiming at all classes alike. Epochs without planned targets stay white.
-
-    Args:
-        *histories: one a seed, each a list of :class:`~fairart.engine.history.EpochRecord` or of the dictionaries in
-            ``history.jsonl``.
-        class_names: K names; numbers by default.
-        title: of the figure.
-
-    Returns:
-        The figure, with the data as the image of its first axes.
-
-    Raises:
-        ValueError: no epoch has planned targets, or histories of other epochs or classes.
-    """
-    table, epochs = target_table(histories)
-    return heat_map(
-        table, epochs, names=_names(class_names, len(table)), title=_over_seeds(title, histories),
-        label="probability of being aimed at", digits=2, low=0.0,
-        mark=("1/K", 1 / len(table)),
-    )  # fmt: skip
-
-
-def _names(names: Sequence[str] | None, nb_classes: int) -> list[str]:
-    chosen = [str(index) for index in range(nb_classes)] if names is None else [str(name) for name in names]
-    if len(chosen) != nb_classes:
-        raise ValueError(f"class_names must be {nb_classes} names, got {len(chosen)}")
-    return chosen
-
-
-def _over_seeds(title: str, histories: Sequence[npt.ArrayLike | Any]) -> str:
-    return title if len(histories) == 1 else f"{title} (mean of {len(histories)} seeds)"

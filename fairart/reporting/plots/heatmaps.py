@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from fairart.reporting.style import INK, MARK, finish, new_figure
+from fairart.reporting.plots.style import INK, MARK, finish, new_figure
 
 __all__ = ["heat_map"]
 

@@ -1,0 +1,144 @@
+"""``fairart plot KIND RUN...``: one figure of runs, as PNG, SVG or PDF."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fairart.cli.output import print_json, stdout_kept_clean
+from fairart.cli.parser import Parser, UsageError, add_common_flags
+from fairart.errors import nearest
+from fairart.escapes import terminal
+
+__all__ = ["KINDS", "parser", "run"]
+
+KINDS: Mapping[str, str] = {
+    "accuracy": "accuracy of each class, methods side by side",
+    "cfps": "which classes attract errors, over models: class false positive scores beside accuracies",
+    "confusion": "confusion between classes, of one run under one attack",
+    "corruptions": "mean and worst-class accuracy by severity of corruption",
+    "epsilons": "budget of each class over the epochs of one method",
+    "reliability": "accuracy against confidence",
+    "targets": "how often each class is aimed at over the epochs of one method",
+    "tradeoff": "average against worst class, a point for each method",
+}
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def parser() -> Parser:
+    """The flags of ``fairart plot``."""
+    lines = "\n".join(f"  {name:<12} {text}" for name, text in KINDS.items())
+    made = Parser(
+        prog="fairart plot",
+        usage="fairart plot KIND RUN [RUN ...] [flags]",
+        description="Draw one figure of evaluated runs. Runs that differ only in the seed are one method.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"kinds:\n{lines}",
+    )
+    made.add_argument("kind", metavar="KIND", nargs="?", help="what to draw")
+    made.add_argument("runs", metavar="RUN", nargs="*", help="folder of a run, or a JSON file of an evaluation")
+    made.add_argument("--attack", metavar="LABEL", action="append", help="only this attack; several where the plot has panels")
+    made.add_argument("--title", metavar="TEXT", help="of the figure")
+    made.add_argument("--output", metavar="FILE", help="ends in .png, .svg or .pdf (default: KIND.png here); it is replaced")
+    add_common_flags(made)
+    return made
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Draw the figure.
+
+    Args:
+        arguments: from :func:`parser`.
+
+    Raises:
+        UsageError: no kind or run, an unknown kind, or an attack too many.
+        FileNotFoundError: the folder of the output does not exist.
+    """
+    _check(arguments)
+    output = Path(arguments.output or f"{arguments.kind}.png").expanduser()
+    if output.suffix.lower() not in FORMATS:
+        raise UsageError(f"--output must end in {', '.join(FORMATS)}, got {output.name!r}")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(output.parent)!r} to write {output.name} to")
+    with stdout_kept_clean(arguments.json):
+        from fairart.reporting.plots import save_figure
+        from fairart.runs.collect import collect
+
+        try:
+            figure = _figure(arguments, collect(arguments.runs))
+        except (ValueError, KeyError) as error:
+            raise UsageError(f"plot {arguments.kind}: {error.args[0]}") from error
+        save_figure(figure, output)
+    if arguments.json:
+        print_json({"output": str(output), "kind": arguments.kind})
+    elif not arguments.quiet:
+        print(terminal(f"written to {output}"))
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.kind is None:
+        raise UsageError(f"which plot? {', '.join(KINDS)}")
+    if arguments.kind not in KINDS:
+        raise UsageError(f"there is no plot {arguments.kind!r}; {nearest(arguments.kind, KINDS)}")
+    if not arguments.runs:
+        raise UsageError(f"no run given: write 'fairart plot {arguments.kind} RUN', where RUN is a folder of 'fairart train'")
+    if arguments.attack and len(arguments.attack) > 1 and arguments.kind in ("confusion", "tradeoff"):
+        raise UsageError(f"plot {arguments.kind} shows one attack, got {len(arguments.attack)}")
+
+
+def _figure(arguments: argparse.Namespace, runs: list[Any]) -> Any:
+    from fairart.reporting import plots
+    from fairart.reporting.run_results import group_methods
+
+    title = {} if arguments.title is None else {"title": arguments.title}
+    kind, attacks = arguments.kind, arguments.attack
+    if kind in ("epsilons", "targets"):
+        return _of_training(kind, runs, title)
+    missing = next((found.name for found in runs if found.result is None), None)
+    if missing is not None:
+        raise ValueError(f"{missing} is not evaluated yet: run 'fairart evaluate {missing}'")
+    results: dict[str, list[Any]] = {label: [found.result for found in group] for label, group in group_methods(runs).items()}
+    firsts = {label: several[0] for label, several in results.items()}
+    if kind in ("accuracy", "cfps"):
+        draw = plots.accuracy_per_class if kind == "accuracy" else plots.cfps_across_models
+        return draw(results, attacks=attacks, **title)
+    if kind == "tradeoff":
+        return plots.tradeoff(results, attack=attacks[0] if attacks else None, **title)
+    if kind == "corruptions":
+        return plots.corruption_by_severity({label: result.corruptions for label, result in firsts.items()}, **title)
+    return _of_attacks(kind, {label: _chosen(result, attacks) for label, result in firsts.items()}, len(runs), title)
+
+
+def _of_attacks(kind: str, chosen: dict[str, dict[str, Any]], number: int, title: dict[str, str]) -> Any:
+    from fairart.reporting import plots
+
+    if kind == "reliability":
+        named = {f"{label}, {name}": one for label, several in chosen.items() for name, one in several.items()}
+        return plots.reliability_diagram(named, **title)
+    if number > 1:
+        raise ValueError(f"it shows one run, got {number}")
+    return plots.confusion_matrix(list(next(iter(chosen.values())).values())[-1], **title)
+
+
+def _chosen(result: Any, attacks: list[str] | None) -> dict[str, Any]:
+    unknown = [label for label in attacks or () if label not in result]
+    if unknown:
+        raise ValueError(f"there is no attack {unknown[0]!r} in the evaluation; it has {', '.join(result)}")
+    return {label: result[label] for label in attacks or result}
+
+
+def _of_training(kind: str, runs: list[Any], title: dict[str, str]) -> Any:
+    from fairart.reporting import plots
+    from fairart.reporting.run_results import group_methods
+
+    groups = group_methods(runs)
+    if len(groups) > 1:
+        raise ValueError(f"it shows the epochs of one method, got {len(groups)}: {', '.join(groups)}")
+    histories = [found.history for found in runs]
+    names = next((found.result.class_names for found in runs if found.result is not None), None)
+    if kind == "epsilons":
+        return plots.epsilon_per_class_over_epochs(*histories, base=runs[0].config.get("eps"), class_names=names, **title)
+    return plots.target_distribution_over_epochs(*histories, class_names=names, **title)
