@@ -44,7 +44,9 @@ def test_a_grid_ends_in_one_table_and_is_not_run_twice(document, tmp_path, train
     assert [row for row, _ in table.rows] == ["at", "fair-tat"]
     assert metrics.columns == ("clean, std", "pgd-2, std")
     kept = EvaluationResult.load(tmp_path / "out" / "cells" / trained[0] / "evaluation.json")
-    assert table.cell("at", "pgd-2, overall").text == f"{100 * kept['pgd-2'].accuracy:.1f}"
+    # Two steps are a weak attack: the number may be marked.
+    shown = table.cell("at", "pgd-2, overall").text.removesuffix(" !")
+    assert shown == f"{100 * kept['pgd-2'].accuracy:.1f}"
     files = {path.name: path.read_bytes() for path in result.files}
     assert set(files) == {"results.md", "results.tex", "results.csv", "report.html"}
     assert files["report.html"].startswith(b"<!doctype html>")
