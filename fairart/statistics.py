@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fairart.notebooks import html_table
+
 __all__ = [
     "ComparedByValue",
     "ConfusionMatrix",
@@ -230,6 +232,15 @@ class ConfusionMatrix:
     def __repr__(self) -> str:
         worst = self.worst_class_accuracy()
         return f"ConfusionMatrix(K={self.nb_classes}, n={self.total}, accuracy={self.accuracy:.4f}, worst={worst:.4f})"
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: counts, true classes down, predictions across, and the accuracy of each class."""
+        heads = ["true class", *(f"as {k}" for k in range(self.nb_classes)), "accuracy"]
+        rows = [
+            [str(k), *map(str, row), "-" if math.isnan(share) else f"{share:.1%}"]
+            for k, (row, share) in enumerate(zip(self.counts, self.class_accuracy, strict=True))
+        ]
+        return html_table(heads, rows, title=f"{self.total} samples, {self.accuracy:.1%} right")
 
     @property
     def nb_classes(self) -> int:

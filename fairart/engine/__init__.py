@@ -5,7 +5,7 @@ from __future__ import annotations
 from fairart.engine.checkpoints.checkpointing import Checkpointing
 from fairart.engine.checkpoints.folder import CheckpointError, CheckpointWriteError
 from fairart.engine.data.augmentation import crop_and_flip
-from fairart.engine.history import EpochRecord
+from fairart.engine.history import EpochRecord, History
 from fairart.engine.loop import Engine, TrainingDivergedError
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network
@@ -18,6 +18,7 @@ __all__ = [
     "Checkpointing",
     "Engine",
     "EpochRecord",
+    "History",
     "Method",
     "Network",
     "TrainingDivergedError",

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fairart.notebooks import data_frame, html_table
 from fairart.statistics import ComparedByValue, ConfusionMatrix, EpochStatistics, ValidationStatistics
 
-__all__ = ["EpochRecord"]
+__all__ = ["EpochRecord", "History"]
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -94,6 +98,52 @@ class EpochRecord(ComparedByValue):
     def from_state(cls, state: Mapping[str, Any]) -> EpochRecord:
         """The record that :meth:`state_dict` described."""
         return cls(**{**state, "statistics": _statistics(state["statistics"])})
+
+
+class History(list[EpochRecord]):
+    """The epochs of a trainer, a list of :class:`EpochRecord` that shows itself in notebooks."""
+
+    def _repr_html_(self) -> str:
+        """One row an epoch."""
+        heads = ("epoch", "loss", "learning rate", "robust accuracy", "worst class", "its accuracy", "eps", "seconds")
+        return html_table(heads, [_summary(record) for record in self], title=f"{len(self)} epochs")
+
+    def to_frame(self) -> DataFrame:
+        """One row an epoch and class, as a pandas data frame.
+
+        Columns: epoch, class, n (training samples), robust_accuracy, clean_accuracy (NaN unless measured), eps, weight, and
+        targeted, the share of the examples aimed at the class (NaN for untargeted training).
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        columns = ("epoch", "class", "n", "robust_accuracy", "clean_accuracy", "eps", "weight", "targeted")
+        rows = []
+        for record in self:
+            robust, nothing = record.robust, np.full(record.robust.nb_classes, np.nan)
+            clean = nothing if record.clean is None else record.clean.class_accuracy
+            aims = nothing
+            if record.target_probabilities is not None and robust.total:
+                aims = robust.support / robust.total @ record.target_probabilities
+            per_class = (robust.support, robust.class_accuracy, clean, record.epsilons, record.class_weights, aims)
+            for k, values in enumerate(zip(*per_class, strict=True)):
+                rows.append(dict(zip(columns, (record.epoch, k, int(values[0]), *map(float, values[1:])), strict=True)))
+        return data_frame(rows, columns)
+
+
+def _summary(record: EpochRecord) -> list[str]:
+    robust, low, high = record.robust, record.epsilons.min(), record.epsilons.max()
+    worst = str(robust.worst_class) if robust.total else "-"
+    return [
+        str(record.epoch),
+        f"{record.loss:.4f}",
+        f"{record.learning_rate:.4g}",
+        f"{robust.accuracy:.1%}",
+        worst,
+        f"{robust.worst_class_accuracy():.1%}",
+        f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}",
+        f"{record.seconds:.1f}",
+    ]
 
 
 def _statistics_state(statistics: EpochStatistics) -> dict[str, Any]:

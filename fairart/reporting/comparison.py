@@ -19,7 +19,7 @@ from fairart.evaluation.results.compare import (
     worst_class_difference,
 )
 from fairart.evaluation.results.flags import failed_checks
-from fairart.evaluation.results.frames import data_frame
+from fairart.notebooks import data_frame
 from fairart.reporting.comparable import WORST_CASE, corruption_notices, corruption_sets, results_of
 from fairart.reporting.comparison_data import Cell, ComparisonData, Contrast, CorruptionMeans
 from fairart.reporting.comparison_text import render_html

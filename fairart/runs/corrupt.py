@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from fairart.corruptions import SEVERITIES, corruption_names, write_corruptions
 from fairart.corruptions.textures import load_textures

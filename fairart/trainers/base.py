@@ -23,7 +23,7 @@ from fairart.engine.data import check_inputs, check_pair, stratified_split, uint
 from fairart.engine.data.augmentation import Augmentation, get_augmentation
 from fairart.engine.data.sources import ArraySource, GeneratorSource, as_generator
 from fairart.engine.execution import check_execution, chosen_execution
-from fairart.engine.history import EpochRecord
+from fairart.engine.history import History
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
 from fairart.engine.processes import ONE_PROCESS, FabricProcesses
@@ -169,7 +169,7 @@ class FairnessTrainer(Fitting):
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
         self.processes = ONE_PROCESS if fabric is None else FabricProcesses(fabric)
         self.execution = chosen_execution(execution, self._network, classifier)
-        self.history: list[EpochRecord] = []
+        self.history = History()
         self.seed: int | None = None
         self.raw_weights: dict[str, torch.Tensor] | None = None
         self.resumed_from: str | None = None

@@ -23,7 +23,7 @@ from fairart.engine.checkpoints.snapshot import restore
 from fairart.engine.data.augmentation import Augmentation
 from fairart.engine.data.sources import DeviceData, Source
 from fairart.engine.execution import executed
-from fairart.engine.history import EpochRecord
+from fairart.engine.history import EpochRecord, History
 from fairart.engine.loop import Engine
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
@@ -55,7 +55,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     execution: Execution
     augmentation: Augmentation | None
     clean_statistics: bool
-    history: list[EpochRecord]
+    history: History
     processes: Processes
     seed: int | None
     raw_weights: dict[str, torch.Tensor] | None

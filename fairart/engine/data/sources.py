@@ -82,7 +82,15 @@ def as_generator(data: Any) -> Any:
         raise ValueError(f"the data loader's dataset must have a length, {type(data.dataset).__name__} has none")
     if data.batch_size is None:
         raise ValueError("the data loader must have a batch size, got batch_size=None")
-    size = len(data.dataset)
+    # What one pass of the loader yields: a sampler may draw fewer or more samples than there are.
+    sampler: Any = data.sampler
+    size = len(sampler) if hasattr(sampler, "__len__") else len(data.dataset)
+    if data.drop_last:
+        size -= size % data.batch_size
+    if size == 0:
+        raise ValueError(
+            f"the data loader yields no batch: {len(data.dataset)} samples, batch_size={data.batch_size}, drop_last=True"
+        )
     return _LoaderGenerator(data, size, min(data.batch_size, size))
 
 

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.flags import failed_checks
+from fairart.notebooks import data_frame
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["data_frame", "evaluation_frame"]
-
-
-def data_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> DataFrame:
-    """A data frame of these rows.
-
-    Args:
-        rows: column -> value.
-        columns: their order.
-
-    Raises:
-        ImportError: pandas is not installed.
-    """
-    try:
-        from pandas import DataFrame
-    except ImportError as error:
-        raise ImportError('to_frame needs pandas: pip install "fairart[pandas]"') from error
-    return DataFrame(list(rows), columns=list(columns))
+__all__ = ["evaluation_frame"]
 
 
 def evaluation_frame(result: EvaluationData) -> DataFrame:

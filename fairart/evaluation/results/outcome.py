@@ -16,8 +16,8 @@ from fairart.evaluation.attacks.norms import Budget
 from fairart.evaluation.results.calibration import NB_BINS, Reliability, calibration_by_class, reliability
 from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.intervals import wilson_interval
-from fairart.evaluation.results.notebook import html_table
 from fairart.evaluation.results.worst_class import worst_class_interval, worst_class_probability
+from fairart.notebooks import html_table
 from fairart.plugins import BUILTIN, registered
 from fairart.plugins.options import declared_options
 from fairart.statistics import ConfusionMatrix

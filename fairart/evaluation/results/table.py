@@ -13,8 +13,8 @@ from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.flags import FAILED, failed_checks
-from fairart.evaluation.results.notebook import html_notes, html_table
 from fairart.evaluation.results.outcome import AttackResult
+from fairart.notebooks import html_notes, html_table
 
 __all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_html", "render_table"]
 

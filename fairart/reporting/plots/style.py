@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
@@ -17,6 +20,15 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 """Okabe and Ito's colours, told apart by colour-blind readers; the strongest contrasts first."""
 
 
+class NotebookFigure(Figure):
+    """A figure that shows itself in notebooks, also where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        FigureCanvasAgg(self).print_png(drawn, metadata={"Software": None})
+        return drawn.getvalue()
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure that lays itself out.
 
@@ -24,7 +36,7 @@ def new_figure(width: float, height: float) -> Figure:
         width: inches.
         height: inches.
     """
-    figure = Figure(figsize=(width, height), dpi=DPI)
+    figure = NotebookFigure(figsize=(width, height), dpi=DPI)
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.08, wspace=0.02, hspace=0.02)
     return figure
 

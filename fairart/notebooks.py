@@ -1,13 +1,17 @@
-"""Tables as HTML for notebooks: escaped, and in the colours of the page around them, so readable in light and dark."""
+"""How results show themselves in notebooks: HTML tables, escaped and in the colours of the page; and pandas data frames."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 from fairart.escapes import terminal
 
-__all__ = ["html_notes", "html_table"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["data_frame", "html_notes", "html_table"]
 
 # Notebooks style tables by themselves, each in its own way: what matters is set here. No colour is, so that both themes work.
 _TABLE = "border-collapse:collapse;margin:.4em 0;color:inherit;background:transparent;font-variant-numeric:tabular-nums"
@@ -55,3 +59,20 @@ def html_notes(notes: Sequence[str]) -> str:
 
 def _text(text: str) -> str:
     return escape(terminal(text))
+
+
+def data_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> DataFrame:
+    """A data frame of these rows.
+
+    Args:
+        rows: column -> value.
+        columns: their order.
+
+    Raises:
+        ImportError: pandas is not installed.
+    """
+    try:
+        from pandas import DataFrame
+    except ImportError as error:
+        raise ImportError('to_frame needs pandas: pip install "fairart[pandas]"') from error
+    return DataFrame(list(rows), columns=list(columns))
