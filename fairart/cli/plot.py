@@ -101,7 +101,8 @@ def _figure(arguments: argparse.Namespace, runs: list[Any]) -> Any:
     if missing is not None:
         raise ValueError(f"{missing} is not evaluated yet: run 'fairart evaluate {missing}'")
     results: dict[str, list[Any]] = {label: [found.result for found in group] for label, group in group_methods(runs).items()}
-    firsts = {label: several[0] for label, several in results.items()}
+    # These show one evaluation a method.
+    firsts = {f"{label} (first seed)" if len(several) > 1 else label: several[0] for label, several in results.items()}
     if kind in ("accuracy", "cfps"):
         draw = plots.accuracy_per_class if kind == "accuracy" else plots.cfps_across_models
         return draw(results, attacks=attacks, **title)

@@ -127,6 +127,7 @@ def tradeoff(results: Results, *, attack: str | None = None, title: str = "Avera
     axes.set_xlabel(f"accuracy over all samples in %, {label}")
     axes.set_ylabel(f"accuracy of the worst class in %, {label}")
     axes.margins(0.12)
+    axes.set_ylim(bottom=max(-1.0, axes.get_ylim()[0]))
     axes.grid(True, color="#d9d9d9", linewidth=0.6)
     axes.set_axisbelow(True)
     counts = sorted({len(runs) for runs in results.values()})
