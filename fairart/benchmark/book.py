@@ -78,7 +78,7 @@ class Book:
     Args:
         folder: of the benchmark.
         grid: the cells.
-        full: each cell's run said in full, by name.
+        full: the complete configuration of each cell's run, by name.
         retry_failed: do those again that failed earlier.
         verbose: a line for each cell on standard error.
     """

@@ -32,7 +32,7 @@ def check_grid(grid: Grid, *, remote: bool = False) -> dict[str, RunConfig]:
         remote: whether they run on other machines: then these need not have their devices here.
 
     Returns:
-        Each cell's run said in full, by the cell's name.
+        The complete configuration of each cell's run, by the cell's name.
 
     Raises:
         OptionError: an unknown metric, a bad option of an attack, a combination that makes no sense, two cells that are one run
@@ -96,7 +96,7 @@ def _of_one_data_set(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def _check_group(group: Sequence[Cell], grid: Grid, reasons: dict[str, list[Cell]], remote: bool) -> dict[str, RunConfig]:
-    """Cells of one data set; gives those that can run, said in full."""
+    """Cells of one data set; returns the complete configurations of those that can run."""
     full: dict[str, RunConfig] = {}
     data = build.build_dataset(group[0].config)
     _check_corruptions(grid, data)

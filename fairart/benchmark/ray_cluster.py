@@ -145,7 +145,7 @@ def _collected(ray: Any, done: Any, task: Task) -> Finished:
     except ray.exceptions.RayError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return Finished(task, f"Ray: {type(error).__name__}: {lines[-1] if lines else 'no reason given'}"[:500])
-    # The record last: it vouches for the others.
+    # The record last: if it is there, the other files are whole.
     for name in sorted(files or {}, key=lambda name: name == RECORD):
         path = Path(task.folder) / name
         path.parent.mkdir(parents=True, exist_ok=True)

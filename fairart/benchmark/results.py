@@ -26,7 +26,7 @@ class Entry:
 
     Args:
         cell: the cell.
-        full: its run said in full.
+        full: the complete configuration of its run.
         result: its evaluation, or None.
         failure: what went wrong, or an empty text.
     """

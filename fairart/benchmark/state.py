@@ -38,7 +38,7 @@ class Task:
     Args:
         folder: of the cell.
         config: the run as the grid says it: what the cell is known by.
-        full: the run said in full, with absolute paths: what is trained.
+        full: the complete configuration of the run, with absolute paths.
         plan: its evaluation.
     """
 

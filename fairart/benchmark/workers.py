@@ -25,7 +25,7 @@ class Finished:
 
     Args:
         task: the cell; its record says what came of it.
-        died: why whoever ran it is gone, where that is so.
+        died: why its worker is gone; empty if it is not.
     """
 
     task: Task

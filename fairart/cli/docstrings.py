@@ -33,7 +33,7 @@ def describe(entry: Registration) -> str:
                 return told
     try:
         return entry.summary()
-    except Exception as error:  # a stranger's code may raise anything, and the others are still to be listed
+    except Exception as error:  # third-party code may raise any exception, and the others are still to be listed
         return f"cannot be loaded: {' '.join(str(error).split())}"
 
 

@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"fairart: interrupted{f'; {error}' if str(error) else ''}", file=sys.stderr)
             return INTERRUPTED
         except BrokenPipeError:
-            # Whoever read our output has seen enough, as in `fairart plugins | head`.
+            # The reader of our output has closed it, as in `fairart plugins | head`.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except Exception as error:

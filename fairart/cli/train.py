@@ -91,7 +91,7 @@ def _config(arguments: argparse.Namespace, begun: dict[str, Any]) -> RunConfig:
 
 
 def _begun(folder: str) -> dict[str, Any]:
-    """The config of the run to resume, said in full; nothing where there is none. What else is given must agree with it."""
+    """The complete configuration of the run to resume; empty if there is none. Other flags must agree with it."""
     path = Path(folder).expanduser() / CONFIG
     try:
         return RunConfig.load(path).to_dict() if path.exists() else {}

@@ -1,4 +1,4 @@
-"""Any ART EvasionAttack as the inner attack: slower, through numpy, but it just works."""
+"""Any ART EvasionAttack as the inner attack; slower, since it goes through numpy."""
 
 from __future__ import annotations
 

@@ -319,7 +319,7 @@ class Engine:
             with restored_modes(self.network, training=objective.attack_mode == "train"):
                 answer = asked(objective, "examples", lambda: objective.examples(network, batch))
             made = checked_examples(objective, answer, batch)
-        # Whoever made them, nothing outside a sample's budget is trained on.
+        # Examples outside a sample's budget are never trained on, whatever made them.
         examples = tuple(project(one.detach(), batch.x, eps=batch.eps, clip_values=batch.clip_values) for one in made)
         for one in examples:
             meter.add_change(one - batch.x, batch.y)

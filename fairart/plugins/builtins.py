@@ -1,4 +1,4 @@
-"""The built-in plugin: everything that ships with fairart, registered through the hooks that strangers use.
+"""The built-in plugin: everything that ships with fairart, registered through the hooks that third parties use.
 
 Targets are text, so that listing names imports nothing heavy.
 """

@@ -1,4 +1,4 @@
-"""The plugin manager: built-ins and strangers register through the same hooks, and :func:`create` makes things by name.
+"""The plugin manager: built-in and third-party plugins register through the same hooks, and :func:`create` makes things by name.
 
 Plugins are found through the entry-point group ``fairart`` and in folders given by hand. Each is loaded alone: a broken
 one is named in a warning and left out, all others work. ``FAIRART_STRICT_PLUGINS=1`` raises instead,
@@ -55,7 +55,7 @@ class Registration:
         module, _, attribute = self.target.partition(":")
         try:
             imported = importlib.import_module(module)
-        except Exception as error:  # whatever a stranger's module raises at import
+        except Exception as error:  # any exception that a third-party module raises on import
             if self.plugin == BUILTIN:
                 raise
             raise PluginError(f"plugin {self.plugin!r}: cannot import {self.target!r}: {_told(error)}") from error
@@ -139,7 +139,7 @@ class PluginManager:
         label = str(name or getattr(plugin, "__name__", type(plugin).__name__))
         try:
             self._register(plugin, label)
-        except Exception as error:  # a stranger's code may raise anything; it is named and left out
+        except Exception as error:  # third-party code may raise any exception; the plugin is named and left out
             self._give_up(label, str(error) if isinstance(error, PluginError) else _told(error), error)
 
     def _give_up(self, label: str, reason: str, cause: BaseException) -> None:
@@ -205,7 +205,7 @@ class PluginManager:
         for point in sorted(importlib.metadata.entry_points(group=PROJECT), key=operator.attrgetter("name", "value")):
             try:
                 plugin = point.load()
-            except (Exception, SystemExit) as error:  # whatever a stranger's module raises at import
+            except (Exception, SystemExit) as error:  # any exception that a third-party module raises on import
                 self._give_up(point.name, f"importing {point.value} raised {_told(error)}", error)
                 continue
             self.register(plugin, point.name)
@@ -240,7 +240,7 @@ class PluginManager:
             module = _import_file(file, f"fairart_plugin_{label}")
         except PluginError as error:
             self._give_up(label, str(error), error)
-        except (Exception, SystemExit) as error:  # whatever a stranger's file raises at import
+        except (Exception, SystemExit) as error:  # any exception that a third-party file raises on import
             self._give_up(label, f"importing {file.name} raised {_told(error)}", error)
         else:
             self.register(module, label)

@@ -114,7 +114,7 @@ def _resolve(annotation: Any, names: _Names) -> Any:
     stub.__annotations__ = {"it": annotation}
     try:
         return typing.get_type_hints(stub, globalns={}, localns=names, include_extras=True)["it"]
-    except Exception:  # whatever a stranger's annotation does: the name and the default of the option still hold
+    except Exception:  # any exception of a third-party annotation; the option keeps its name and default
         return annotation
 
 

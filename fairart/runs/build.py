@@ -203,7 +203,7 @@ def _part(kind: str, chosen: Any, options: Mapping[str, Any], trainer: str) -> A
 
 
 def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
-    """The same run said in full: what was left to the method or the data set is written out, and paths are absolute.
+    """The complete configuration of a run: defaults of the method and the data set are written out, and paths are absolute.
 
     Only a method that makes its parts from its own options keeps them to itself: their names alone would not repeat them.
 

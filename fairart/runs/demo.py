@@ -147,7 +147,7 @@ def run_demo(output: str | Path, *, seeds: int = 3, verbose: bool = True, overwr
     evaluations: dict[str, list[EvaluationResult]] = {BASELINE: [], METHOD: []}
     histories: list[History] = []
     with _one_thread():
-        # Both methods of a seed before the next seed: whoever interrupts it has pairs.
+        # Both methods of a seed before the next seed: an interrupted demo has pairs.
         for seed in range(seeds):
             for method, results in evaluations.items():
                 trained, result = _train_and_evaluate(method, seed, folder, overwrite=overwrite, verbose=verbose)

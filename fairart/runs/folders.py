@@ -1,4 +1,4 @@
-"""The folder of a run: which files it has, and what is said about them. Imports nothing heavy."""
+"""The folder of a run: the files in it and their names. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def check_unchanged(folder: Path, config: RunConfig) -> None:
 
     Args:
         folder: of the run.
-        config: the run as it is asked for now, said in full.
+        config: the complete configuration of the run that is asked for now.
 
     Raises:
         RunError: the fields that differ are named, with both values.

@@ -200,7 +200,7 @@ def build_loggers(config: RunConfig, folder: Path, classes: Sequence[str]) -> li
     """The loggers of a run, none of which can stop it.
 
     Args:
-        config: the run, said in full.
+        config: the complete configuration of the run.
         folder: its folder.
         classes: names of the classes.
     """

@@ -51,7 +51,7 @@ class TrainedRun:
 
     Args:
         folder: where its files are.
-        config: the run, said in full.
+        config: the complete configuration of the run.
         dataset: what it was trained on.
         trainer: the trainer after ``fit``.
         finished_before: whether there was nothing left to train.

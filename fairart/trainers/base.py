@@ -1,4 +1,4 @@
-"""The outer face of every method: an ART ``Trainer`` whose parts are chosen by a preset."""
+"""Base class of all trainers: an ART ``Trainer`` whose parts are chosen by a preset."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ Held = tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None
 
 
 class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
-    """The inner half of :class:`fairart.trainers.FairnessTrainer`, which sets the attributes."""
+    """What :class:`fairart.trainers.FairnessTrainer` does once its data is checked; that class sets the attributes."""
 
     _classifier: PyTorchClassifier
     _network: Network

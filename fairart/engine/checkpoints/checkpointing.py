@@ -114,7 +114,7 @@ class FitCheckpoints:
     def begin(self, identity: Mapping[str, Any], restore: Callable[[Any], None], device: torch.device) -> SavedState | None:
         """Go on from the newest checkpoint that belongs to this fit.
 
-        Those that are refused are named in a warning and set aside, where an older one can be used.
+        If an older checkpoint is usable, rejected ones are reported and renamed.
 
         Args:
             identity: what this fit is.

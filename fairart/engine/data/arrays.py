@@ -1,4 +1,4 @@
-"""Checks of what a user hands in, and the hold-out: everything wrong is said once, before any work is done."""
+"""Checks of the user's data, and the hold-out: every fault is reported once, before any work."""
 
 from __future__ import annotations
 

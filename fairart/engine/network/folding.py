@@ -108,7 +108,7 @@ def _trace(module: nn.Module) -> fx.Graph:
         with restored_modes(module, training=False), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return fx.Tracer().trace(module)
-    except Exception as error:  # a stranger's forward may raise anything when it meets a proxy
+    except Exception as error:  # a third-party forward may raise any exception when it is traced
         said = " ".join(str(error).split())[:200]
         raise OptionError(
             f"fold_batch_norm: {type(module).__name__} cannot be traced by torch.fx ({type(error).__name__}: {said}); "

@@ -36,7 +36,7 @@ def runs_with_channels_last(network: Network, input_shape: tuple[int, ...]) -> b
     try:
         own, laid_out = (_eval_logits(network, x, layout) for layout in (torch.contiguous_format, torch.channels_last))
         _train_pass(network, x)
-    except Exception:  # whatever a stranger's network raises: fit will say it, if it raises there too
+    except Exception:  # any exception of the user's network; if fit meets it as well, fit raises it
         return False
     return torch.allclose(own, laid_out, rtol=RTOL, atol=ATOL)
 
@@ -97,7 +97,7 @@ class ChannelsLastWeights:
             yield
         finally:
             for parameter, own in before:
-                # Into its old place: whoever held on to it, by state_dict() for example, sees the trained weights.
+                # In place: code that kept a reference, by state_dict() for example, sees the trained weights.
                 self._move(parameter, own)
 
     def _move(self, parameter: nn.Parameter, memory: Tensor) -> None:

@@ -87,7 +87,7 @@ class Network(nn.Module):
     """Logits of an ART ``PyTorchClassifier`` for tensors in its own input space.
 
     ART's preprocessing (mean and standard deviation, torch preprocessors) runs inside :meth:`forward`, so that input
-    gradients pass through it. A preprocessor that has its own ``estimate_forward`` lends its gradient (BPDA, Athalye et al.
+    gradients pass through it. A preprocessor that has its own ``estimate_forward`` provides the gradient (BPDA, Athalye et al.
     2018).
 
     Args:

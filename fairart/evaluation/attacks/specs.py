@@ -100,7 +100,7 @@ class AttackSpec:
             return self
         try:
             notes = self.preflight(classifier, self.options)
-        except Exception as error:  # a stranger's check may raise anything; it is named
+        except Exception as error:  # a third-party check may raise any exception; the message names it
             if self.plugin == BUILTIN or isinstance(error, OptionError | ImportError | UserWarning):
                 raise
             raise PluginError(

@@ -1,7 +1,7 @@
 """What an attack of the evaluation works against, and the random numbers it draws.
 
 An attack is ``attack(target, x, y, *, generator=None, **options) -> x_adv``. It gets samples that the model still classifies
-right, in eval mode; what it gives back is projected and scored again by the caller, so that no attack vouches for itself.
+right, in eval mode; the caller projects and scores what it returns, so that no attack scores itself.
 Its options are its other keyword-only parameters.
 """
 

@@ -189,7 +189,7 @@ class Runner:
 def _call(spec: AttackSpec, target: AttackTarget, x: Tensor, labels: Tensor, extra: dict[str, Any]) -> Any:
     try:
         return spec.run(target, x, labels, **extra)
-    except Exception as error:  # a stranger's attack may raise anything; it is named
+    except Exception as error:  # a third-party attack may raise any exception; the message names it
         if isinstance(error, RuntimeError) and "does not require grad" in str(error):
             raise EvaluationError(
                 f"attack {spec.label!r}: no gradient leads from the model's output back to its input. Likely causes: "

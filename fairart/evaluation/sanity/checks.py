@@ -51,7 +51,7 @@ QUERIES = 100
 """Queries of the checks' own Square Attack, where the evaluation has no attack without gradients."""
 
 LEFT_AT_RANGE = 0.02
-"""Share of samples that may stand where every image is within reach: PGD may still walk astray there."""
+"""Share of samples that may stand where every image is within reach: PGD may still miss the way there."""
 
 ZERO_GRADIENTS = 0.05
 """Share of samples that may have no input gradient at all."""
