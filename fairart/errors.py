@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["OptionError", "PluginError", "PolicyError", "UnknownNameError", "nearest"]
+__all__ = ["OptionError", "PluginError", "PolicyError", "UnknownNameError", "WeightsError", "nearest"]
 
 
 class OptionError(ValueError):
@@ -22,6 +22,10 @@ class PluginError(RuntimeError):
 
 class PolicyError(ValueError):
     """A policy answered with something the engine cannot train with; the message names the policy and the rule."""
+
+
+class WeightsError(ValueError):
+    """A weight file cannot be read, holds no weights, or does not fit the model; the message says what would help."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
