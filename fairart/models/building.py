@@ -110,7 +110,10 @@ def _attribute(name: str, module: Any, attribute: str) -> Callable[..., Any]:
 
 
 def _called(name: str, build: Callable[..., Any], input_shape: tuple[int, ...], nb_classes: int, options: dict[str, Any]) -> Any:
-    signature = inspect.signature(build)
+    try:
+        signature = inspect.signature(build)
+    except ValueError as error:
+        raise OptionError(f"model {name!r}: {build!r} has no signature to read; give a function or class of Python") from error
     takes = signature.parameters
     shapes = {"input_shape": input_shape, "nb_classes": nb_classes}
     arguments = {**{key: value for key, value in shapes.items() if key in takes}, **{k: _read(v) for k, v in options.items()}}

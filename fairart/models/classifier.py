@@ -13,7 +13,7 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
-from fairart.errors import WeightsError
+from fairart.errors import OptionError, WeightsError
 from fairart.models.building import build_model
 from fairart.models.normalization import (
     Normalization,
@@ -91,7 +91,7 @@ def load_classifier(
     Raises:
         WeightsError: a file that cannot be loaded, or a normalisation that is not known and not clear from a trial.
         UnknownNameError: no such model.
-        OptionError: an argument that the model does not take.
+        OptionError: an argument that the model does not take, or a device that is not there.
     """
     return load_with_report(
         model,
@@ -131,6 +131,7 @@ def load_with_report(
     device: str = "auto",
 ) -> LoadedClassifier:
     """:func:`load_classifier`, with what was found out on the way."""
+    on_cuda = _on_cuda(device)
     made = (
         model
         if isinstance(model, nn.Module)
@@ -139,7 +140,6 @@ def load_with_report(
     loaded = None
     if weights is not None:
         loaded = load_weights(made, weights, key=weights_key, index=weights_index, prefix=weights_prefix, strict=strict)
-    on_cuda = torch.cuda.is_available() and device != "cpu"
     made.to("cuda" if on_cuda else "cpu").eval()
     chosen, trial, note = _normalization(made, loaded, normalization, data, dataset, int(input_shape[0]), clip_values)
     classifier = PyTorchClassifier(
@@ -154,6 +154,15 @@ def load_with_report(
     )
     notes = (*(() if loaded is None else loaded.notes), note)
     return LoadedClassifier(classifier=classifier, weights=loaded, normalization=chosen, trial=trial, notes=notes)
+
+
+def _on_cuda(device: str) -> bool:
+    if device not in ("auto", "cpu", "cuda"):
+        raise OptionError(f"device must be 'auto', 'cpu' or 'cuda', got {device!r}")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise OptionError("device 'cuda': torch finds no CUDA device here; take 'cpu' or 'auto'")
+    return available and device != "cpu"
 
 
 def _optimizer(model: nn.Module) -> torch.optim.Optimizer | None:
