@@ -13,7 +13,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from fairart.errors import OptionError
 
-__all__ = ["join", "joined_size", "start"]
+__all__ = ["join", "joined_size", "leave", "start"]
 
 FABRIC = ("lightning_fabric", "lightning.fabric")
 """Names of its package, by itself and within Lightning."""
@@ -40,6 +40,18 @@ def join(device: str) -> Any:
     fabric = _fabric(device, devices=here, num_nodes=joined_size() // here, strategy="ddp")
     fabric.launch()
     return fabric
+
+
+def leave() -> None:
+    """End the group of processes, once each has come here; nothing where there is none.
+
+    Not to be called after a failure: it would wait for ever.
+    Fabric ends groups of NCCL only. Threads of a gloo group that is left to the end of the interpreter now and then abort the
+    process after its work is done.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def start(function: Callable[..., None], *arguments: Any, device: str, devices: int) -> None:
@@ -77,6 +89,7 @@ class _Quietly:
 
     def __call__(self, *arguments: Any) -> None:
         self.function(*arguments)
+        leave()
 
 
 def _silence() -> None:

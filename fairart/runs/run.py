@@ -22,7 +22,7 @@ from fairart.files import remove_leftovers
 from fairart.runs import build
 from fairart.runs import evaluation as plan
 from fairart.runs.config import RunConfig, check_names
-from fairart.runs.devices import join, joined_size, start
+from fairart.runs.devices import join, joined_size, leave, start
 from fairart.runs.folders import (
     CHECKPOINTS,
     CONFIG,
@@ -152,7 +152,9 @@ def train_run(
         if config.devices not in (1, joined):
             raise OptionError(f"devices {config.devices}: {joined} processes were started for this run")
         config = dataclasses.replace(config, devices=joined)
-        return _train(config, output, **asked, fabric=join(build.resolved_device(config.device)))
+        done = _train(config, output, **asked, fabric=join(build.resolved_device(config.device)))
+        leave()
+        return done
     if config.devices == 1:
         return _train(config, output, **asked)
     # Here first: what is wrong is said before processes are started, and a data set is fetched once.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,19 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from fairart import create
+from fairart.runs.devices import leave
+
+
+class Leaving:
+    """A function after which the processes end their group, as ``fairart train`` does: left open, it now and then aborts one."""
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> None:
+        self.function(*arguments)
+        leave()
+
 
 RUNS: dict[str, dict[str, Any]] = {
     "at": {"augmentation": "crop-flip"},

@@ -27,7 +27,7 @@ def launched(tmp_path_factory):
     def launch(*arguments, function=shared_runs.train_all):
         folder = tmp_path_factory.mktemp("shared")
         fabric = fabric_module.Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
-        fabric.launch(function, str(folder), *arguments)
+        fabric.launch(shared_runs.Leaving(function), str(folder), *arguments)
         return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
     return launch
