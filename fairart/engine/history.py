@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +102,16 @@ class EpochRecord(ComparedByValue):
 
 class History(list[EpochRecord]):
     """The epochs of a trainer, a list of :class:`EpochRecord` that shows itself in notebooks."""
+
+    @overload
+    def __getitem__(self, place: SupportsIndex, /) -> EpochRecord: ...
+
+    @overload
+    def __getitem__(self, place: slice, /) -> History: ...
+
+    def __getitem__(self, place: SupportsIndex | slice, /) -> EpochRecord | History:
+        """One epoch, or several as a history."""
+        return History(super().__getitem__(place)) if isinstance(place, slice) else super().__getitem__(place)
 
     def _repr_html_(self) -> str:
         """One row an epoch."""

@@ -243,3 +243,17 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
 def test_bars_of_two_methods_differ_for_everyone(results):
     colours = [to_hex(container[0].get_facecolor()).upper() for container in bars(accuracy_per_class(results).axes[0]).values()]
     assert colours == list(PALETTE[:2])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("nb_methods", [1, 3, 4, 9])
+def test_the_legend_fits_however_few_classes_and_many_methods(made, nb_methods):
+    runs = {f"fair-tat-{index}": [made.evaluation(made.rates(index, nb_classes=3))] for index in range(nb_methods)}
+    figure = accuracy_per_class(runs)
+    figure.draw_without_rendering()
+    width = figure.get_window_extent().width
+    for axes in figure.axes:
+        legend = axes.get_legend().get_window_extent()
+        assert legend.x1 <= width
+        assert legend.y1 <= axes._left_title.get_window_extent().y0
+        assert axes.get_window_extent().height > 150

@@ -115,6 +115,8 @@ def test_the_history_shows_itself_and_is_a_list(make_classifier: Make, make_data
     html = trainer.history._repr_html_()
     assert html.count("<tr>") == 3
     assert f"{trainer.history[1].robust.accuracy:.1%}" in html
+    assert trainer.history[1:] == [trainer.history[1]]
+    assert trainer.history[1:]._repr_html_().count("<tr>") == 2
     pytest.importorskip("pandas")
     frame = trainer.history.to_frame()
     assert list(frame.columns[:4]) == ["epoch", "class", "n", "robust_accuracy"]

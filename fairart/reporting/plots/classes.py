@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from typing import Any
@@ -17,6 +18,7 @@ from fairart.reporting.tables import Column, Evaluation, class_table
 __all__ = ["accuracy_per_class"]
 
 WORST_HATCH = "////"
+LOWEST = "lowest class of a method"
 
 
 def accuracy_per_class(
@@ -47,13 +49,15 @@ def accuracy_per_class(
     labels = list(dict.fromkeys(column.attack for column in table.columns))
     nb_bars = len(table.classes) * len(results)
     # A bar needs room for its whisker, a hundred classes a wide page; beyond that the reader zooms.
-    figure = new_figure(float(np.clip(2.5 + 0.32 * nb_bars, 8.0, 26.0)), 0.7 + 3.3 * len(labels))
+    width = float(np.clip(2.5 + 0.32 * nb_bars, 8.0, 26.0))
+    legend = math.ceil((len(results) + 1) / _legend_columns([f"{name}: 00.0 ± 0.0 % overall" for name in results], width))
+    figure = new_figure(width, 0.7 + (3.1 + 0.2 * legend) * len(labels))
     panels = figure.subplots(len(labels), 1, squeeze=False)[:, 0]
     for axes, label in zip(panels, labels, strict=True):
         columns = [column for column in table.columns if column.attack == label]
-        _panel(axes, columns, table.classes, figure.get_figwidth() / len(table.classes))
-        # The padding keeps a line free between title and panel for the legend.
-        axes.set_title((titles or {}).get(label, label), loc="left", fontsize=11, pad=22)
+        rows = _panel(axes, columns, table.classes, figure.get_figwidth())
+        # The padding keeps lines free between title and panel for the legend.
+        axes.set_title((titles or {}).get(label, label), loc="left", fontsize=11, pad=8 + 14 * rows)
     panels[-1].set_xlabel("class")
     counts = sorted({len(runs) for runs in results.values()})
     seeds = "one seed: no spread" if counts[-1] == 1 else f"{' to '.join(map(str, counts))} seeds: mean ± sample std"
@@ -62,8 +66,14 @@ def accuracy_per_class(
     return figure
 
 
-def _panel(axes: Axes, columns: Sequence[Column], classes: Sequence[str], inches: float) -> None:
-    """Draw one attack; ``inches`` is how wide a class is."""
+def _legend_columns(labels: Sequence[str], inches: float) -> int:
+    """Entries of the legend that fit beside each other in a figure of this width."""
+    entry = 0.55 + 0.068 * max(len(LOWEST), *map(len, labels))  # handle and gap; a letter of 9 points
+    return max(1, min(len(labels) + 1, int((inches - 0.8) / entry)))
+
+
+def _panel(axes: Axes, columns: Sequence[Column], classes: Sequence[str], inches: float) -> int:
+    """Draw one attack in a figure of this width, and give the rows of its legend."""
     nb_classes, width = len(classes), 0.84 / len(columns)
     handles: list[Patch] = []
     marked: list[tuple[float, float]] = []
@@ -77,10 +87,10 @@ def _panel(axes: Axes, columns: Sequence[Column], classes: Sequence[str], inches
         axes.errorbar(places[seen], means[seen], yerr=spread[seen], fmt="none", ecolor=INK, elinewidth=1.0, capsize=2.0, zorder=3)
         if column.worst is not None:
             top = means[column.worst] + float(np.nan_to_num(spread[column.worst]))
-            _mark_worst(axes, bars.patches[column.worst], top, marked, inches)
+            _mark_worst(axes, bars.patches[column.worst], top, marked, inches / nb_classes)
         overall = column.text(nb_classes)
         handles.append(Patch(facecolor=colour, label=f"{column.name}: {overall} % overall"))
-    handles.append(Patch(facecolor="white", edgecolor=INK, hatch=WORST_HATCH, linewidth=0.8, label="lowest class of a method"))
+    handles.append(Patch(facecolor="white", edgecolor=INK, hatch=WORST_HATCH, linewidth=0.8, label=LOWEST))
     axes.set_ylabel("accuracy in %")
     axes.set_ylim(0, 112)
     axes.set_yticks(range(0, 101, 20), labels=[str(tick) for tick in range(0, 101, 20)])
@@ -90,10 +100,12 @@ def _panel(axes: Axes, columns: Sequence[Column], classes: Sequence[str], inches
     axes.grid(False)
     axes.grid(True, axis="y", color="#d9d9d9", linewidth=0.6, linestyle="-", alpha=1.0, zorder=0)
     axes.set_axisbelow(True)
+    across = _legend_columns([str(handle.get_label()) for handle in handles[:-1]], inches)
     axes.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(handles), fontsize=9, frameon=False,
+        handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=across, fontsize=9, frameon=False,
         borderaxespad=0.2, handlelength=1.4, columnspacing=1.4, fancybox=False, shadow=False,
     )  # fmt: skip
+    return math.ceil(len(handles) / across)
 
 
 def _mark_worst(axes: Axes, bar: Any, top: float, marked: list[tuple[float, float]], inches: float) -> None:

@@ -20,7 +20,7 @@ NUMBERED_UP_TO = 15
 """Classes up to which every cell of a confusion matrix holds its number."""
 
 LINES = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def confusion_matrix(result: AttackResult, *, title: str | None = None) -> Figure:
