@@ -212,7 +212,7 @@ def test_a_callable_of_a_file_is_built_with_what_it_takes(tmp_path: Path) -> Non
         ("small-cn", {}, UnknownNameError, "small-cnn"),
         ("no_such_module:net", {}, UnknownNameError, "neither a zoo nor a module"),
         ("torch.nn:", {}, UnknownNameError, "a name must follow the colon"),
-        ("torch.nn:Linaer", {}, UnknownNameError, "torch.nn has no 'Linaer'"),
+        ("torch.nn:NoSuchLayer", {}, UnknownNameError, "torch.nn has no 'NoSuchLayer'"),
         ("./nowhere.py:net", {}, UnknownNameError, "there is no file nowhere.py"),
         ("torch.nn:Linear", {}, OptionError, "in_features"),
         ("torch.nn:Identity", {"nb_classes": 3}, OptionError, "follows from the data set"),
