@@ -7,6 +7,8 @@ import importlib.util
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from fairart import create
@@ -118,6 +120,25 @@ def test_these_are_as_strong_whatever_the_size_of_the_logits(name, accuracy):
     assert plain < 0.9
     for scale in SCALES:
         assert accuracy(attack, scale, **options)[0] == pytest.approx(plain, abs=0.051)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(exponent=st.integers(-20, 20), eps=st.floats(0.02, 0.3))
+def test_steps_on_the_margin_loss_see_no_scale_at_all(exponent, eps, learnt, make_classifier):
+    """A power of two changes no digit of a float, and the sign of no gradient."""
+    model, x, y = learnt
+    found = [
+        evaluate(
+            make_classifier(Scaled(model, scale), shape=(1, 8, 8), nb_classes=10),
+            x,
+            y,
+            attacks=[("cw", {"eps": eps, "max_iter": 10})],
+            sanity_samples=0,
+            verbose=False,
+        )["cw"].predictions.tolist()
+        for scale in (1.0, 2.0**exponent)
+    ]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", ["fgsm", "pgd", "apgd-ce"])
