@@ -185,7 +185,7 @@ def stand_in(label, labels, right, **options):
         labels=labels,
         predictions=predictions,
         nb_classes=10,
-        config={"attack": options.pop("attack", label), "plugin": "fairart", "options": options},
+        config={"attack": options.pop("attack", label), "plugin": options.pop("plugin", "fairart"), "options": options},
     )
 
 
@@ -215,6 +215,22 @@ def test_another_budget_is_not_compared(models, data, options):
     checks = run_checks(AttackTarget(classifier, Network(classifier)), x, labels, [clean, white, black])
     # The checks' own probe takes its place.
     assert [check.attack for check in checks if check.name == BLACK] == [None]
+
+
+@pytest.mark.parametrize("budget", [{"eps": 0.3}, {"eps": 3.0, "norm": "2"}])
+@pytest.mark.parametrize("plugin", ["fairart", "another"])
+def test_an_attack_of_anybody_weaker_than_one_step_is_marked(models, data, plugin, budget):
+    x, labels = data[0][:60], data[1][:60]
+    classifier = wrapped(models["linear"])
+    everything = np.ones(60, dtype=bool)
+    results = [
+        stand_in("clean", labels, everything),
+        stand_in("idle", labels, everything, attack="square", plugin=plugin, **budget),
+        stand_in("strong", labels, ~everything, attack="square", plugin=plugin, **budget),
+    ]
+    checks = run_checks(AttackTarget(classifier, Network(classifier)), x, labels, results)
+    passed = {check.attack: check.passed for check in checks if check.name == "not weaker than one gradient step"}
+    assert passed == {"idle": False, "strong": True}
 
 
 def test_nothing_to_check(models, data):
