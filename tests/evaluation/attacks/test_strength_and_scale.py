@@ -110,6 +110,7 @@ ANY_SCALE = {
     "cw in L2": {"norm": 2, "eps": 1.0, "max_iter": 20, "binary_search_steps": 5},
     "deepfool": {"norm": 2, "eps": 1.0},
     "apgd-dlr": {"nb_random_init": 1, "max_iter": 20},
+    **{name: options for name, options in STRONG.items() if name.endswith("autoattack")},
 }
 
 
