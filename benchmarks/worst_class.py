@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
+from fairart.evaluation.results.comparing.worst_class_difference import difference_interval
 from fairart.evaluation.results.worst_class import lower_bound, upper_bound
-from fairart.evaluation.results.worst_class_difference import difference_interval
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

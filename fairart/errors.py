@@ -1,11 +1,8 @@
-"""The errors of fairart, and the one way in which an unknown name is reported."""
+"""The errors of fairart."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
-__all__ = ["OptionError", "PluginError", "PolicyError", "UnknownNameError", "WeightsError", "nearest"]
+__all__ = ["OptionError", "PluginError", "PolicyError", "UnknownNameError", "WeightsError"]
 
 
 class OptionError(ValueError):
@@ -26,20 +23,3 @@ class PolicyError(ValueError):
 
 class WeightsError(ValueError):
     """A weight file cannot be read, holds no weights, or does not fit the model; the message says what would help."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known names are meant, for the end of an error message.
-
-    Args:
-        name: what the user wrote.
-        known: what would have been accepted.
-
-    Returns:
-        ``"did you mean 'x' or 'y'?"`` where something is close, else the list of all known names.
-    """
-    names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.55)
-    if close:
-        return "did you mean " + " or ".join(repr(word) for word in close) + "?"
-    return "known: " + (", ".join(names) if names else "none")

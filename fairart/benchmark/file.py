@@ -10,7 +10,8 @@ from typing import Any
 
 from fairart.benchmark.cells import Cell, flat, place, unflat
 from fairart.benchmark.plan import EvaluationPlan, read_plan
-from fairart.errors import OptionError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError
 from fairart.runs.config import OPTION_KINDS, RunConfig, check_values, read_yaml
 
 __all__ = ["Grid", "grid_from_mapping", "read_grid"]
@@ -66,7 +67,7 @@ def grid_from_mapping(document: Mapping[str, Any], *, where: str = "grid") -> Gr
     for key in document:
         if key not in PARTS:
             field = key in RunConfig.declared() or str(key).partition(".")[0] in OPTION_KINDS
-            hint = "what all runs share stands under 'base', what varies under 'grid'" if field else nearest(str(key), PARTS)
+            hint = "what all runs share stands under 'base', what varies under 'grid'" if field else did_you_mean(str(key), PARTS)
             raise OptionError(f"{where} has no part {key!r}; {hint}")
     base = _fields(document.get("base"), f"{where}: base")
     methods = _methods(document.get("methods"), f"{where}: methods")
@@ -190,7 +191,7 @@ def _entry(entry: Any, methods: Mapping[str, Values], where: str) -> tuple[str |
     fields = dict(entry)
     label = fields.pop("method", None)
     if label is not None and label not in methods:
-        raise OptionError(f"{where}: there is no method {label!r}; {nearest(str(label), methods)}")
+        raise OptionError(f"{where}: there is no method {label!r}; {did_you_mean(str(label), methods)}")
     return label, _fields(fields, where)
 
 
@@ -225,4 +226,4 @@ def _check_different(cells: Sequence[Cell], where: str) -> None:
 def _check_reference(plan: EvaluationPlan, cells: Sequence[Cell], where: str) -> None:
     rows = list(dict.fromkeys(cell.row_name for cell in cells))
     if plan.reference is not None and plan.reference not in rows:
-        raise OptionError(f"{where}: evaluation: reference names no row {plan.reference!r}; {nearest(plan.reference, rows)}")
+        raise OptionError(f"{where}: evaluation: reference names no row {plan.reference!r}; {did_you_mean(plan.reference, rows)}")

@@ -15,7 +15,7 @@ from fairart.benchmark.state import State, Task, cell_folder, state_of
 from fairart.benchmark.workers import Finished, in_processes, in_this_process
 
 if TYPE_CHECKING:
-    from fairart.benchmark.book import GridRun
+    from fairart.benchmark.tables.book import GridRun
 
 __all__ = ["dry_run", "run_grid"]
 
@@ -73,8 +73,8 @@ def run_grid(
     """
     if workers != "ray" and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 0):
         raise ValueError(f"workers must be a whole number >= 0 or 'ray', got {workers!r}")
-    from fairart.benchmark.book import Book
     from fairart.benchmark.check import check_grid
+    from fairart.benchmark.tables.book import Book
 
     folder = Path(output).expanduser().absolute()
     if folder.exists() and not folder.is_dir():

@@ -9,7 +9,8 @@ from typing import Any
 
 from fairart.cli.output import print_json, print_table, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
-from fairart.errors import OptionError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError
 from fairart.runs.config import parse_setting
 from fairart.runs.folders import EVALUATION, PARTIAL, read_config
 
@@ -132,7 +133,9 @@ def _options(settings: list[str], attacks: list[str], *, known: bool) -> dict[st
         name, option, value = parse_setting(text, owner="NAME")
         # Where corruptions are made, their names are among those that may be meant, and are known later.
         if known and name not in attacks:
-            raise OptionError(f"--set {text}: {name!r} is not among the attacks of this evaluation; {nearest(name, attacks)}")
+            raise OptionError(
+                f"--set {text}: {name!r} is not among the attacks of this evaluation; {did_you_mean(name, attacks)}"
+            )
         options.setdefault(name, {})[option] = value
     return options
 

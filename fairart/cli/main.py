@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from fairart import __version__
 from fairart.cli.output import print_warning
 from fairart.cli.parser import Parser, UsageError
-from fairart.errors import PluginError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import PluginError
 from fairart.escapes import terminal
 
 __all__ = ["COMMANDS", "main"]
@@ -58,7 +59,7 @@ def _run(arguments: Sequence[str]) -> int:
     if command.startswith("-"):
         _overview().read([command])
     if command not in COMMANDS:
-        raise UsageError(f"there is no command {command!r}; {nearest(command, COMMANDS)}")
+        raise UsageError(f"there is no command {command!r}; {did_you_mean(command, COMMANDS)}")
     module = importlib.import_module(f"fairart.cli.{command}")
     code: int = module.run(module.parser().read(rest))
     return code

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from fairart.errors import nearest
+from fairart.did_you_mean import did_you_mean
 
 __all__ = ["Parser", "UsageError", "add_common_flags", "at_least"]
 
@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
             # Before anything else: a mistyped flag makes argparse complain about what follows it.
             number = flag[1:2].isdigit() or flag[1:2] == "."
             if flag.startswith("-") and len(flag) > 1 and not number and flag not in known:
-                raise UsageError(f"unknown flag {flag}; {nearest(flag, [name for name in known if name.startswith('--')])}")
+                raise UsageError(f"unknown flag {flag}; {did_you_mean(flag, [name for name in known if name.startswith('--')])}")
         namespace, extra = self.parse_known_args(arguments)
         if extra:
             raise UsageError(f"unexpected argument {extra[0]!r}; see {self.prog} --help")

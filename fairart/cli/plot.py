@@ -9,7 +9,7 @@ from typing import Any
 
 from fairart.cli.output import print_json, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags
-from fairart.errors import nearest
+from fairart.did_you_mean import did_you_mean
 from fairart.escapes import terminal
 
 __all__ = ["KINDS", "parser", "run"]
@@ -82,7 +82,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.kind is None:
         raise UsageError(f"which plot? {', '.join(KINDS)}")
     if arguments.kind not in KINDS:
-        raise UsageError(f"there is no plot {arguments.kind!r}; {nearest(arguments.kind, KINDS)}")
+        raise UsageError(f"there is no plot {arguments.kind!r}; {did_you_mean(arguments.kind, KINDS)}")
     if not arguments.runs:
         raise UsageError(f"no run given: write 'fairart plot {arguments.kind} RUN', where RUN is a folder of 'fairart train'")
     if arguments.attack and len(arguments.attack) > 1 and arguments.kind in ("confusion", "tradeoff"):

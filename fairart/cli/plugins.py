@@ -9,7 +9,8 @@ from typing import Any
 from fairart.cli.docstrings import describe
 from fairart.cli.output import print_json, print_table
 from fairart.cli.parser import Parser, UsageError, add_common_flags
-from fairart.errors import OptionError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError
 from fairart.plugins import PluginManager, Registration, get_plugin_manager
 from fairart.plugins.hookspecs import FUNCTION_KINDS, HOOK_OF_KIND
 from fairart.plugins.options import Declared, declared_options
@@ -81,7 +82,7 @@ def _new(arguments: argparse.Namespace) -> int:
     if arguments.name is None:
         raise UsageError("what is it called? Write 'fairart plugins new NAME --kind KIND'")
     if arguments.kind is None:
-        raise UsageError(f"of which kind? Give --kind KIND; {nearest('', HOOK_OF_KIND)}")
+        raise UsageError(f"of which kind? Give --kind KIND; {did_you_mean('', HOOK_OF_KIND)}")
     names = plugin_names(arguments.name, arguments.kind)
     manager = get_plugin_manager()
     if arguments.plugins_dir is not None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from fairart.cli.output import print_json, print_table, share, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags
-from fairart.errors import OptionError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError
 from fairart.plugins.options import Declared
 from fairart.runs.config import RunConfig, check_names, check_values, parse_setting, read_yaml
 from fairart.runs.folders import CONFIG, RunError, check_output, describe, resume_hint
@@ -102,7 +103,7 @@ def _begun(folder: str) -> dict[str, Any]:
 def _known_methods() -> str:
     from fairart.plugins import registered
 
-    return nearest("", registered("trainer"))
+    return did_you_mean("", registered("trainer"))
 
 
 def run(arguments: argparse.Namespace) -> int:

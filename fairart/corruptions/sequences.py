@@ -20,7 +20,8 @@ from fairart.corruptions.common import normal, start
 from fairart.corruptions.motion import directional_blur
 from fairart.corruptions.noise import photons
 from fairart.corruptions.warp import affine_places, pixel_places, read_at
-from fairart.errors import UnknownNameError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import UnknownNameError
 
 __all__ = ["NOISE_SEQUENCES", "SEQUENCES", "flip_rate", "perturbation_sequence"]
 
@@ -46,7 +47,7 @@ def perturbation_sequence(x: Tensor, name: str, *, generator: torch.Generator) -
         TypeError, ValueError: as :func:`fairart.corruptions.common.start`.
     """
     if name not in SEQUENCES:
-        raise UnknownNameError(f"there is no perturbation sequence {name!r}; {nearest(name, SEQUENCES)}")
+        raise UnknownNameError(f"there is no perturbation sequence {name!r}; {did_you_mean(name, SEQUENCES)}")
     frames = SEQUENCES[name](start(x, 1), generator)
     return torch.stack(frames, dim=1).clamp(0, 1).to(x.dtype)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from fairart.errors import UnknownNameError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import UnknownNameError
 
 __all__ = ["CORRUPTION_SETS", "corruption_names"]
 
@@ -50,7 +51,7 @@ def corruption_names(wanted: str | Sequence[str], *, known: Sequence[str] = _ALL
     for word in (str(word).strip() for word in words):
         name = word.removeprefix("-")
         if name not in CORRUPTION_SETS and name not in known:
-            raise UnknownNameError(f"there is no corruption {name!r}; {nearest(name, [*known, *CORRUPTION_SETS])}")
+            raise UnknownNameError(f"there is no corruption {name!r}; {did_you_mean(name, [*known, *CORRUPTION_SETS])}")
         meant = dict.fromkeys(CORRUPTION_SETS.get(name, (name,)))
         found = found | meant if name == word else {kept: None for kept in found if kept not in meant}
     if not found:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.policies.class_weightings.base import LossTerms
-from fairart.statistics import ConfusionMatrix, FloatArray
+from fairart.statistics import ConfusionMatrix
+from fairart.statistics.confusion_matrix import FloatArray
 
 __all__ = ["EpochMeter", "count"]
 

@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 from torch import nn
 
-from fairart.errors import OptionError, PluginError, UnknownNameError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError, PluginError, UnknownNameError
 from fairart.plugins import create, registered
 
 __all__ = ["build_model"]
@@ -70,7 +71,7 @@ def _module(name: str, place: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not (place == error.name or place.startswith(f"{error.name}.")):
             raise PluginError(f"model {name!r}: importing {place} raised {type(error).__name__}: {error}") from error
-        known = nearest(place, registered("model"))
+        known = did_you_mean(place, registered("model"))
         raise UnknownNameError(
             f"model {name!r}: {place!r} is neither a zoo nor a module of the environment or of the folder {Path.cwd()}; {known}"
         ) from error
@@ -101,7 +102,7 @@ def _attribute(name: str, module: Any, attribute: str) -> Callable[..., Any]:
     for part in attribute.split("."):
         if not hasattr(found, part):
             public = [known for known in vars(module) if not known.startswith("_") and callable(getattr(module, known))]
-            raise UnknownNameError(f"model {name!r}: {module.__name__} has no {attribute!r}; {nearest(attribute, public)}")
+            raise UnknownNameError(f"model {name!r}: {module.__name__} has no {attribute!r}; {did_you_mean(attribute, public)}")
         found = getattr(found, part)
     if not callable(found):
         raise UnknownNameError(f"model {name!r}: expected a class or a function, {attribute!r} is a {type(found).__name__}")

@@ -23,7 +23,8 @@ from typing import Any
 
 import pluggy
 
-from fairart.errors import OptionError, PluginError, UnknownNameError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError, PluginError, UnknownNameError
 from fairart.plugins import hookspecs
 from fairart.plugins.hookspecs import FUNCTION_KINDS, HOOK_OF_KIND, PROJECT
 from fairart.plugins.options import validate_options
@@ -252,7 +253,7 @@ class PluginManager:
             UnknownNameError: there is no such kind.
         """
         if kind not in self._registry:
-            raise UnknownNameError(f"there is no kind {kind!r}; {nearest(kind, self._registry)}")
+            raise UnknownNameError(f"there is no kind {kind!r}; {did_you_mean(kind, self._registry)}")
         return dict(self._registry[kind])
 
     def find(self, kind: str, name: str) -> tuple[Registration, dict[str, str]]:
@@ -271,7 +272,7 @@ class PluginManager:
         if prefix in entries:
             raise UnknownNameError(f"{kind} {name!r}: a path must follow the colon")
         broken = "".join(f"; plugin {plugin.name!r} was left out ({plugin.reason})" for plugin in self.broken)
-        raise UnknownNameError(f"there is no {kind} {name!r}; {nearest(prefix or name, entries)}{broken}")
+        raise UnknownNameError(f"there is no {kind} {name!r}; {did_you_mean(prefix or name, entries)}{broken}")
 
     def create(self, kind: str, name: str, /, **options: Any) -> Any:
         """Make a registered thing; see :func:`create`."""

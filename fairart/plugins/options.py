@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Union
 
-from fairart.errors import OptionError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError
 
 __all__ = ["REQUIRED", "Declared", "Option", "check_value", "declared_options", "parse_number", "validate_options"]
 
@@ -299,7 +300,7 @@ def validate_options(
         elif takes_any and (name not in parameters or parameters[name].kind is inspect.Parameter.VAR_KEYWORD):
             checked[name] = value
         else:
-            raise OptionError(f"{where} has no option {name!r}; {nearest(name, declared)}")
+            raise OptionError(f"{where} has no option {name!r}; {did_you_mean(name, declared)}")
     missing = [name for name, spec in declared.items() if spec.required and name not in checked]
     if missing and not keyword_only:
         raise OptionError(f"{where} needs {', '.join(missing)}")

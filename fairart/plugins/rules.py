@@ -8,7 +8,8 @@ from typing import Any
 
 import pluggy
 
-from fairart.errors import PluginError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import PluginError
 from fairart.plugins import hookspecs
 
 __all__ = ["check_entry", "check_hooks", "check_signature"]
@@ -29,7 +30,7 @@ def check_hooks(plugin: object, manager: pluggy.PluginManager) -> None:
         if name in specs:
             check_signature(name, getattr(plugin, attribute), specs[name], marks)
         elif not marks["optionalhook"]:
-            raise PluginError(f"there is no hook {name!r}; {nearest(name, specs)}")
+            raise PluginError(f"there is no hook {name!r}; {did_you_mean(name, specs)}")
     if not hooks:
         raise PluginError("it has no hook; mark one with @hookimpl")
 

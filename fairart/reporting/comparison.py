@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairart.evaluation import AttackResult
-from fairart.evaluation.results.compare import (
+from fairart.evaluation.results.comparing import (
     PairedTest,
     check_same_samples,
     mcnemar,

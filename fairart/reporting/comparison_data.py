@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fairart.evaluation import AttackResult
+from fairart.evaluation.results.comparing.paired_test import PairedTest
 from fairart.evaluation.results.corruption_results import CorruptionResults
-from fairart.evaluation.results.paired_test import PairedTest
 from fairart.reporting.run_results import Run
 from fairart.reporting.tables import Spread
 

@@ -9,8 +9,8 @@ from html import escape
 from itertools import accumulate
 
 from fairart.escapes import latex, markdown, markdown_line, terminal
+from fairart.evaluation.results.comparing.paired_test import PairedTest
 from fairart.evaluation.results.flags import FAILED
-from fairart.evaluation.results.paired_test import PairedTest
 from fairart.notebooks import html_notes, html_table
 from fairart.reporting.comparison_data import Cell, ComparisonData
 from fairart.reporting.tables import Spread

@@ -14,8 +14,9 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
+from fairart.did_you_mean import did_you_mean
 from fairart.engine.randomness import isolated_random_state
-from fairart.errors import OptionError, PluginError, nearest
+from fairart.errors import OptionError, PluginError
 from fairart.execution import EXECUTION
 from fairart.plugins import create, get_plugin_manager
 from fairart.plugins.options import declared_options
@@ -184,7 +185,7 @@ def _parts(config: RunConfig, method: type[FairnessTrainer]) -> dict[str, Any]:
         if name is None and not options:
             continue
         if kind not in known:
-            raise OptionError(f"method {config.trainer!r} has no {kind}; {nearest(kind, known)}")
+            raise OptionError(f"method {config.trainer!r} has no {kind}; {did_you_mean(kind, known)}")
         parts[kind] = _part(kind, method._preset(kind) if name is None else name, options, config.trainer)
     return parts
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from fairart.errors import OptionError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError
 from fairart.execution import ChannelsLast, Compile, CudaGraphs, FoldBatchNorm, PhaseGradients, Precision
 from fairart.files import write_text
 from fairart.plugins.options import Declared, Option, check_value, declared_options
@@ -170,7 +171,7 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
     checked: dict[str, Any] = {}
     for name, value in values.items():
         if name not in declared:
-            raise OptionError(f"{where} has no option {name!r}; {nearest(str(name), declared)}")
+            raise OptionError(f"{where} has no option {name!r}; {did_you_mean(str(name), declared)}")
         spec = declared[name]
         label = f"--{name.replace('_', '-')}" if flags else name
         shown = Declared(label, spec.type, spec.default, spec.option)
@@ -202,7 +203,7 @@ def _options(value: Any, label: str) -> dict[str, dict[str, Any]]:
         kind, dot, option = str(key).partition(".")
         kind = kind.replace("-", "_")
         if kind not in OPTION_KINDS:
-            raise OptionError(f"{label}: there is no kind {kind!r} to set options of; {nearest(kind, OPTION_KINDS)}")
+            raise OptionError(f"{label}: there is no kind {kind!r} to set options of; {did_you_mean(kind, OPTION_KINDS)}")
         given = {option: entry} if dot else entry
         if not isinstance(given, Mapping) or not all(isinstance(name, str) and name for name in given):
             raise OptionError(f"{label}: {kind} expects option names with values, got {entry!r}")
@@ -218,7 +219,7 @@ def _loggers(value: Any, label: str) -> tuple[str, ...]:
     names = [name.strip() for name in value]
     for name in names:
         if name not in LOGGERS:
-            raise OptionError(f"{label}: there is no logger {name!r}; {nearest(name, LOGGERS)}")
+            raise OptionError(f"{label}: there is no logger {name!r}; {did_you_mean(name, LOGGERS)}")
     return tuple(dict.fromkeys(names))
 
 

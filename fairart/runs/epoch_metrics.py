@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from fairart.engine import EpochRecord
-from fairart.statistics import ConfusionMatrix, FloatArray
+from fairart.statistics import ConfusionMatrix
+from fairart.statistics.confusion_matrix import FloatArray
 
 __all__ = ["epoch_metrics", "target_shares"]
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from fairart.corruptions import SEVERITIES, CorruptionFolder, MadeCorruptions, corruption_names
 from fairart.datasets import Dataset
-from fairart.errors import OptionError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
 from fairart.evaluation.attacks.norms import norm_order
 from fairart.evaluation.results.corruption_results import check_same_kind
@@ -42,7 +43,7 @@ def check_options(options: Options, attacks: Sequence[str], corruptions: Sequenc
     known = (*attacks, *corruptions)
     for name in options:
         if name not in known:
-            raise OptionError(f"options are set for {name!r}, which is not among what is evaluated; {nearest(name, known)}")
+            raise OptionError(f"options are set for {name!r}, which is not among what is evaluated; {did_you_mean(name, known)}")
 
 
 def names_to_make(corruptions: str | Sequence[str] | None, folder: str | Path | None) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch.utils.data import DataLoader, Dataset
 
 from fairart.attacks.steps import step_of
+from fairart.did_you_mean import did_you_mean
 from fairart.engine.art_attack import ArtInnerAttack
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints
 from fairart.engine.checkpoints.warm_start import read_weights
@@ -29,7 +30,7 @@ from fairart.engine.network import Network, restored_modes
 from fairart.engine.processes import ONE_PROCESS, FabricProcesses
 from fairart.engine.randomness import resolve_seed
 from fairart.engine.scheduling import Interval
-from fairart.errors import OptionError, nearest
+from fairart.errors import OptionError
 from fairart.execution import (
     EXECUTION,
     ChannelsLast,
@@ -180,7 +181,7 @@ class FairnessTrainer(Fitting):
         super().__init_subclass__(**kwargs)
         wrong = set(cls.defaults) - set(PART_OF_KIND)
         if wrong:
-            raise TypeError(f"{cls.__name__}.defaults: {nearest(min(wrong), PART_OF_KIND)}, got {min(wrong)!r}")
+            raise TypeError(f"{cls.__name__}.defaults: {did_you_mean(min(wrong), PART_OF_KIND)}, got {min(wrong)!r}")
         signature = preset_signature(cls, FairnessTrainer, cls._preset)
         if signature is not None:
             cls.__signature__ = signature
@@ -210,7 +211,7 @@ class FairnessTrainer(Fitting):
         declared = declared_options(type(self))
         for name in options:
             if name not in declared:
-                raise OptionError(f"{type(self).__name__} has no option {name!r}; {nearest(name, declared)}")
+                raise OptionError(f"{type(self).__name__} has no option {name!r}; {did_you_mean(name, declared)}")
         return {name: check_value(value, declared[name], where=type(self).__name__) for name, value in options.items()}
 
     def fit(

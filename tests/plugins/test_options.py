@@ -14,7 +14,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from fairart.errors import OptionError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError
 from fairart.plugins.options import REQUIRED, Declared, Option, check_value, declared_options, parse_number, validate_options
 
 if TYPE_CHECKING:
@@ -414,6 +415,6 @@ class TestValidateOptions:
 
 class TestNearest:
     def test_close_ones_else_all(self) -> None:
-        assert nearest("cpfs", ["cfps", "uniform"]) == "did you mean 'cfps'?"
-        assert nearest("q", ["cfps", "uniform"]) == "known: cfps, uniform"
-        assert nearest("q", []) == "known: none"
+        assert did_you_mean("cpfs", ["cfps", "uniform"]) == "did you mean 'cfps'?"
+        assert did_you_mean("q", ["cfps", "uniform"]) == "known: cfps, uniform"
+        assert did_you_mean("q", []) == "known: none"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fairart.evaluation import SanityCheck
-from fairart.evaluation.results.compare import mcnemar, paired_t, worst_class_difference
+from fairart.evaluation.results.comparing import mcnemar, paired_t, worst_class_difference
 from fairart.reporting.comparison import WORST_CASE, compare_runs
 from fairart.reporting.comparison_text import p_text, points, render_comparison
 from fairart.reporting.page import render_page

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fairart import draws
-from fairart.errors import OptionError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError
 
 __all__ = ["AUGMENTATIONS", "Augmentation", "crop_and_flip", "get_augmentation"]
 
@@ -62,7 +63,7 @@ def get_augmentation(augmentation: str | Augmentation | None, input_shape: tuple
     if augmentation is None or callable(augmentation):
         return augmentation
     if augmentation not in AUGMENTATIONS:
-        raise OptionError(f"there is no augmentation {augmentation!r}; {nearest(augmentation, AUGMENTATIONS)}")
+        raise OptionError(f"there is no augmentation {augmentation!r}; {did_you_mean(augmentation, AUGMENTATIONS)}")
     if augmentation == "crop-flip" and len(input_shape) != 3:
         raise OptionError(f"augmentation 'crop-flip' expects images (C, H, W), got samples of shape {input_shape}")
     return AUGMENTATIONS[augmentation]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.corruptions import mean_corruption_error
-from fairart.errors import nearest
+from fairart.did_you_mean import did_you_mean
 from fairart.evaluation.results.outcome import AttackResult
 
 __all__ = ["CorruptionResults", "corruption_label"]
@@ -56,7 +56,7 @@ class CorruptionResults(Mapping[Cell, AttackResult]):
         except (KeyError, TypeError):
             known = [corruption_label(*key) for key in self._results]
             asked = corruption_label(*cell) if isinstance(cell, tuple) and len(cell) == 2 else str(cell)
-            raise KeyError(f"no result of corruption {asked!r}; {nearest(asked, known)}") from None
+            raise KeyError(f"no result of corruption {asked!r}; {did_you_mean(asked, known)}") from None
 
     def __iter__(self) -> Iterator[Cell]:
         """(corruption, severity), in the order in which they ran."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairart.errors import nearest
+from fairart.did_you_mean import did_you_mean
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.sanity_check import SanityCheck
@@ -66,7 +66,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         try:
             return self._results[label]
         except KeyError:
-            raise KeyError(f"no result {label!r}; {nearest(label, self._results)}") from None
+            raise KeyError(f"no result {label!r}; {did_you_mean(label, self._results)}") from None
 
     def __iter__(self) -> Iterator[str]:
         """The labels, in the order in which they ran."""

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from fairart.models.weights.loading import LoadedWeights, load_weights
-from fairart.models.weights.reading import read_file
+from fairart.models.weights.read_file import read_file
 
 __all__ = ["LoadedWeights", "load_weights", "read_file"]

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from fairart.errors import WeightsError
-from fairart.models.weights.candidates import Candidate, find_candidates
 from fairart.models.weights.explaining import explain_misfit
 from fairart.models.weights.matching import Match, best_match
+from fairart.models.weights.nested_state_dicts import Candidate, find_candidates
 from fairart.models.weights.normalization_buffers import MeanAndStd, normalization_of_module, normalizations_of_keys
-from fairart.models.weights.reading import read_file
+from fairart.models.weights.read_file import read_file
 
 __all__ = ["LoadedWeights", "load_weights"]
 

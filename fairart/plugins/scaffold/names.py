@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from fairart.errors import OptionError, UnknownNameError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import OptionError, UnknownNameError
 from fairart.plugins.hookspecs import HOOK_OF_KIND
 
 __all__ = ["PluginNames", "plugin_names"]
@@ -73,7 +74,7 @@ def plugin_names(name: str, kind: str) -> PluginNames:
     """
     kind = kind.replace("-", "_")
     if kind not in HOOK_OF_KIND:
-        raise UnknownNameError(f"there is no kind {kind!r}; {nearest(kind, HOOK_OF_KIND)}")
+        raise UnknownNameError(f"there is no kind {kind!r}; {did_you_mean(kind, HOOK_OF_KIND)}")
     if not _DISTRIBUTION.fullmatch(name):
         raise OptionError(
             f"{name!r} is no valid name of a distribution: it must start with a letter, end with a letter or digit, and have "

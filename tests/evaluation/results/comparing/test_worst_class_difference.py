@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairart.evaluation import AttackResult
-from fairart.evaluation.results.compare import worst_class_difference
-from fairart.evaluation.results.worst_class_difference import difference_interval
+from fairart.evaluation.results.comparing import worst_class_difference
+from fairart.evaluation.results.comparing.worst_class_difference import difference_interval
 
 CELLS = st.lists(st.lists(st.integers(0, 15), min_size=4, max_size=4).filter(sum), min_size=2, max_size=5)
 """Of each class: samples that none, only the second, only the first, or both get right."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from fairart.errors import WeightsError, nearest
+from fairart.did_you_mean import did_you_mean
+from fairart.errors import WeightsError
 
 __all__ = ["Candidate", "find_candidates"]
 
@@ -66,7 +67,7 @@ def find_candidates(
     chosen = [candidate for candidate in found if key in (candidate.key, _without_entry(candidate))]
     if not chosen:
         known = [candidate.key for candidate in found if candidate.key]
-        hint = nearest(key, known) if known else "the weights stand at the top of the file: leave the key out"
+        hint = did_you_mean(key, known) if known else "the weights stand at the top of the file: leave the key out"
         raise WeightsError(f"{file} holds no state dict at key {key!r}; {hint}")
     return chosen
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fairart.benchmark.by_class import class_tables, long_form
 from fairart.benchmark.file import Grid
-from fairart.benchmark.pages import write_pages
-from fairart.benchmark.results import Entry, method_tables, metric_tables
 from fairart.benchmark.state import RECORD, TRACEBACK, Record, State, Task, cell_folder, state_of
+from fairart.benchmark.tables.by_class import class_tables, long_form
+from fairart.benchmark.tables.entries import Entry, method_tables, metric_tables
+from fairart.benchmark.tables.pages import write_pages
 from fairart.benchmark.workers import Finished
 from fairart.evaluation import DamagedFileError, EvaluationResult
 from fairart.files import write_text

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairart.benchmark.pages import page_names
+from fairart.benchmark.tables.pages import page_names
 
 
 def test_a_single_page_has_the_short_name():

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from fairart.evaluation.results.comparing.paired_test import PairedTest, check_same_samples
 from fairart.evaluation.results.intervals import checked_level, clopper_pearson_lower, clopper_pearson_upper
-from fairart.evaluation.results.paired_test import PairedTest, check_same_samples
 from fairart.evaluation.results.worst_class import upper_bound
 
 if TYPE_CHECKING:

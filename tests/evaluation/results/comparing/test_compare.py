@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairart.evaluation import AttackResult
-from fairart.evaluation.results.compare import (
+from fairart.evaluation.results.comparing import (
     mcnemar,
     mcnemar_counts,
     paired_t,

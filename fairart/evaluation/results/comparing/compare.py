@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
+from fairart.evaluation.results.comparing.paired_test import PairedTest, check_same_samples
+from fairart.evaluation.results.comparing.worst_class_difference import worst_class_difference
 from fairart.evaluation.results.intervals import checked_level
-from fairart.evaluation.results.paired_test import PairedTest, check_same_samples
-from fairart.evaluation.results.worst_class_difference import worst_class_difference
 
 if TYPE_CHECKING:
     from fairart.evaluation.results.outcome import AttackResult

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairart.benchmark.results import Entry
 from fairart.benchmark.state import cell_folder
+from fairart.benchmark.tables.entries import Entry
 from fairart.reporting.page import write_page
 from fairart.runs.collect import collect
 

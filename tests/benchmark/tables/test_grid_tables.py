@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fairart.benchmark import grid_from_mapping
-from fairart.benchmark.by_class import class_tables, long_form
-from fairart.benchmark.results import Entry, method_tables, metric_tables
+from fairart.benchmark.tables.by_class import class_tables, long_form
+from fairart.benchmark.tables.entries import Entry, method_tables, metric_tables
 from fairart.evaluation import AttackResult, CorruptionResults, EvaluationResult, SanityCheck
 from fairart.reporting.grouped import grouped_table, to_latex, to_markdown
 from fairart.reporting.tables import Spread

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.benchmark.cells import flat
-from fairart.benchmark.results import CORRUPTIONS, Entry, blocks, failed_of, results_of
+from fairart.benchmark.tables.entries import CORRUPTIONS, Entry, blocks, failed_of, results_of
 from fairart.escapes import csv_text
 from fairart.evaluation import AttackResult, EvaluationResult
 from fairart.evaluation.results.flags import failed_checks

@@ -1,0 +1,1 @@
+"""The tables, files and pages of a grid of runs, rewritten after every cell."""

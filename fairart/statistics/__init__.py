@@ -1,0 +1,26 @@
+"""Class-wise statistics: everything follows from one confusion matrix with rows true, columns predicted.
+
+Pure functions of a (K, K) array of counts, and :class:`ConfusionMatrix` as a thin class over them. K is fixed; a class
+without samples is NaN in every per-class rate and has count 0.
+"""
+
+from __future__ import annotations
+
+from fairart.statistics.accuracies import accuracy, class_accuracy, one_vs_rest_accuracy, worst_class_accuracy
+from fairart.statistics.by_value import ComparedByValue
+from fairart.statistics.cfps import class_false_negative_score, class_false_positive_score
+from fairart.statistics.confusion_matrix import ConfusionMatrix
+from fairart.statistics.epoch import EpochStatistics, ValidationStatistics
+
+__all__ = [
+    "ComparedByValue",
+    "ConfusionMatrix",
+    "EpochStatistics",
+    "ValidationStatistics",
+    "accuracy",
+    "class_accuracy",
+    "class_false_negative_score",
+    "class_false_positive_score",
+    "one_vs_rest_accuracy",
+    "worst_class_accuracy",
+]
