@@ -270,8 +270,8 @@ def main() -> None:
         table = measured(make(part), rounds)
         clean = float(part.right().mean())
         results[name] = {"images": len(part.y), "clean_accuracy": clean, "contenders": table}
-        told = f"{len(part.y)} images of {arguments.dataset}, eps {arguments.eps:g}, clean accuracy {100 * clean:.1f}"
-        show(f"{titles[name]}: {told}", table)
+        detail = f"{len(part.y)} images of {arguments.dataset}, eps {arguments.eps:g}, clean accuracy {100 * clean:.1f}"
+        show(f"{titles[name]}: {detail}", table)
     if arguments.output:
         settings = {name: value for name, value in vars(arguments).items() if name not in ("data_root", "output")}
         machine = {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": str(torch.__version__)}

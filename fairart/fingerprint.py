@@ -216,12 +216,12 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         before: the one that was kept.
         now: the one of this evaluation.
     """
-    told = []
+    detail = []
     for name in dict.fromkeys([*before, *now]):
         old, new = before.get(name), now.get(name)
         if old == new and (name in before) == (name in now):
             continue
         short = [str(value) for value in (old, new)]
         opaque = any(DIGEST.search(text) or len(text) > 40 for text in short)
-        told.append(f"another {name}" if opaque else f"{name} was {short[0]}, is {short[1]}")
-    return told
+        detail.append(f"another {name}" if opaque else f"{name} was {short[0]}, is {short[1]}")
+    return detail

@@ -82,7 +82,7 @@ class GreedyAveraging(Averaging):
         (check_target_sampler, GlobalRandomTargets(), "same generator state"),
         (check_epsilon_scheduler, AbsoluteEpsilon(), "twice the base budget"),
         (check_class_weighting, ForgetfulWeighting(), "lost something"),
-        (check_averaging, GreedyAveraging(), "must not change the weights"),
+        (check_averaging, GreedyAveraging(), "must not change the given weights"),
     ],
 )
 def test_broken_policies_are_caught(check, policy, rule):

@@ -22,13 +22,13 @@ from fairart.runs.run import evaluate_run, train_run
 __all__ = ["run_cell"]
 
 PATIENCE = 20.0
-"""Seconds that the workers of a killed runner have for leaving a cell."""
+"""Seconds that a worker of a killed runner has to leave its cell."""
 
 
 def run_cell(task: Task) -> State:
-    """Do what is left to do for a cell.
+    """Train and evaluate a cell, as far as that is not done yet.
 
-    What goes wrong is recorded and not raised: the other cells go on. Whatever is printed meanwhile goes to ``log.txt``.
+    Errors are recorded, not raised: the other cells continue. Output of the cell goes to ``log.txt``.
 
     Args:
         task: the cell.
@@ -45,16 +45,16 @@ def run_cell(task: Task) -> State:
                 _train(folder, task, record)
             _evaluate(folder, task, record)
         except Exception as error:
-            told = {"type": type(error).__name__, "message": " ".join(str(error).split()), "plan": dict(task.plan)}
+            detail = {"type": type(error).__name__, "message": " ".join(str(error).split()), "plan": dict(task.plan)}
             write_text(folder / TRACEBACK, traceback.format_exc())
-            record.error = told
+            record.error = detail
             record.save(folder)
             return "failed"
     return "done"
 
 
 def _begin(folder: Path, task: Task) -> Record:
-    """The record to go on from; it says that the cell is at work before anything else is done."""
+    """The record to resume from; it is marked as running before any work begins."""
     found = Record.load(folder)
     stands = found is not None and found.is_of(task.config) and found.weights_stand(folder)
     record = Record(config=dict(task.config), training=found.training if found is not None and stands else {})
@@ -67,7 +67,7 @@ def _train(folder: Path, task: Task, record: Record) -> None:
     begin = time.perf_counter()
     config = RunConfig.from_mapping(task.full)
     try:
-        # A cell that was killed goes on where its last checkpoint stands.
+        # A killed cell resumes from its last checkpoint.
         train_run(config, folder, resume=True, verbose=False)
     except (RunError, CheckpointError):
         train_run(config, folder, overwrite=True, verbose=False)
@@ -87,7 +87,7 @@ def _evaluate(folder: Path, task: Task, record: Record) -> None:
 
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Send what is printed, warnings among it, to a file: lines of several cells at once could not be told apart."""
+    """Redirect output and warnings to a file: lines of several cells at once would be mixed."""
     with path.open("a", encoding="utf-8", buffering=1) as log, contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(log))
         stack.enter_context(contextlib.redirect_stderr(log))

@@ -1,4 +1,4 @@
-"""The cells of a grid: which runs it stands for, what they are called, which row and table each belongs to."""
+"""The cells of a grid: the run of each, its name, its row and its table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Cell:
     Args:
         method: what tables call the method.
         config: the run.
-        row: what else tells its row from others of the method: field -> value.
+        row: fields that distinguish its row from others of the method: field -> value.
         table: what its table is of: field -> value.
     """
 
@@ -36,7 +36,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Name of its folder. It follows from the run alone: neither the label nor the rest of the grid changes it."""
+        """Name of its folder. It depends on the run alone, not on the label or the rest of the grid."""
         config, default = self.config, RunConfig(trainer=self.config.trainer)
         dataset = config.dataset.replace("\\", "/").rstrip("/").rpartition("/")[2]
         words = [config.trainer, config.objective, config.averaging, dataset.replace(":", "-"), f"seed{config.seed}"]
@@ -49,7 +49,7 @@ class Cell:
 
     @property
     def row_name(self) -> str:
-        """The method, and what varies of it: ``"fair-tat (trades, ema)"``."""
+        """The method and the fields that vary: ``"fair-tat (trades, ema)"``."""
         return self.method + _in_brackets(self.row)
 
     @property
@@ -74,7 +74,7 @@ def _said(name: str, value: Any) -> str:
 
 
 def _in_brackets(values: Mapping[str, Any]) -> str:
-    # What is left to the method has no words: the rows that do say something differ from it.
+    # A field left at the method's default adds no words.
     words = [_said(name, value) for name, value in values.items() if value is not None]
     return f" ({', '.join(words)})" if words else ""
 
@@ -97,7 +97,7 @@ def unflat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def place(cells: Sequence[tuple[str, RunConfig]]) -> tuple[Cell, ...]:
-    """Sort runs into tables and rows: a table is of one data set and model, a row of one method and of whatever varies within it.
+    """Sort runs into tables and rows: a table has one data set and model, a row one method and one value of each varying field.
 
     Args:
         cells: label of the method and run, each.

@@ -1,4 +1,4 @@
-"""Everything that can be known to be wrong with a grid before its first epoch."""
+"""Checks of a grid before its first epoch."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from fairart.runs.evaluation import choose_attacks, choose_images, corruption_so
 __all__ = ["check_grid"]
 
 SHOWN = 5
-"""Reasons that one message gives; more would hide the first."""
+"""Largest number of reasons in one message; more would hide the first."""
 
 
 def check_grid(grid: Grid, *, remote: bool = False) -> dict[str, RunConfig]:
-    """Build what every cell names, on its data set, and train nothing. Public data sets are fetched here, once.
+    """Build the data set, model and method of every cell, and train nothing. Public data sets are downloaded here, once.
 
     Args:
         grid: the cells.
-        remote: whether they run on other machines: then these need not have their devices here.
+        remote: whether they run on other machines: then their devices need not exist here.
 
     Returns:
         The complete configuration of each cell's run, by the cell's name.
 
     Raises:
-        OptionError: an unknown metric, a bad option of an attack, a combination that makes no sense, two cells that are one run
-            said in two ways; the message names the cells.
+        OptionError: an unknown metric, a bad option of an attack, a meaningless combination, two cells that are the same run in
+            two notations; the message names the cells.
         FileNotFoundError, DatasetError, DownloadError: no data.
     """
     reasons: dict[str, list[Cell]] = {}
@@ -67,12 +67,12 @@ def _refuse(grid: Grid, reasons: dict[str, list[Cell]]) -> None:
     if not reasons:
         return
     number = sum(map(len, reasons.values()))
-    told = [f"{_who(cells)}: {reason}" for reason, cells in list(reasons.items())[:SHOWN]]
+    detail = [f"{_who(cells)}: {reason}" for reason, cells in list(reasons.items())[:SHOWN]]
     if len(reasons) > SHOWN:
-        told.append(f"and {len(reasons) - SHOWN} more reasons")
+        detail.append(f"and {len(reasons) - SHOWN} more reasons")
     raise OptionError(
-        f"{grid.source}: {number} of {len(grid.cells)} cells cannot run; mend them, or take them out under 'exclude'. "
-        + "; ".join(told)
+        f"{grid.source}: {number} of {len(grid.cells)} cells cannot run; correct them, or remove them under 'exclude'. "
+        + "; ".join(detail)
     )
 
 
@@ -142,4 +142,4 @@ def _check_different(grid: Grid, full: dict[str, RunConfig]) -> None:
     for cell in grid.cells:
         twin = seen.setdefault(json.dumps(full[cell.name].to_dict(), sort_keys=True, default=str), cell)
         if twin is not cell:
-            raise OptionError(f"{grid.source}: two cells are one run, said in two ways: ({twin}) and ({cell})")
+            raise OptionError(f"{grid.source}: two cells are the same run in two notations: ({twin}) and ({cell})")

@@ -29,7 +29,7 @@ class Grid:
     Args:
         cells: one a run.
         plan: the evaluation of every cell.
-        source: what errors call the grid, such as the file's name.
+        source: name of the grid in error messages, such as the file's name.
         output: folder that the file names, or None.
     """
 
@@ -43,12 +43,12 @@ def read_grid(path: str | Path) -> Grid:
     """Read a grid file.
 
     Args:
-        path: YAML file with ``grid:`` (field -> list of values), ``methods:`` (label -> fields), ``base:`` (what all runs share),
-            ``include:`` and ``exclude:`` (lists of cells), ``evaluation:``, ``output:``.
+        path: YAML file with ``grid:`` (field -> list of values), ``methods:`` (label -> fields), ``base:`` (settings of all
+            runs), ``include:`` and ``exclude:`` (lists of cells), ``evaluation:``, ``output:``.
 
     Raises:
-        FileNotFoundError: there is none.
-        OptionError: no YAML, an unknown key (with the nearest ones), a bad value, two cells that are one; the message names the
+        FileNotFoundError: the file does not exist.
+        OptionError: not YAML, an unknown key (similar ones are suggested), a bad value, a cell twice; the message names the
             file.
     """
     return grid_from_mapping(read_yaml(path), where=str(path))
@@ -59,7 +59,7 @@ def grid_from_mapping(document: Mapping[str, Any], *, where: str = "grid") -> Gr
 
     Args:
         document: what a grid file holds.
-        where: what errors call it.
+        where: its name in error messages.
 
     Raises:
         OptionError: see :func:`read_grid`.
@@ -67,7 +67,11 @@ def grid_from_mapping(document: Mapping[str, Any], *, where: str = "grid") -> Gr
     for key in document:
         if key not in PARTS:
             field = key in RunConfig.declared() or str(key).partition(".")[0] in OPTION_KINDS
-            hint = "what all runs share stands under 'base', what varies under 'grid'" if field else did_you_mean(str(key), PARTS)
+            hint = (
+                "settings of all runs go under 'base', settings that vary under 'grid'"
+                if field
+                else did_you_mean(str(key), PARTS)
+            )
             raise OptionError(f"{where} has no part {key!r}; {hint}")
     base = _fields(document.get("base"), f"{where}: base")
     methods = _methods(document.get("methods"), f"{where}: methods")
@@ -137,7 +141,7 @@ def _axes(given: Any, where: str) -> dict[str, list[Any]]:
         if key == "options":
             raise OptionError(f"{where}: write each option by itself, as epsilon_scheduler.lambda1: [0.3, 0.5]")
         if not isinstance(values, list) or not values:
-            raise OptionError(f"{where}: {key} expects a list of values, got {values!r}; what all runs share stands under 'base'")
+            raise OptionError(f"{where}: {key} expects a list of values, got {values!r}; settings of all runs go under 'base'")
         ((name, _),) = _fields({key: values[0]}, where).items()
         axes[name] = [_fields({key: value}, where)[name] for value in values]
         for index, value in enumerate(axes[name]):

@@ -1,4 +1,4 @@
-"""One runner at a time in a folder."""
+"""A lock that lets one runner at a time work in a folder."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class FolderInUseError(RuntimeError):
 
 @contextlib.contextmanager
 def locked(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
-    """Hold a folder alone. The system lets go of it when the process ends, however it ends.
+    """Lock a folder. The system releases the lock when the process ends, also when it is killed.
 
     Args:
         folder: it must exist.
-        patience: seconds to wait for another process to let go.
+        patience: seconds to wait for another process to release it.
 
     Raises:
         FolderInUseError: another process holds it; the message says which.
@@ -48,7 +48,7 @@ def locked(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
 
 def _holder(folder: Path) -> str:
     try:
-        told = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
-        return f" (process {told['pid']} on {told['host']})"
+        detail = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        return f" (process {detail['pid']} on {detail['host']})"
     except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -59,7 +59,7 @@ class EvaluationPlan:
         return {str(name): dict(options) for name, options in given.items() if options} if isinstance(given, Mapping) else {}
 
     def to_dict(self) -> dict[str, Any]:
-        """What the numbers of an evaluation follow from, as ``evaluate_run`` takes it: what only tables show is left out."""
+        """The settings that determine the numbers of an evaluation, as arguments of ``evaluate_run``."""
         folder = self.corruptions_dir
         return {
             "attacks": [[name, dict(options)] for name, options in self.attacks],
@@ -79,7 +79,7 @@ def read_plan(mapping: Any, *, where: str) -> EvaluationPlan:
 
     Args:
         mapping: option -> value; None for the defaults.
-        where: what an error calls the source.
+        where: name of the source in error messages.
 
     Raises:
         OptionError: no mapping, an unknown option or a bad value.

@@ -42,7 +42,7 @@ class RayOptions:
 
 
 def on_ray(tasks: Sequence[Task], options: RayOptions) -> Generator[Finished]:
-    """As many at a time as the cluster has room for.
+    """Run as many cells at a time as the cluster has room for.
 
     Where a machine of the cluster sees the folder of the cell, it works there. Elsewhere it works in a temporary folder, and
     its files come back when the cell is finished.
@@ -62,7 +62,7 @@ def on_ray(tasks: Sequence[Task], options: RayOptions) -> Generator[Finished]:
         raise RuntimeError("workers 'ray' need Ray: pip install 'fairart[ray]'") from None
     with _cluster(ray, options) as ours:
         _check_room(ray, options, ours)
-        # A cell that took its worker along is recorded, not tried again: it may have taken all memory.
+        # A cell whose worker died is recorded as failed, not tried again: it may have used all memory.
         remote = ray.remote(num_cpus=options.num_cpus, num_gpus=options.num_gpus, max_retries=0)(_run_there)
         running: dict[Any, Task] = {}
         token = f".seen-{uuid.uuid4().hex}"
@@ -90,14 +90,14 @@ def _cluster(ray: Any, options: RayOptions) -> Iterator[bool]:
     address = options.address or os.environ.get("RAY_ADDRESS")
     own: dict[str, Any] = {}
     if not address:
-        # A cluster for one benchmark needs no web page, and reports to nobody.
+        # A cluster for one benchmark needs no dashboard and sends no usage statistics.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         own = {"include_dashboard": False}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
-    except Exception as error:  # Ray raises whatever its transport does
-        told = " ".join(str(error).split())
-        raise RuntimeError(f"cannot reach the Ray cluster {address or 'of this machine'!r}: {told[:300]}") from error
+    except Exception as error:  # Ray passes on any exception of its transport
+        detail = " ".join(str(error).split())
+        raise RuntimeError(f"cannot reach the Ray cluster {address or 'of this machine'!r}: {detail[:300]}") from error
     try:
         yield not address
     finally:
@@ -105,14 +105,14 @@ def _cluster(ray: Any, options: RayOptions) -> Iterator[bool]:
 
 
 def _check_room(ray: Any, options: RayOptions, ours: bool) -> None:
-    """A task that fits nowhere would wait for ever."""
+    """Check that the cluster can ever run a cell: a task that fits nowhere would wait for ever."""
     has = ray.cluster_resources()
     for name, asked in (("CPU", options.num_cpus), ("GPU", options.num_gpus)):
         if asked > has.get(name, 0):
-            told = f"a cell asks for {asked:g} {name}, the Ray cluster has {has.get(name, 0):g}"
+            detail = f"a cell asks for {asked:g} {name}, the Ray cluster has {has.get(name, 0):g}"
             if ours:
-                raise RuntimeError(told)
-            warnings.warn(f"{told}: the benchmark waits until it has more", UserWarning, stacklevel=4)
+                raise RuntimeError(detail)
+            warnings.warn(f"{detail}: the benchmark waits until more are free", UserWarning, stacklevel=4)
 
 
 def _leave(folder: Path, token: str) -> None:
@@ -121,7 +121,7 @@ def _leave(folder: Path, token: str) -> None:
 
 
 def _run_there(plain: dict[str, Any], token: str, threads: int, version: str) -> Files | None:
-    """What a machine of the cluster does; gives the files where it does not see the folder."""
+    """Run a cell on a machine of the cluster; returns its files if that machine does not see the folder."""
     if fairart.__version__ != version:
         raise RuntimeError(f"this machine of the cluster has fairart {fairart.__version__}, the runner has {version}")
     import torch

@@ -1,4 +1,4 @@
-"""Running a grid: what is left of it, in workers, into one folder with one set of tables. Imports nothing heavy by itself."""
+"""Running the cells of a grid that are not done, in workers, with one folder and one set of tables. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def dry_run(grid: Grid, output: str | Path, *, workers: Workers = 1) -> dict[str
         workers: as for :func:`run_grid`.
 
     Returns:
-        Name of each cell -> what the folder has of it.
+        Name of each cell -> its state in the folder.
 
     Raises:
         OptionError: a cell that cannot run.
@@ -52,7 +52,7 @@ def run_grid(
     ray: RayOptions | None = None,
     verbose: bool = True,
 ) -> GridRun:
-    """Run what is not yet done of a grid, and write its tables.
+    """Run the cells of a grid that are not done, and write its tables.
 
     Each cell is a run in ``cells/`` of the folder. Finished ones are kept, those that were interrupted are done again, one
     that fails is recorded and the others go on. The tables are brought up to date with every cell: ``results.md``,
@@ -62,7 +62,7 @@ def run_grid(
         grid: the cells.
         output: folder; an earlier benchmark in it is continued.
         workers: processes on this machine, 0 for this process itself, or ``"ray"``.
-        retry_failed: do those again that failed earlier.
+        retry_failed: run cells again that failed earlier.
         ray: the cluster, with ``workers="ray"``.
         verbose: a line for each cell on standard error.
 
@@ -83,7 +83,7 @@ def run_grid(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         book = Book(folder, grid, full, retry_failed=retry_failed, verbose=verbose)
-        # Closed here and now when interrupted: its workers must be gone before the folder is let go.
+        # Closed at once when interrupted: the workers must have ended before the lock is released.
         with contextlib.closing(_run(book.tasks, workers, ray or RayOptions())) as running:
             for finished in running:
                 book.enter(finished)
@@ -99,7 +99,7 @@ def _run(tasks: Sequence[Task], workers: Workers, ray: RayOptions) -> Generator[
 
 
 def _devices(workers: int) -> list[str]:
-    """The CUDA devices for workers to take turns with; empty where there is no choice."""
+    """The CUDA devices that workers take in turn; empty with one device or none."""
     import torch
 
     said = os.environ.get("CUDA_VISIBLE_DEVICES")

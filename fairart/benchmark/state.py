@@ -1,4 +1,4 @@
-"""What the folder of a cell has, and what is left to do there. Imports nothing heavy."""
+"""The state of a cell's folder, and what is left to do there. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ TRACEBACK = "traceback.txt"
 FORMAT, FORMAT_VERSION = "fairart.cell", 1
 
 State = Literal["new", "interrupted", "trained", "failed", "done"]
-"""``interrupted``: begun, and no longer at work. ``trained``: only its evaluation is missing."""
+"""``interrupted``: started, and not running any more. ``trained``: only its evaluation is missing."""
 
 
 def cell_folder(folder: Path, name: str) -> Path:
-    """Where the run of a cell is in the folder of a benchmark."""
+    """Path of a cell's run in the folder of a benchmark."""
     return folder / "cells" / name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A cell as it is handed to a process or a machine; plain values only.
+    """A cell as it is sent to a process or a machine; plain values only.
 
     Args:
         folder: of the cell.
-        config: the run as the grid says it: what the cell is known by.
+        config: the run as the grid file writes it; it identifies the cell.
         full: the complete configuration of the run, with absolute paths.
         plan: its evaluation.
     """
@@ -50,13 +50,13 @@ class Task:
 
 @dataclass(kw_only=True)
 class Record:
-    """The file ``cell.json``: what was done in a cell, and what came of it.
+    """The file ``cell.json``: what was done in a cell, with which outcome.
 
     Args:
-        config: the run as the grid says it.
+        config: the run as the grid file writes it.
         training: checksum of the weights, seconds; empty before.
         evaluation: plan, checksum of the file, seconds; empty before.
-        error: type, message and plan of what went wrong; empty where nothing did.
+        error: type, message and plan of the failure; empty if there was none.
         fairart: version of the program.
     """
 
@@ -67,13 +67,13 @@ class Record:
     fairart: str = fairart.__version__
 
     def save(self, folder: Path) -> None:
-        """Write it, all or nothing."""
+        """Write it through a temporary file."""
         plain = {"format": FORMAT, "format_version": FORMAT_VERSION, **vars(self)}
         write_text(folder / RECORD, json.dumps(plain, indent=2, default=str) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Record | None:
-        """Read it; None where there is none, or it is damaged or foreign: the cell is then done again."""
+        """Read it; None if it is missing, damaged or foreign: the cell is then run again."""
         try:
             plain = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -88,14 +88,14 @@ class Record:
         return cls(**plain) if known and all(isinstance(part, dict) for part in parts) else None
 
     def is_of(self, config: Mapping[str, Any]) -> bool:
-        """Whether it is of this run; what an older fairart did not know has its default."""
+        """Whether it belongs to this run; settings that an older fairart did not have count as their defaults."""
         try:
             return RunConfig.from_mapping(self.config) == RunConfig.from_mapping(config)
         except OptionError:
             return False
 
     def weights_stand(self, folder: Path) -> bool:
-        """Whether training was finished, and its weights are in the folder as they were then."""
+        """Whether training is finished and its weights are in the folder, unchanged."""
         weights = self.training.get("weights")
         return weights is not None and weights == sha256_of(folder / WEIGHTS)
 
@@ -105,7 +105,7 @@ def state_of(folder: Path, config: Mapping[str, Any], plan: Mapping[str, Any]) -
 
     Args:
         folder: of the cell; it need not exist.
-        config: the run as the grid says it.
+        config: the run as the grid file writes it.
         plan: the evaluation.
     """
     record = Record.load(folder)
@@ -115,7 +115,7 @@ def state_of(folder: Path, config: Mapping[str, Any], plan: Mapping[str, Any]) -
     wanted = json.loads(json.dumps(plan, default=str))
     trained = record.weights_stand(folder)
     if record.error:
-        # Another plan may mend what went wrong in the evaluation, never what went wrong in training.
+        # Another plan may repair a failed evaluation, but not a failed training.
         mended = trained and record.error.get("plan") != wanted
         return "trained" if mended else "failed"
     if not trained:

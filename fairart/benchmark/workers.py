@@ -1,4 +1,4 @@
-"""Where cells run: in this process, or in processes of this machine that may die without taking the others along."""
+"""Workers that run cells: this process, or other processes of this machine, where a crash ends one cell only."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Finished", "in_processes", "in_this_process", "threads_per_worker"]
 
 @dataclass(frozen=True)
 class Finished:
-    """A cell that no longer runs.
+    """A cell that has ended.
 
     Args:
-        task: the cell; its record says what came of it.
-        died: why its worker is gone; empty if it is not.
+        task: the cell; its record has the outcome.
+        died: why its worker died; empty if it did not.
     """
 
     task: Task
@@ -33,7 +33,7 @@ class Finished:
 
 
 def in_this_process(tasks: Sequence[Task]) -> Generator[Finished]:
-    """One after the other, here: for tests and debuggers."""
+    """Run cells one after the other in this process: for tests and debuggers."""
     from fairart.benchmark.cell import run_cell
 
     for task in tasks:
@@ -87,7 +87,7 @@ class _Worker:
 
 
 def in_processes(tasks: Sequence[Task], *, workers: int, devices: Sequence[str] = ()) -> Generator[Finished]:
-    """Several at a time, each in a process of its own that takes one cell after the other.
+    """Run several cells at a time, in processes that take one cell after the other.
 
     Args:
         tasks: the cells.
@@ -150,7 +150,7 @@ def _work(connection: Connection, environment: dict[str, str], threads: int) -> 
 
 
 def _die_with_parent() -> None:
-    """A runner that is killed cannot stop its workers, and another one may start at once in the same folder."""
+    """A killed runner cannot stop its workers, and another one may start at once in the same folder."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -20,22 +20,22 @@ def parser() -> Parser:
     made = Parser(
         prog="fairart benchmark",
         usage="fairart benchmark GRID [flags]",
-        description="Train and evaluate every cell of a grid file, and put all in one table. Run again, it goes on where it "
+        description="Train and evaluate every cell of a grid file, and write one table. Called again, it continues where it "
         "stopped: finished cells are kept. The folder gets results.md, results.tex, results.csv, report.html, and a "
         "run for each cell.",
         epilog="Exit code: 0 every cell is done; 1 some failed; 2 the grid cannot run.",
     )
-    made.add_argument("grid", metavar="GRID", nargs="?", help="YAML file; docs/benchmark.md says what stands in it")
-    made.add_argument("--output", metavar="FOLDER", help="default: what the file says, else runs/ and the file's name")
+    made.add_argument("grid", metavar="GRID", nargs="?", help="YAML file; docs/benchmark.md describes it")
+    made.add_argument("--output", metavar="FOLDER", help="default: the file's own output, else runs/ and the file's name")
     made.add_argument(
         "--workers",
         type=_workers,
         default=1,
         metavar="N",
-        help="cells at a time, each in a process of its own with its share of the cores; 0 for none but this one; ray for a "
+        help="cells at a time, each in a process of its own with its share of the cores; 0 for this process alone; ray for a "
         "Ray cluster (default: 1)",
     )
-    made.add_argument("--retry-failed", action="store_true", help="do cells again that failed earlier")
+    made.add_argument("--retry-failed", action="store_true", help="run cells again that failed earlier")
     made.add_argument("--dry-run", action="store_true", help="check the grid, list its cells, run nothing")
     made.add_argument("--ray-address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one on this machine")
     made.add_argument("--ray-cpus", type=at_least(1), default=1, metavar="N", help="cores that a cell takes on Ray (default: 1)")
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
                 verbose=not arguments.quiet,
             )
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"finished cells are kept in {folder}, the same command goes on") from None
+        raise KeyboardInterrupt(f"finished cells are kept in {folder}; the same command continues") from None
     if arguments.json:
         print_json(result.to_dict())
     elif not arguments.quiet:

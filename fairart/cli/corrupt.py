@@ -18,13 +18,13 @@ def parser() -> Parser:
         prog="fairart corrupt",
         usage="fairart corrupt DATASET --output FOLDER [--corruptions NAMES] [flags]",
         description="Corrupt the test images of a data set at all five severities. The folder gets one <corruption>.npy each, "
-        "labels.npy, and made.json, which says that fairart made it, from what, and with which seed. Interrupted, the same "
-        "command goes on where it was.",
+        "labels.npy, and made.json, which names the source and the seed. After an interruption the same "
+        "command resumes.",
         epilog="Data sets are listed by 'fairart plugins --kind dataset', corruptions by 'fairart plugins --kind corruption'. "
         "frost needs pictures: the package imagecorruptions, or a folder of your own.",
     )
     made.add_argument("dataset", metavar="DATASET", nargs="?", help="a data set, npz:FILE or folder:FOLDER")
-    made.add_argument("--output", metavar="FOLDER", help="where the files are written to")
+    made.add_argument("--output", metavar="FOLDER", help="folder for the files")
     made.add_argument(
         "--corruptions",
         metavar="NAMES",
@@ -41,10 +41,12 @@ def parser() -> Parser:
         help="an option of a corruption or of the dataset, such as dataset.split_seed=1; may be given again",
     )
     made.add_argument("--data-root", metavar="FOLDER", help="folder of the data files (default: FAIRART_DATA, ~/.cache/fairart)")
-    made.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of the corruptions (default: 0)")
-    made.add_argument("--limit", type=at_least(1), metavar="N", help="take N test images, drawn at random; by default all")
-    made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (default: auto)")
-    made.add_argument("--overwrite", action="store_true", help="take away what fairart wrote to the folder before")
+    made.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of the corruptions (default: 0)")
+    made.add_argument("--limit", type=at_least(1), metavar="N", help="use N test images, drawn at random; by default all")
+    made.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device: auto, cpu or cuda (default: auto)"
+    )
+    made.add_argument("--overwrite", action="store_true", help="delete the files that fairart wrote to the folder earlier")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load")
     add_common_flags(made)
     return made
@@ -60,9 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: no data set, no output, or no pictures of frost.
     """
     if arguments.dataset is None:
-        raise UsageError("of which data set? Write 'fairart corrupt DATASET --output FOLDER'")
+        raise UsageError("no data set given: write 'fairart corrupt DATASET --output FOLDER'")
     if arguments.output is None:
-        raise UsageError("where to? Give --output FOLDER")
+        raise UsageError("no output given: add --output FOLDER")
     options = _options(arguments)
     _check_before_imports(arguments)
 
@@ -71,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         with stdout_kept_clean(arguments.json):
-            told = corrupt_dataset(
+            detail = corrupt_dataset(
                 arguments.dataset,
                 arguments.output,
                 corruptions=arguments.corruptions,
@@ -86,11 +88,14 @@ def run(arguments: argparse.Namespace) -> int:
     except MissingTexturesError as error:
         raise UsageError(f"{error} (--textures FOLDER, --corruptions {arguments.corruptions},-frost)") from error
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"the same command goes on with {arguments.output}") from None
+        raise KeyboardInterrupt(f"the same command resumes in {arguments.output}") from None
     if arguments.json:
-        print_json(told)
+        print_json(detail)
     elif not arguments.quiet:
-        print(f"{len(told['corruptions'])} corruptions of {told['nb_images']} images, 5 severities each, are in {told['folder']}")
+        print(
+            f"{len(detail['corruptions'])} corruptions of {detail['nb_images']} images, 5 severities each, "
+            f"are in {detail['folder']}"
+        )
     return 0
 
 

@@ -1,4 +1,4 @@
-"""``fairart demo``: the main job on real images that come along."""
+"""``fairart demo``: two methods trained, attacked and compared on real images that need no download."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments: what :func:`parser` read.
 
     Raises:
-        FileExistsError: the folder has files, and no leave to overwrite.
+        FileExistsError: the folder has files and ``--overwrite`` is not given.
     """
     from fairart.runs.demo import run_demo
 

@@ -1,4 +1,4 @@
-"""Descriptions of registered things without importing them: listing names should not take as long as loading torch."""
+"""Descriptions of registered things without importing them, so that listing names does not load torch."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ def describe(entry: Registration) -> str:
     """One line about a registered thing.
 
     Args:
-        entry: its registration. Its own description comes first, then the docstring in the source file; only where neither
-            is found it is imported.
+        entry: its registration. Its own description is used first, then the docstring in the source file; only if neither
+            exists is it imported.
 
     Returns:
-        The line; why it cannot be loaded, where that is so.
+        The line, or the reason why it cannot be loaded.
     """
     if entry.description:
         return entry.description
     if isinstance(entry.target, str):
         module, _, attribute = entry.target.partition(":")
         if module not in sys.modules:
-            told = _from_source(module, attribute)
-            if told is not None:
-                return told
+            detail = _from_source(module, attribute)
+            if detail is not None:
+                return detail
     try:
         return entry.summary()
     except Exception as error:  # third-party code may raise any exception, and the others are still to be listed

@@ -23,11 +23,11 @@ def parser() -> Parser:
         prog="fairart evaluate",
         usage="fairart evaluate RUN [--attack NAME ...] [--corruptions NAMES] [flags]",
         description="Evaluate a run on its test images, class by class: clean, under attacks, and corrupted. The folder of the "
-        "run gets evaluation.json. Interrupted, the same command goes on where it was.",
+        "run gets evaluation.json. Interrupted, the same command resumes.",
         epilog="Attacks are listed by 'fairart plugins --kind attack', the options of one by 'fairart plugins attack NAME'; "
         "likewise corruptions. eps and eps_step of an attack are those of the run unless set.",
     )
-    made.add_argument("folder", metavar="RUN", nargs="?", help="folder of a run that 'fairart train' left")
+    made.add_argument("folder", metavar="RUN", nargs="?", help="folder of a run, written by 'fairart train'")
     made.add_argument("--attack", metavar="NAME", action="append", help="may be given again (default: pgd); none for none")
     made.add_argument(
         "--set",
@@ -45,16 +45,18 @@ def parser() -> Parser:
     made.add_argument(
         "--corruptions-dir",
         metavar="FOLDER",
-        help="read them from a folder in the layout of CIFAR-10-C; without --corruptions all that it has",
+        help="folder in the layout of CIFAR-10-C to read them from; without --corruptions all of them",
     )
-    made.add_argument("--severities", type=_severities, metavar="1,3,5", help="of the corruptions (default: 1 to 5)")
+    made.add_argument("--severities", type=_severities, metavar="1,3,5", help="severities of the corruptions (default: 1 to 5)")
     made.add_argument(
         "--reference", metavar="FILE", help="an evaluation.json with these corruptions, to take the mean corruption error against"
     )
-    made.add_argument("--batch-size", type=at_least(1), default=512, metavar="N", help="images at a time (default: 512)")
-    made.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of random starts and corruptions (default: 0)")
-    made.add_argument("--limit", type=at_least(1), metavar="N", help="take N test images, drawn at random; by default all")
-    made.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to compute; by default as in training")
+    made.add_argument("--batch-size", type=at_least(1), default=512, metavar="N", help="batch size (default: 512)")
+    made.add_argument(
+        "--seed", type=at_least(0), default=0, metavar="N", help="seed of random starts and corruptions (default: 0)"
+    )
+    made.add_argument("--limit", type=at_least(1), metavar="N", help="use N test images, drawn at random; by default all")
+    made.add_argument("--device", choices=("auto", "cpu", "cuda"), help="device: auto, cpu or cuda; by default as in training")
     made.add_argument(
         "--sanity-samples",
         type=at_least(0),
@@ -62,7 +64,7 @@ def parser() -> Parser:
         metavar="N",
         help="images that the sanity checks look at, 0 for none (default: 256)",
     )
-    made.add_argument("--restart", action="store_true", help="start over instead of going on with an interrupted evaluation")
+    made.add_argument("--restart", action="store_true", help="start again instead of resuming an interrupted evaluation")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load, besides the run's own")
     add_common_flags(made)
     return made
@@ -78,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: no run.
     """
     if arguments.folder is None:
-        raise UsageError("which run? Write 'fairart evaluate RUN', RUN being a folder that 'fairart train' left")
+        raise UsageError("no run given: write 'fairart evaluate RUN', where RUN is a folder written by 'fairart train'")
     attacks = [] if arguments.attack == ["none"] else arguments.attack or ["pgd"]
     corrupted = arguments.corruptions is not None or arguments.corruptions_dir is not None
     for flag in ("severities", "reference"):
@@ -108,10 +110,10 @@ def run(arguments: argparse.Namespace) -> int:
                 verbose=not arguments.quiet,
             )
     except KeyboardInterrupt:
-        told = f"{EVALUATION} in {arguments.folder} is as it was before"
+        detail = f"{EVALUATION} in {arguments.folder} is as it was before"
         if (Path(arguments.folder).expanduser() / PARTIAL).is_dir():
-            told += "; the same command goes on where this one was"
-        raise KeyboardInterrupt(told) from None
+            detail += "; the same command resumes"
+        raise KeyboardInterrupt(detail) from None
     if arguments.json:
         print_json(result.to_dict())
     elif not arguments.quiet:
@@ -131,7 +133,7 @@ def _options(settings: list[str], attacks: list[str], *, known: bool) -> dict[st
     options: dict[str, dict[str, Any]] = {}
     for text in settings:
         name, option, value = parse_setting(text, owner="NAME")
-        # Where corruptions are made, their names are among those that may be meant, and are known later.
+        # If corruptions are made, the name may be one of them; those names are checked later.
         if known and name not in attacks:
             raise OptionError(
                 f"--set {text}: {name!r} is not among the attacks of this evaluation; {did_you_mean(name, attacks)}"

@@ -1,6 +1,6 @@
-"""The command ``fairart``: picks the subcommand, and turns errors into one line and an exit code.
+"""The command ``fairart``: runs a subcommand, and turns errors into one line and an exit code.
 
-Exit codes: 0 done; 2 something given is wrong (a flag, a name, a file); 1 it went wrong while running; 130 Ctrl-C.
+Exit codes: 0 success; 2 wrong input (a flag, a name, a file); 1 an error while running; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from fairart.escapes import terminal
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
-    "demo": "train and compare two methods on real images that come along, in about a minute",
+    "demo": "train and compare two methods on real images, in about a minute and without a download",
     "train": "train a classifier by a method, into a folder",
     "evaluate": "attack a trained run and show its accuracy class by class",
-    "compare": "put evaluated runs side by side, with paired tests, as text, Markdown or LaTeX",
+    "compare": "compare evaluated runs, with paired tests, as text, Markdown or LaTeX",
     "report": "make one self-contained HTML page of runs",
     "plot": "draw one figure of runs, as PNG, SVG or PDF",
     "benchmark": "run a grid of methods, data sets and seeds, into one table",
     "corrupt": "write corrupted test images of a data set, in the layout of CIFAR-10-C",
-    "plugins": "list every extension point and who supplies what, or write a new plugin",
+    "plugins": "list extension points and registered parts, or write a new plugin",
 }
 """Every subcommand and what it does; the module ``fairart.cli.NAME`` has ``parser()`` and ``run(arguments)``."""
 
@@ -70,7 +70,7 @@ def _run_to_the_end(arguments: Sequence[str]) -> int:
         code = _run(arguments)
     except SystemExit as error:  # --help and --version
         code = error.code if isinstance(error.code, int) else 0
-    # Here, not when Python shuts down: a reader who has gone is noticed where it can be handled.
+    # Flushed here, not at shutdown: a closed pipe can be handled here.
     sys.stdout.flush()
     return code
 
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     with warnings.catch_warnings():
-        # Warnings of ours are for the user: one line, without the line of code that gave it.
+        # Our warnings are for users: one line, without the source line.
         warnings.showwarning = print_warning
         if not sys.warnoptions:
             warnings.simplefilter("default", UserWarning)
@@ -106,11 +106,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(error: Exception) -> int:
     if os.environ.get("FAIRART_DEBUG", "") not in ("", "0"):
         traceback.print_exception(error)
-    told = str(error)
+    detail = str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        told = f"{error.filename}: {error.strerror}"
+        detail = f"{error.filename}: {error.strerror}"
     given = isinstance(error, ValueError | TypeError | OSError | PluginError)
-    if not told or not (given or isinstance(error, RuntimeError)):
-        told = f"{type(error).__name__}: {told} (FAIRART_DEBUG=1 shows where)"
-    print(f"fairart: error: {terminal(told)}", file=sys.stderr)
+    if not detail or not (given or isinstance(error, RuntimeError)):
+        detail = f"{type(error).__name__}: {detail} (FAIRART_DEBUG=1 shows where)"
+    print(f"fairart: error: {terminal(detail)}", file=sys.stderr)
     return 2 if given else 1

@@ -1,4 +1,4 @@
-"""What commands print: tables for people, one JSON document for programs, one line for a warning."""
+"""Output of commands: tables for people, one JSON document for programs, one line for a warning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def share(value: float | None) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
-    """Print a table: drawn on a terminal, plain columns elsewhere."""
+    """Print a table: drawn on a terminal, plain columns otherwise."""
     columns, rows, title = list(map(terminal, columns)), [list(map(terminal, row)) for row in rows], terminal(title)
     if sys.stdout.isatty():
         _print_drawn(columns, rows, title)
@@ -41,13 +41,13 @@ def _print_drawn(columns: Sequence[str], rows: Sequence[Sequence[str]], title: s
     for column in columns:
         table.add_column(Text(column))
     for row in rows:
-        # As text: what stands in brackets is no markup.
+        # As text: brackets are not markup.
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
 
 
 def stdout_kept_clean(wanted: bool) -> contextlib.AbstractContextManager[object]:
-    """Send what libraries and plugins print meanwhile to standard error, so that a JSON document stands alone."""
+    """Redirect output of libraries and plugins to standard error, so that standard output has only the JSON document."""
     return contextlib.redirect_stdout(sys.stderr) if wanted else contextlib.nullcontext()
 
 

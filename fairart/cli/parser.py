@@ -1,4 +1,4 @@
-"""Reading the command line: argparse with exact flags, nearest names for mistyped ones, and errors of one line."""
+"""Reading the command line: argparse without abbreviations, with suggestions for misspelt flags and errors of one line."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ class UsageError(ValueError):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that takes no abbreviations and raises :class:`UsageError` with the nearest names."""
+    """An argument parser that takes no abbreviations and raises :class:`UsageError` with suggestions."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and leaving."""
+        """Raise instead of printing the usage and exiting."""
         raise UsageError(f"{message}; see {self.prog} --help")
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse all arguments.
 
         Raises:
-            UsageError: an unknown flag, with the nearest ones, or anything else that cannot be read.
+            UsageError: an unknown flag (similar ones are suggested), or anything else that cannot be read.
         """
         known = self._option_string_actions
         for argument in arguments:
@@ -63,6 +63,8 @@ def at_least(low: int) -> Any:
 
 def add_common_flags(parser: argparse.ArgumentParser, *, quiet: bool = True) -> None:
     """Add what the commands share: ``--json``, and ``--quiet`` where there is progress to show."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document on standard output, nothing else there")
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else on standard output")
     if quiet:
-        parser.add_argument("--quiet", action="store_true", help="no progress and no tables; warnings and errors stay")
+        parser.add_argument(
+            "--quiet", action="store_true", help="no progress and no tables; warnings and errors are still printed"
+        )

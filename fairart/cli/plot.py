@@ -16,12 +16,12 @@ __all__ = ["KINDS", "parser", "run"]
 
 KINDS: Mapping[str, str] = {
     "accuracy": "accuracy of each class, methods side by side",
-    "cfps": "which classes attract errors, over models: class false positive scores beside accuracies",
+    "cfps": "which classes attract errors in several models: class false positive scores beside accuracies",
     "confusion": "confusion between classes, of one run under one attack",
     "corruptions": "mean and worst-class accuracy by severity of corruption",
-    "epsilons": "budget of each class over the epochs of one method",
+    "epsilons": "eps of each class over the epochs of one method",
     "reliability": "accuracy against confidence",
-    "targets": "how often each class is aimed at over the epochs of one method",
+    "targets": "how often each class is the target over the epochs of one method",
     "tradeoff": "average against worst class, a point for each method",
 }
 FORMATS = (".png", ".svg", ".pdf")
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments: from :func:`parser`.
 
     Raises:
-        UsageError: no kind or run, an unknown kind, or an attack too many.
+        UsageError: no kind or run, an unknown kind, or too many attacks.
         FileNotFoundError: the folder of the output does not exist.
     """
     _check(arguments)
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.kind is None:
-        raise UsageError(f"which plot? {', '.join(KINDS)}")
+        raise UsageError(f"no kind of plot given; choose one of {', '.join(KINDS)}")
     if arguments.kind not in KINDS:
         raise UsageError(f"there is no plot {arguments.kind!r}; {did_you_mean(arguments.kind, KINDS)}")
     if not arguments.runs:

@@ -1,4 +1,4 @@
-"""``fairart plugins``: what is registered, who supplies it, and which options it has; ``new`` writes a plugin to begin with."""
+"""``fairart plugins``: registered parts, their plugin and their options; ``new`` writes a new plugin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fairart.plugins.scaffold import plugin_names, write_plugin
 __all__ = ["parser", "run"]
 
 NEW = "new"
-"""Stands where a kind stands otherwise; no kind is called so."""
+"""In the place of a kind; no kind has this name."""
 
 FILLED_IN = {
     "model": {"input_shape", "nb_classes"},
@@ -27,7 +27,7 @@ FILLED_IN = {
     "attack": {"generator"},
     "corruption": {"generator"},
 }
-"""Parameters that fairart hands over itself; they are no options of the user."""
+"""Parameters that fairart passes itself; they are not options of the user."""
 
 
 def parser() -> Parser:
@@ -35,14 +35,14 @@ def parser() -> Parser:
     made = Parser(
         prog="fairart plugins",
         usage="fairart plugins [KIND [NAME]] [flags]\n       fairart plugins new NAME --kind KIND [--output FOLDER] [flags]",
-        description="List every extension point: kind, name, the plugin that supplies it, what it is. With KIND and NAME, "
+        description="List every extension point: kind, name, plugin and description. With KIND and NAME, "
         "show its options. 'new' writes an installable package with a small working part of that kind, its tests and its README.",
         epilog=f"kinds: {', '.join(HOOK_OF_KIND)}",
     )
     made.add_argument("positional_kind", metavar="KIND", nargs="?", help="only this kind")
-    made.add_argument("name", metavar="NAME", nargs="?", help="show the options of this one; after new: what to call the part")
+    made.add_argument("name", metavar="NAME", nargs="?", help="show the options of this one; after new: name of the part")
     made.add_argument("--kind", help="only this kind; after new: the kind to write")
-    made.add_argument("--output", metavar="FOLDER", help="after new: where fairart-NAME is put (default: here)")
+    made.add_argument("--output", metavar="FOLDER", help="after new: folder for fairart-NAME (default: here)")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load")
     add_common_flags(made, quiet=False)
     return made
@@ -80,9 +80,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _new(arguments: argparse.Namespace) -> int:
     if arguments.name is None:
-        raise UsageError("what is it called? Write 'fairart plugins new NAME --kind KIND'")
+        raise UsageError("no name given: write 'fairart plugins new NAME --kind KIND'")
     if arguments.kind is None:
-        raise UsageError(f"of which kind? Give --kind KIND; {did_you_mean('', HOOK_OF_KIND)}")
+        raise UsageError(f"no kind given: add --kind KIND; {did_you_mean('', HOOK_OF_KIND)}")
     names = plugin_names(arguments.name, arguments.kind)
     manager = get_plugin_manager()
     if arguments.plugins_dir is not None:

@@ -45,19 +45,19 @@ def parser() -> Parser:
     )
     declared = RunConfig.declared()
     made.add_argument("trainer", metavar="METHOD", nargs="?", default=argparse.SUPPRESS, help=_help(declared["trainer"]))
-    made.add_argument("--output", metavar="FOLDER", help="where the run is written to")
+    made.add_argument("--output", metavar="FOLDER", help="folder of the run")
     made.add_argument("--config", metavar="FILE", help="YAML file with any of the values below; flags override it")
-    made.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
+    made.add_argument("--overwrite", action="store_true", help="replace the run in the folder")
     made.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the run that is in the folder, by its own config; begin one if there is none",
+        help="continue the run in the folder with its own config; start one if there is none",
     )
     add_common_flags(made)
     for name, spec in declared.items():
         if name in APART:
             continue
-        # Left as text: the declaration reads and checks it, as it does for a config file.
+        # Kept as text: the declaration parses and checks it, as for a config file.
         flag = f"--{name.replace('_', '-')}"
         form: dict[str, Any] = {"action": argparse.BooleanOptionalAction} if spec.type in YES_OR_NO else {"metavar": "VALUE"}
         made.add_argument(flag, dest=name, default=argparse.SUPPRESS, help=_help(spec).replace("%", "%%"), **form)
@@ -87,7 +87,7 @@ def _config(arguments: argparse.Namespace, begun: dict[str, Any]) -> RunConfig:
             options.setdefault(name, {}).update(chosen)
     values["options"] = options
     if "trainer" not in values:
-        raise UsageError(f"which method? Write 'fairart train METHOD ...'; {_known_methods()}")
+        raise UsageError(f"no method given: write 'fairart train METHOD ...'; {_known_methods()}")
     return RunConfig(**values)
 
 
@@ -117,10 +117,10 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.output is None:
         _config(arguments, {})
-        raise UsageError("where to? Give --output FOLDER")
+        raise UsageError("no output given: add --output FOLDER")
     begun = _begun(arguments.output) if arguments.resume else {}
     if arguments.resume and not begun and "trainer" not in vars(arguments) and arguments.config is None:
-        raise UsageError(f"there is no run in {arguments.output!r} to resume; to begin one, write 'fairart train METHOD ...'")
+        raise UsageError(f"there is no run in {arguments.output!r} to resume; to start one, write 'fairart train METHOD ...'")
     config = _config(arguments, begun)
     folder = check_output(arguments.output, overwrite=arguments.overwrite, resume=arguments.resume)
     _check_before_imports(config)
@@ -193,4 +193,4 @@ def _show(trained: Any) -> None:
     if trained.finished_before:
         print(f"The run in {trained.folder} was finished before: nothing was left to train.\n")
     print_table(["class", *columns], rows, title=title)
-    print(f"\nThe run is in {trained.folder}; 'fairart evaluate {trained.folder}' attacks it on the test images.")
+    print(f"\nThe run is in {trained.folder}; 'fairart evaluate {trained.folder}' evaluates it on the test images.")

@@ -40,7 +40,7 @@ class CorruptionFolder:
         severities: any of 1 to 5.
         nb_classes: K; labels must be in 0 to K - 1, and a class may have no image. None accepts any.
         input_shape: (C, H, W) that images must have. None accepts any, the same for all files.
-        device: where batches are handed out.
+        device: device of the returned batches.
 
     Raises:
         UnknownNameError: there is no such corruption.

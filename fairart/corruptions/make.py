@@ -41,7 +41,7 @@ class MadeCorruptions:
         severities: any of 1 to 5.
         seed: of all corruptions, >= 0.
         options: options of single corruptions, name -> option -> value: ``{"frost": {"textures": "my/pictures"}}``.
-        device: where images are corrupted and handed out.
+        device: device on which images are corrupted and returned.
 
     Raises:
         TypeError, ValueError: images, labels, severities or seed are not as described.

@@ -44,16 +44,16 @@ def write_corruptions(
     Args:
         x: (n, C, H, W), uint8 or floating point in [0, 1].
         y: (n,) classes.
-        folder: made where it is not there.
+        folder: created if it does not exist.
         corruptions: a named set, a name, or several.
         seed: of all corruptions.
         options: options of single corruptions, as for :class:`MadeCorruptions`.
         device: where images are corrupted.
         resume: go on where an earlier writing of the same images with the same seed and options was interrupted, or add
             corruptions to it: files that are there stay.
-        overwrite: take away what fairart wrote to the folder before.
+        overwrite: delete the files that fairart wrote to the folder earlier.
         about: what else stands in ``made.json``, such as the name of the data set: plain values.
-        progress: told the name of the corruption and the number of images done, with 0 where one begins.
+        progress: called with the name of the corruption and the number of images done, with 0 where one begins.
 
     Returns:
         The folder.
@@ -123,7 +123,7 @@ def _differences(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[
     """In what the corruptions of a folder differ from those that are wanted, one phrase each."""
     if not earlier:
         return ["a version that did not say of which images"]
-    told: dict[str, None] = {}
+    detail: dict[str, None] = {}
     for name, theirs in earlier.items():
         # Of another corruption, what follows from its name and options may differ.
         mine = wanted.get(name)
@@ -131,8 +131,8 @@ def _differences(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[
         for key in shared:
             here = (mine or next(iter(wanted.values()))).get(key)
             if theirs.get(key) != here:
-                told[f"other {key}" if key in ("images", "labels") else f"{key} {theirs.get(key)} and not {here}"] = None
-    return list(told)
+                detail[f"other {key}" if key in ("images", "labels") else f"{key} {theirs.get(key)} and not {here}"] = None
+    return list(detail)
 
 
 def _joined(note: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> dict[str, Any]:

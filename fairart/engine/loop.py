@@ -349,13 +349,13 @@ class Engine:
         culprit = origin(self.method.objective) if inner is None else f"attack={type(inner.attack).__name__}"
         whole = bool(unchanged[meant].all())
         which = "" if whole else f" of class {', '.join(map(str, np.flatnonzero(unchanged)))}"
-        told = f"{culprit}, the inner attack, changed no input{which} in epoch {epoch} although eps is {self.budget.eps:g}"
+        detail = f"{culprit}, the inner attack, changed no input{which} in epoch {epoch} although eps is {self.budget.eps:g}"
         if inner is not None and not whole:
             # Some attacks of ART return an input as it was if they do not succeed.
-            warnings.warn(f"{told}: these classes were trained on clean inputs", UserWarning, stacklevel=2)
+            warnings.warn(f"{detail}: these classes were trained on clean inputs", UserWarning, stacklevel=2)
             return
         raise RuntimeError(
-            f"{told}: that is no adversarial training. Look at eps_step ({self.budget.eps_step:g}), and at whether gradients "
+            f"{detail}: that is no adversarial training. Look at eps_step ({self.budget.eps_step:g}), and at whether gradients "
             "reach the input"
         )
 

@@ -6,7 +6,7 @@ __all__ = ["DamagedFileError", "EvaluationError"]
 
 
 class EvaluationError(RuntimeError):
-    """A number that would have come out means nothing; the message says what happened and what usually causes it."""
+    """A result would be meaningless; the message says what happened and what usually causes it."""
 
 
 class DamagedFileError(ValueError):

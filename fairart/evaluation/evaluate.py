@@ -76,12 +76,13 @@ def evaluate(
         batch_size: samples at a time, >= 1.
         seed: of all random starts and of the corruptions made, >= 0.
         class_names: K names for the tables, or None for numbers.
-        checkpoint: a folder for partial results. Finished batches are kept there, and an evaluation that was killed goes on
-            from them to the very result that it would have given. What is of other weights, data or settings, or damaged, is
-            discarded with a warning. The folder stays when the evaluation is done, see :func:`remove_partial`.
+        checkpoint: a folder for partial results. Finished batches are kept there, and a killed evaluation resumes
+            from them and returns the same result as without the interruption. Files that are damaged, or that belong to
+            other weights, data or settings, are discarded with a warning.
+            The folder is kept after the evaluation, see :func:`remove_partial`.
         sanity_samples: samples that the sanity checks look at where there are attacks, see
             :func:`fairart.evaluation.sanity.checks.run_checks`; 0 for no checks.
-        verbose: show a progress bar on standard error, where that is a terminal.
+        verbose: show a progress bar on standard error if it is a terminal.
 
     Returns:
         The outcome of every sample under ``"clean"`` and each attack's label, and of the corrupted images under
@@ -229,7 +230,7 @@ def _warn_if_faint(spec: AttackSpec, classifier: PyTorchClassifier) -> None:
     span = float(np.max(high - low))
     if 0 < spec.eps < FAINT * span:
         warnings.warn(
-            f"attack {spec.label!r}: eps {spec.eps:g} is next to nothing where inputs span {span:g}. It is in the "
+            f"attack {spec.label!r}: eps {spec.eps:g} is very small: inputs span {span:g}. It is in the "
             f"classifier's own input units: 8/255 of the range would be {span * 8 / 255:g} here",
             UserWarning,
             stacklevel=3,

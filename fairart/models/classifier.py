@@ -161,7 +161,7 @@ def _on_cuda(device: str) -> bool:
         raise OptionError(f"device must be 'auto', 'cpu' or 'cuda', got {device!r}")
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise OptionError("device 'cuda': torch finds no CUDA device here; take 'cpu' or 'auto'")
+        raise OptionError("device 'cuda': torch finds no CUDA device; use 'cpu' or 'auto'")
     return available and device != "cpu"
 
 

@@ -1,6 +1,6 @@
 """Every extension point of fairart: one hook a kind, and three notifications.
 
-A plugin implements any of these with ``@hookimpl``. A ``register`` callable is handed in; call it once for each thing::
+A plugin implements any of these with ``@hookimpl``. The hook gets a callable ``register``; call it once for each thing::
 
     @hookimpl
     def fairart_register_target_samplers(register):
@@ -27,7 +27,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Register(Protocol):
-    """What a registration hook is handed."""
+    """Signature of the ``register`` that registration hooks get."""
 
     def __call__(self, name: str, factory: Callable[..., Any] | str, *, description: str = "") -> None:
         """Make ``factory`` known under ``name``."""

@@ -48,7 +48,7 @@ def check_signature(name: str, function: Callable[..., Any], spec: inspect.Signa
 
 
 def check_entry(kind: str, name: object, factory: object) -> None:
-    """Check what a hook hands to ``register``."""
+    """Check what a hook passes to ``register``."""
     if not isinstance(name, str) or not name or ":" in name or name.split() != [name]:
         raise PluginError(f"register() expects a name without spaces and colons, got {name!r} for a {kind}")
     if isinstance(factory, str):

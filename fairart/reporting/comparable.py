@@ -71,10 +71,10 @@ class Results:
                 notices.append(f"the options of {label} are not known for {unknown}, so its numbers may not compare")
             differing = _differing(list(options.values()))
             if differing:
-                told = "; ".join(
+                detail = "; ".join(
                     f"{name} {', '.join(f'{key}={option.get(key)!r}' for key in differing)}" for name, option in options.items()
                 )
-                notices.append(f"{label} was run with different options, so its numbers do not compare: {told}")
+                notices.append(f"{label} was run with different options, so its numbers do not compare: {detail}")
         return [*notices, *_worst_case_notices(_evaluation(self.runs[0]), shown)]
 
 
@@ -191,8 +191,8 @@ def corruption_notices(runs: Sequence[Run]) -> list[str]:
     notices = []
     first = having[0][1]
     if any(set(found) != set(first) for _, found in having):
-        told = "; ".join(f"{name} {len(found.names)} x {len(found.severities)}" for name, found in having)
-        notices.append(f"runs have different corruptions, so their means do not compare: {told}")
+        detail = "; ".join(f"{name} {len(found.names)} x {len(found.severities)}" for name, found in having)
+        notices.append(f"runs have different corruptions, so their means do not compare: {detail}")
     if any(
         canonical(found.source) != canonical(first.source) or not np.array_equal(_labels(found), _labels(first))
         for _, found in having

@@ -99,7 +99,7 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
         cells=cells,
         contrasts=_contrasts(methods, shown, table),
         corruptions={} if attacks is not None else _corruptions(methods),
-        failed={key: told for key in cells if (told := _failed(methods[key[0]], key[1], table))},
+        failed={key: detail for key in cells if (detail := _failed(methods[key[0]], key[1], table))},
         notices=(*results.notices(shown), *corruption_notices(evaluated)),
     )
 

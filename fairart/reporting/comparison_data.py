@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fairart.evaluation import AttackResult
-from fairart.evaluation.results.comparing.paired_test import PairedTest
+from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.reporting.run_results import Run
 from fairart.reporting.tables import Spread

@@ -9,7 +9,7 @@ from html import escape
 from itertools import accumulate
 
 from fairart.escapes import latex, markdown, markdown_line, terminal
-from fairart.evaluation.results.comparing.paired_test import PairedTest
+from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.flags import FAILED
 from fairart.notebooks import html_notes, html_table
 from fairart.reporting.comparison_data import Cell, ComparisonData
@@ -165,9 +165,9 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
     if len(comparison.methods) > 1:
         lines += _test_notes(comparison)
     failed = [
-        f"{FAILED} {label}, {attack}: {told}"
+        f"{FAILED} {label}, {attack}: {detail}"
         for (label, attack), several in comparison.failed.items()
-        for told in dict.fromkeys(several)
+        for detail in dict.fromkeys(several)
     ]
     return [*lines, *(f"note: {notice}" for notice in comparison.notices), *failed]
 

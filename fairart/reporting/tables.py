@@ -211,7 +211,7 @@ def _notes(results: Mapping[str, Sequence[Evaluation]], difference: tuple[str, s
     counts = {method: len(runs) for method, runs in results.items()}
     number = max(counts.values())
     seeds = f"{number} seeds" if len(set(counts.values())) == 1 else ", ".join(f"{m} {n} seeds" for m, n in counts.items())
-    spread = f"mean±sample standard deviation over {seeds}" if number > 1 else "one seed: the spread is not known"
+    spread = f"mean±sample standard deviation over {seeds}" if number > 1 else "one seed: the spread is unknown"
     notes = [
         f"accuracy in per cent, {spread}",
         "n: test samples; *: lowest class of a method; worst: lowest class of each seed",

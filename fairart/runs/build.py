@@ -45,7 +45,7 @@ def load_plugins(config: RunConfig, *, missing_ok: bool = False) -> None:
 
     Args:
         config: the run.
-        missing_ok: only warn where the folder is gone.
+        missing_ok: warn instead of raising if the folder does not exist.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -64,14 +64,14 @@ def resolved_device(device: str) -> str:
     """``"cpu"`` or ``"cuda"``.
 
     Args:
-        device: ``"auto"`` takes CUDA where there is one.
+        device: ``"auto"`` uses CUDA if it is available.
 
     Raises:
-        OptionError: CUDA is asked for and there is none.
+        OptionError: CUDA is requested and not available.
     """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise OptionError("device 'cuda': torch finds no CUDA device here; take 'cpu' or 'auto'")
+        raise OptionError("device 'cuda': torch finds no CUDA device; use 'cpu' or 'auto'")
     return "cuda" if available and device != "cpu" else "cpu"
 
 
@@ -80,7 +80,7 @@ def build_dataset(config: RunConfig) -> Dataset:
 
     Raises:
         OptionError: an option that the data set does not have, or a bad value.
-        DatasetError: files that are no data set, or too few images.
+        DatasetError: files that do not form a data set, or too few images.
         DownloadError: a public data set that could not be fetched.
     """
     options = dict(config.options.get("dataset", {}))
@@ -89,7 +89,7 @@ def build_dataset(config: RunConfig) -> Dataset:
     if config.test_share is not None:
         entry, _ = get_plugin_manager().find("dataset", config.dataset)
         if "test_share" not in declared_options(entry.load()):
-            raise OptionError(f"test_share: data set {config.dataset!r} has a test split of its own, so there is nothing to draw")
+            raise OptionError(f"test_share: data set {config.dataset!r} already has a test split, so no share of it is drawn")
         options.setdefault("test_share", config.test_share)
     data: Dataset = create("dataset", config.dataset, data_root=config.data_root, **options)
     if not isinstance(data, Dataset):
@@ -102,9 +102,9 @@ def build_classifier(config: RunConfig, data: Dataset, *, device: str, scaling: 
 
     Args:
         config: the run; its seed draws the first weights, and global random states are left as they are.
-        data: says shape and classes.
+        data: gives the input shape and the classes.
         device: ``"cpu"`` or ``"cuda"``.
-        scaling: mean and deviation for the preprocessing; None takes those of the training images.
+        scaling: mean and standard deviation for the preprocessing; None computes them from the training images.
 
     Raises:
         OptionError: an option that the model does not have, or a bad value.
@@ -143,7 +143,7 @@ def trainer_class(config: RunConfig) -> type[FairnessTrainer]:
 
     Raises:
         UnknownNameError: no such method.
-        PluginError: a plugin registered something else than a ``FairnessTrainer``.
+        PluginError: a plugin registered something that is not a ``FairnessTrainer``.
     """
     entry, _ = get_plugin_manager().find("trainer", config.trainer)
     found = entry.load()
@@ -156,8 +156,8 @@ def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Datase
     """The config's method on a classifier.
 
     Raises:
-        UnknownNameError: a name that is registered nowhere.
-        OptionError: an option that a part does not have, a bad value, or options of a part that the method does without.
+        UnknownNameError: an unknown name.
+        OptionError: an option that a part does not have, a bad value, or options of a part that the method does not have.
     """
     method = trainer_class(config)
     options = config.options.get("trainer", {})
@@ -206,7 +206,7 @@ def _part(kind: str, chosen: Any, options: Mapping[str, Any], trainer: str) -> A
 def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
     """The complete configuration of a run: defaults of the method and the data set are written out, and paths are absolute.
 
-    Only a method that makes its parts from its own options keeps them to itself: their names alone would not repeat them.
+    The parts of a method that builds them from its own options are left out: their names alone would not rebuild them.
 
     Args:
         config: the run.

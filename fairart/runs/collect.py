@@ -17,17 +17,17 @@ __all__ = ["collect"]
 
 
 def collect(paths: Sequence[str | Path]) -> list[Run]:
-    """Read what is there of each run.
+    """Read each run, finished or not.
 
     Args:
         paths: folders that ``fairart train`` left, or JSON files that an evaluation was saved to.
 
     Returns:
-        One run each, in the order given; what is missing is in its notices.
+        One :class:`Run` each, in the order given; its notices name what is missing.
 
     Raises:
         RunError: a path is neither, is given twice, or a file in it is damaged.
-        DamagedFileError: an evaluation that is damaged or none.
+        DamagedFileError: a file that is damaged or is not an evaluation.
     """
     files = [Path(path).expanduser() for path in paths]
     seen: set[Path] = set()
@@ -56,7 +56,7 @@ def _from_folder(folder: Path) -> Run:
     if (folder / CONFIG).is_file():
         return _run(folder, str(folder), result)
     if result is None:
-        raise RunError(f"{str(folder)!r} is no run of fairart: it has no {CONFIG}")
+        raise RunError(f"{str(folder)!r} is not a run of fairart: it has no {CONFIG}")
     return _from_file(evaluation)
 
 
@@ -79,16 +79,16 @@ def _history(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise RunError(f"{path} is damaged: it is no text") from error
+        raise RunError(f"{path} is damaged: it is not text") from error
     records: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
         except ValueError as error:
-            if number == len(lines):  # being written this moment, or cut off by a crash
-                return records, [f"the last line of {HISTORY} is not whole and left out"]
+            if number == len(lines):  # being written right now, or cut off by a crash
+                return records, [f"the last line of {HISTORY} is incomplete and was skipped"]
             raise RunError(f"{path} is damaged in line {number}: {error}") from error
         if not isinstance(record, dict) or "epoch" not in record:
-            raise RunError(f"{path} is no history of fairart: line {number} is no epoch")
+            raise RunError(f"{path} is not a history of fairart: line {number} is not an epoch")
         records.append(record)
     return records, []

@@ -1,4 +1,4 @@
-"""What makes a run: declared once, and from there come the flags, the keys of a config file and their documentation.
+"""The settings of a training run. Each is declared once here; flags, keys of config files and their documentation follow from it.
 
 Importing this module loads neither numpy, torch nor YAML.
 """
@@ -30,15 +30,15 @@ OFF = "none"
 LOGGERS = ("csv", "tensorboard", "wandb")
 """Where the figures of each epoch can go."""
 
-_PART = "a registered name, none to do without; by default the method's own"
+_PART = "a registered name, or none to switch it off; by default the method's own"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything that a training run follows from. Values are checked, and text such as ``"8/255"`` is read as a number.
+    """All settings of a training run. Values are checked, and text such as ``"8/255"`` is read as a number.
 
-    ``options`` holds the options of whatever the other fields name: ``{"epsilon_scheduler": {"lambda1": 0.3}}``, or flat,
-    ``{"epsilon_scheduler.lambda1": 0.3}``.
+    ``options`` holds the options of the method, the data set, the model and the parts:
+    ``{"epsilon_scheduler": {"lambda1": 0.3}}``, or flat, ``{"epsilon_scheduler.lambda1": 0.3}``.
 
     Raises:
         OptionError: a value of the wrong type or outside its range.
@@ -55,17 +55,17 @@ class RunConfig:
     ] = None
     per_class: Annotated[int | None, Option("training images kept of each class; by default all", low=1)] = None
     model: Annotated[str, Option("network to train")] = "small-cnn"
-    objective: Annotated[str | None, Option("what one batch minimises; by default the method's own")] = None
-    target_sampler: Annotated[str | None, Option(f"which class each example aims at: {_PART}")] = None
-    epsilon_scheduler: Annotated[str | None, Option(f"budget of each class: {_PART}")] = None
+    objective: Annotated[str | None, Option("the loss of a batch; by default the method's own")] = None
+    target_sampler: Annotated[str | None, Option(f"target class of each adversarial example: {_PART}")] = None
+    epsilon_scheduler: Annotated[str | None, Option(f"eps of each class: {_PART}")] = None
     class_weighting: Annotated[str | None, Option(f"weight of each class in the loss: {_PART}")] = None
-    weight_perturbation: Annotated[str | None, Option(f"what moves the weights in a step: {_PART}")] = None
+    weight_perturbation: Annotated[str | None, Option(f"perturbation of the weights during a step: {_PART}")] = None
     averaging: Annotated[str | None, Option(f"weight averaging: {_PART}")] = None
     eps: Annotated[float, Option("L-inf budget for images in 0..1, such as 8/255", low=0)] = 8 / 255
     eps_step: Annotated[float | None, Option("step of the inner attack; by default a quarter of eps", low=0)] = None
     max_iter: Annotated[int, Option("steps of the inner attack", low=1)] = 10
     augmentation: Annotated[
-        str | None, Option("none or crop-flip; by default what suits the data set", choices=("none", "crop-flip", None))
+        str | None, Option("none or crop-flip; the default depends on the data set", choices=("none", "crop-flip", None))
     ] = None
     hold_out: Annotated[
         float, Option("share of each class kept for validation where a part needs it", low=0, low_open=True, high=0.5)
@@ -79,14 +79,16 @@ class RunConfig:
         tuple[float, ...],
         Option("shares of the epochs after which the learning rate is divided by 10, such as 0.5,0.75", source="FAIR-TAT"),
     ] = (0.5, 0.75)
-    seed: Annotated[int, Option("of everything random in the run", low=0)] = 0
-    device: Annotated[str, Option("where to compute: auto, cpu or cuda", choices=("auto", "cpu", "cuda"))] = "auto"
-    devices: Annotated[int, Option("processes that share every batch, one a device; needs Lightning Fabric", low=1)] = 1
+    seed: Annotated[int, Option("seed of all random numbers of the run", low=0)] = 0
+    device: Annotated[str, Option("device: auto, cpu or cuda", choices=("auto", "cpu", "cuda"))] = "auto"
+    devices: Annotated[
+        int, Option("number of processes (one per device) that share every batch; needs Lightning Fabric", low=1)
+    ] = 1
     checkpoint_every_minutes: Annotated[
         float | None, Option("minutes between two checkpoints, within epochs too; by default one after every epoch", low=0)
     ] = None
     logger: Annotated[
-        tuple[str, ...], Option("where each epoch's figures go, such as csv,tensorboard,wandb; none for nowhere")
+        tuple[str, ...], Option("loggers of the figures of each epoch, such as csv,tensorboard,wandb; none for no logger")
     ] = ("csv",)
     precision: Precision = "32-true"
     channels_last: ChannelsLast = None
@@ -115,10 +117,10 @@ class RunConfig:
 
         Args:
             mapping: field -> value.
-            where: what an error calls the source, such as the file's name.
+            where: name of the source in error messages, such as the file's name.
 
         Raises:
-            OptionError: an unknown key (with the nearest names), a bad value, or no trainer.
+            OptionError: an unknown key (similar ones are suggested), a bad value, or no trainer.
         """
         checked = check_values(mapping, where=where)
         if "trainer" not in checked:
@@ -126,7 +128,7 @@ class RunConfig:
         return cls(**checked)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field as plain values that YAML and JSON can say; :meth:`from_mapping` takes them back."""
+        """Every field as plain values for YAML and JSON; :meth:`from_mapping` reads them."""
         plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         plain["lr_milestones"], plain["logger"] = list(self.lr_milestones), list(self.logger)
         plain["options"] = {kind: dict(options) for kind, options in self.options.items()}
@@ -137,13 +139,13 @@ class RunConfig:
         """Read a YAML file.
 
         Raises:
-            FileNotFoundError: there is none.
-            OptionError: no YAML mapping, an unknown key or a bad value; the message names the file.
+            FileNotFoundError: the file does not exist.
+            OptionError: not a YAML mapping, an unknown key or a bad value; the message names the file.
         """
         return cls.from_mapping(read_yaml(path), where=str(path))
 
     def save(self, path: str | Path) -> Path:
-        """Write every field as YAML, all of it or nothing.
+        """Write every field as YAML, through a temporary file.
 
         Args:
             path: file; its folder must exist.
@@ -161,11 +163,11 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
 
     Args:
         values: field -> value.
-        where: what an error calls the source.
-        flags: call fields by their flags in errors, ``--eps-step`` for ``eps_step``.
+        where: name of the source in error messages.
+        flags: name fields by their flags in errors, ``--eps-step`` for ``eps_step``.
 
     Raises:
-        OptionError: an unknown key (with the nearest names) or a bad value.
+        OptionError: an unknown key (similar ones are suggested) or a bad value.
     """
     declared = RunConfig.declared()
     checked: dict[str, Any] = {}
@@ -190,7 +192,7 @@ def _milestones(value: Any, label: str) -> tuple[float, ...]:
     elif isinstance(value, int | float):
         value = [value]
     if not isinstance(value, list | tuple):
-        raise OptionError(f"{label} expects shares of the epochs such as 0.5,0.75, got {value!r}")
+        raise OptionError(f"{label} expects shares of the epochs, such as 0.5,0.75, got {value!r}")
     spec = Declared("each share", float, None, Option("", low=0, high=1, low_open=True))
     return tuple(float(check_value(item, spec, where=label)) for item in value)
 
@@ -224,7 +226,7 @@ def _loggers(value: Any, label: str) -> tuple[str, ...]:
 
 
 _SPECIAL = {"logger": _loggers, "lr_milestones": _milestones, "options": _options}
-"""Fields whose values have a form that a declaration cannot say."""
+"""Fields whose form cannot be declared as a type and a range."""
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -234,8 +236,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         path: file.
 
     Raises:
-        FileNotFoundError: there is none.
-        OptionError: it holds no YAML, no mapping, or a key twice; the message names the file.
+        FileNotFoundError: the file does not exist.
+        OptionError: it is not YAML, not a mapping, or has a key twice; the message names the file.
     """
     import yaml
 
@@ -246,11 +248,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no config file {str(path)!r}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path} is no YAML file: {' '.join(str(error).split())}") from error
+        raise OptionError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
-        raise OptionError(f"{path} must hold 'key: value' lines, got {type(found).__name__}")
+        raise OptionError(f"{path} must contain 'key: value' lines, got {type(found).__name__}")
     if twice is not None:
-        raise OptionError(f"{path} gives {twice} twice: YAML would silently take the last")
+        raise OptionError(f"{path} has the key {twice} twice: YAML would silently use the last one")
     return found
 
 
@@ -272,13 +274,13 @@ def parse_setting(text: str, *, owner: str = "KIND") -> tuple[str, str, Any]:
 
     Args:
         text: what the user wrote.
-        owner: what the first part is called in errors.
+        owner: name of the first part in error messages.
 
     Returns:
         Kind, option and value.
 
     Raises:
-        OptionError: another form.
+        OptionError: the text has another form.
     """
     import yaml
 
@@ -289,17 +291,17 @@ def parse_setting(text: str, *, owner: str = "KIND") -> tuple[str, str, Any]:
     try:
         return kind, option.replace("-", "_"), yaml.safe_load(written)
     except yaml.YAMLError as error:
-        raise OptionError(f"--set {key}: cannot read {written!r}: quote it as YAML asks for") from error
+        raise OptionError(f"--set {key}: {written!r} is not valid YAML: put it in quotes") from error
 
 
 def check_names(config: RunConfig) -> None:
-    """Look every name of a config up in the registry, without importing what it stands for.
+    """Check that every name of a config is registered, without importing anything it refers to.
 
     Args:
-        config: the run; its plugins are loaded already.
+        config: the run; its plugins must be loaded.
 
     Raises:
-        UnknownNameError: a name that is registered nowhere, with the nearest ones.
+        UnknownNameError: an unknown name; the message suggests similar ones.
         OptionError: the objective is switched off.
     """
     from fairart.plugins import get_plugin_manager
@@ -308,7 +310,7 @@ def check_names(config: RunConfig) -> None:
     for kind in ("trainer", "dataset", "model"):
         manager.find(kind, getattr(config, kind))
     if config.objective == OFF:
-        raise OptionError("a method cannot do without an objective; for training on clean images take 'standard'")
+        raise OptionError("a method needs an objective; to train on clean images use 'standard'")
     for kind in PART_KINDS:
         name = getattr(config, kind)
         if name not in (None, OFF):

@@ -34,27 +34,27 @@ def corrupt_dataset(
 ) -> dict[str, Any]:
     """Write corrupted versions of the test images of a data set, in the layout of CIFAR-10-C.
 
-    A folder that an interrupted call left is gone on with; asked for more corruptions of the same images, it gets them.
+    An interrupted call is resumed; a later call with more corruptions of the same images adds them.
 
     Args:
         dataset: registered name, or ``npz:PATH`` or ``folder:PATH``.
-        folder: made where it is not there.
+        folder: created if it does not exist.
         corruptions: named sets and names with commas, see :func:`fairart.corruptions.corruption_names`.
         options: name of a corruption, or ``"dataset"`` -> option -> value.
         data_root: folder of the data files.
         seed: of the corruptions, and of the choice under ``limit``.
-        limit: take that many test images, drawn at random as ``fairart evaluate`` draws them.
+        limit: use that many test images, drawn at random as ``fairart evaluate`` draws them.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         overwrite: replace what fairart wrote there before.
-        verbose: show a progress bar on standard error, where that is a terminal.
+        verbose: show a progress bar on standard error if it is a terminal.
 
     Returns:
         Folder, data set, number of images, corruptions and seed: plain values.
 
     Raises:
-        OptionError, UnknownNameError, DatasetError, DownloadError: what was asked for, or the data.
-        MissingTexturesError: frost is asked for, and there are no pictures of it.
-        FileExistsError: the folder holds something else.
+        OptionError, UnknownNameError, DatasetError, DownloadError: an unknown name or option, or data that cannot be read.
+        MissingTexturesError: frost is requested, and its pictures are not installed.
+        FileExistsError: the folder contains other files.
     """
     names = corruption_names(corruptions, known=tuple(registered("corruption")))
     chosen = {name: dict(given) for name, given in (options or {}).items()}

@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = {
     "device": "cpu",
 }
 """Of both methods. The learning rate was chosen by the accuracy of plain adversarial training on a fifth of the training
-images, the number of epochs by time; neither the test images nor FAIR-TAT had a say."""
+images, the number of epochs by time; neither by the test images nor by FAIR-TAT."""
 
 ATTACK_STEPS = 20
 
@@ -72,7 +72,7 @@ class DemoResult:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The summary and the plots; each run has a folder beside them."""
+        """Paths of the summary and the plots; the runs have folders beside them."""
         return tuple(self.folder / name for name in (SUMMARY, *PLOTS))
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class DemoResult:
         return "\n".join([_title(self.settings), "", render_text(self.table), "", *self.notes])
 
     def show(self) -> None:
-        """Print title, table and notes: drawn on a terminal that is wide enough, plain text elsewhere."""
+        """Print title, table and notes: as a drawn table on a wide terminal, as plain text elsewhere."""
         from rich.console import Console
         from rich.measure import Measurement
 
@@ -122,13 +122,13 @@ class DemoResult:
 
 
 def run_demo(output: str | Path, *, seeds: int = 3, verbose: bool = True, overwrite: bool = False) -> DemoResult:
-    """Train AT and FAIR-TAT on scikit-learn's digits, attack both with PGD-20, and leave table, plots and runs in a folder.
+    """Train AT and FAIR-TAT on scikit-learn's digits, attack both with PGD-20, and write table, plots and runs to a folder.
 
     The folder gets ``summary.json``, ``accuracy_per_class.png``, ``epsilon_per_class.png``, ``target_distribution.png``, and
     a run for each method and seed: ``at-seed0``, ``fair-tat-seed0``, and so on. Both methods share every setting.
 
     Args:
-        output: folder; it must be new or empty.
+        output: folder; it must not exist or be empty.
         seeds: runs of each method, >= 1, with the seeds from 0 up.
         verbose: print a line for each run on standard error, and the table on standard output.
         overwrite: write into a folder that has files: an earlier demo is replaced, other files stay.
@@ -138,7 +138,7 @@ def run_demo(output: str | Path, *, seeds: int = 3, verbose: bool = True, overwr
 
     Raises:
         ValueError: ``seeds`` below 1.
-        FileExistsError: the folder has files, and no leave to overwrite; or it is a file.
+        FileExistsError: the folder has files and ``overwrite`` is off; or it is a file.
     """
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
         raise ValueError(f"seeds must be a whole number >= 1, got {seeds!r}")
@@ -173,7 +173,10 @@ def run_demo(output: str | Path, *, seeds: int = 3, verbose: bool = True, overwr
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute in one thread: layers this small gain little from more, lose much to a busy machine, and sum in one order."""
+    """Compute in one thread.
+
+    Such small layers gain little from more threads and lose much on a busy machine, and one thread sums in one order.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -224,7 +227,7 @@ def _runs(folder: Path) -> list[Path]:
 
 
 def _prepare(folder: Path, overwrite: bool) -> Path:
-    """Refuse a folder that is in use, and take an earlier demo away, before anything is trained."""
+    """Reject a folder that is in use, and delete an earlier demo, before anything is trained."""
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{str(folder)!r} is a file: expected a folder for the demo")
     if folder.exists() and any(folder.iterdir()) and not overwrite:

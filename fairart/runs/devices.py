@@ -73,8 +73,8 @@ def start(function: Callable[..., None], *arguments: Any, device: str, devices: 
     try:
         fabric.launch(_Quietly(function), *arguments)
     except ProcessRaisedException as error:
-        told = str(error).strip().splitlines()[-1]
-        raise RuntimeError(f"one of {devices} processes failed: {told}") from error
+        detail = str(error).strip().splitlines()[-1]
+        raise RuntimeError(f"one of {devices} processes failed: {detail}") from error
 
 
 class _Quietly:

@@ -122,18 +122,18 @@ def corruption_source(
 
     Args:
         data: the data set of the run.
-        keep: positions of the test images that are evaluated.
-        corruptions: a named set, or names; None for none, with a folder for all that it has.
+        keep: indices of the test images that are evaluated.
+        corruptions: a named set, or names; None means none, or with a folder all that it contains.
         folder: in the published layout, or None.
         severities: any of 1 to 5; None for all.
         options: corruption -> its options, of those that are made.
         limit: images at most.
         seed: of what is made, and of the choice.
-        device: where they are made and handed out.
+        device: device on which they are computed and returned.
 
     Raises:
         CorruptionFolderError: the folder is damaged, or its images or classes are not those of the data set.
-        MissingTexturesError: frost is asked for, and there are no pictures of it.
+        MissingTexturesError: frost is requested, and its pictures are not installed.
         OptionError: options that a corruption does not have.
         ValueError: bad severities, or severities without corruptions.
     """
@@ -159,7 +159,7 @@ def corruption_source(
 
 
 def check_reference(path: str | Path, source: CorruptionSource | None) -> EvaluationResult:
-    """Read a reference for mCE, and check before any work that it has what it is needed for.
+    """Read a reference for mCE, and check before any work that it has all corruptions and severities.
 
     Args:
         path: an ``evaluation.json``.
@@ -167,16 +167,16 @@ def check_reference(path: str | Path, source: CorruptionSource | None) -> Evalua
 
     Raises:
         FileNotFoundError: there is no such file.
-        DamagedFileError: it is no evaluation.
+        DamagedFileError: it is not an evaluation.
         ValueError: no corruptions are evaluated, the reference lacks some, or its images were made in another way.
     """
     if source is None:
-        raise ValueError(f"{path} is a reference for corruptions, and none are evaluated")
+        raise ValueError(f"{path} is a reference for corruptions, but no corruptions are evaluated")
     reference = EvaluationResult.load(Path(path).expanduser())
     about = source.describe()
     try:
         check_same_kind((about.get("made") or about).get("version"), reference.corruptions)
         reference.corruptions.select(source.names, source.severities)
     except ValueError as error:
-        raise ValueError(f"{path} is no reference for this evaluation: {error}") from error
+        raise ValueError(f"{path} cannot be the reference of this evaluation: {error}") from error
     return reference

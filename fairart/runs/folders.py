@@ -33,36 +33,36 @@ WEIGHTS = "model.safetensors"
 EVALUATION = "evaluation.json"
 METRICS = "metrics.csv"
 PARTIAL = "evaluation.partial"
-"""Folder of what an evaluation has done so far; gone when it is done."""
+"""Folder of the partial results of an evaluation; deleted when the evaluation is complete."""
 
 RUN_FILES = (CONFIG, HISTORY, WEIGHTS, METRICS, EVALUATION, "report.html")
-"""What a run leaves behind, besides its checkpoints."""
+"""Files of a run, besides its checkpoints."""
 
 CHECKPOINTS = "checkpoint"
 """Folder of the checkpoints inside that of the run."""
 
 LEFT_BY_LOGGERS = ("tensorboard/events.out.tfevents.*", "wandb/fairart-run-id")
 MAY_CHANGE = ("devices", "logger", "checkpoint_every_minutes", "device", "data_root", "plugins_dir")
-"""Fields that a resumed run may set anew: where things are and what is told. The checkpoints themselves know their data."""
+"""Fields that a resumed run may change: paths, loggers and the like. The checkpoints check the data themselves."""
 
 
 class RunError(ValueError):
-    """A folder is no run, or a file of it is damaged; the message names the file."""
+    """A folder is not a run, or one of its files is damaged; the message names the file."""
 
 
 def check_output(output: str | Path, *, overwrite: bool = False, resume: bool = False) -> Path:
-    """Refuse a folder that a run cannot be written to, before any work is done.
+    """Check that a run can be written to a folder, before any work is done.
 
     Args:
         output: folder; it need not exist yet.
-        overwrite: whether the run that is there may be replaced.
-        resume: whether the run that is there is gone on with.
+        overwrite: whether an existing run may be replaced.
+        resume: whether an existing run is continued.
 
     Returns:
         The folder as a path; nothing is created.
 
     Raises:
-        OptionError: both.
+        OptionError: ``overwrite`` and ``resume`` are both given.
         FileExistsError: the folder has a run already, or is a file.
     """
     if overwrite and resume:
@@ -74,21 +74,21 @@ def check_output(output: str | Path, *, overwrite: bool = False, resume: bool = 
     found = [name for name in RUN_FILES if (folder / name).exists()]
     if found and not overwrite and not (resume and CONFIG in found):
         raise FileExistsError(
-            f"{str(output)!r} has a run already ({', '.join(found)}): choose another output, go on with it (--resume), or "
+            f"{str(output)!r} has a run already ({', '.join(found)}): choose another output, continue it (--resume), or "
             "overwrite it (--overwrite)"
         )
     return folder
 
 
 def check_unchanged(folder: Path, config: RunConfig) -> None:
-    """Refuse to resume a run with other settings than it was begun with.
+    """Check that a run is resumed with the settings it was started with.
 
     Args:
         folder: of the run.
         config: the complete configuration of the run that is asked for now.
 
     Raises:
-        RunError: the fields that differ are named, with both values.
+        RunError: settings differ; the message names them with both values.
     """
     try:
         saved = RunConfig.load(folder / CONFIG).to_dict()
@@ -99,18 +99,18 @@ def check_unchanged(folder: Path, config: RunConfig) -> None:
     differing = [f"{name} was {saved[name]!r}, is {now[name]!r}" for name in kept if saved[name] != now[name]]
     if differing:
         raise RunError(
-            f"{str(folder)!r} was begun with other settings: {'; '.join(differing)}. A run is resumed as it was begun: leave "
-            "them out, or choose another output"
+            f"{str(folder)!r} was started with other settings: {'; '.join(differing)}. "
+            "A run is resumed with its own settings: leave them out, or choose another output"
         )
 
 
 def clear(folder: Path, *, keep_config: bool = False) -> None:
-    """Take the files of an earlier run away; whatever else is in the folder stays.
+    """Delete the files of an earlier run; other files in the folder stay.
 
     Args:
         folder: of the run.
-        keep_config: leave the config, which is about to be replaced: a process killed in between leaves a run that can be begun
-            again, and not some files of one.
+        keep_config: keep the config, which is about to be replaced: a process killed in between then leaves a run that can be
+            started again, not a part of one.
     """
     # The config last of all, for the same reason.
     for name in (*(name for name in RUN_FILES if name != CONFIG), *(() if keep_config else (CONFIG,))):
@@ -122,14 +122,14 @@ def clear(folder: Path, *, keep_config: bool = False) -> None:
 
 
 def resume_hint(folder: Path) -> str:
-    """How to go on with an interrupted run, as the end of a message; empty where there is nothing to go on from."""
+    """End of a message: how to resume an interrupted run. Empty if there is nothing to resume."""
     if not (folder / CONFIG).exists() or not any((folder / CHECKPOINTS).glob("checkpoint-*.safetensors")):
         return ""
-    return f"; go on with: fairart train --resume --output {shlex.quote(str(folder))}"
+    return f"; resume with: fairart train --resume --output {shlex.quote(str(folder))}"
 
 
 def describe(folder: Path) -> str:
-    """One line about what a folder has of a run, for a message after an interruption."""
+    """One line about which files of a run exist, for a message after an interruption."""
     if not (folder / CONFIG).exists():
         return "nothing was written"
     try:
@@ -137,8 +137,8 @@ def describe(folder: Path) -> str:
     except OSError:
         epochs = 0
     weights = "the weights" if (folder / WEIGHTS).exists() else "no weights"
-    told = f"{folder} has {CONFIG}, {epochs} epoch{'s' * (epochs != 1)} in {HISTORY}, and {weights}"
-    return told + resume_hint(folder)
+    detail = f"{folder} has {CONFIG}, {epochs} epoch{'s' * (epochs != 1)} in {HISTORY}, and {weights}"
+    return detail + resume_hint(folder)
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -148,16 +148,16 @@ def read_config(folder: Path) -> RunConfig:
         folder: of the run.
 
     Raises:
-        RunError: no run, one whose training was not finished, or a damaged config.
+        RunError: not a run, an unfinished run, or a damaged config.
     """
     if not folder.is_dir():
         raise RunError(f"there is no folder {str(folder)!r}")
     if not (folder / CONFIG).is_file():
-        raise RunError(f"{str(folder)!r} is no run of fairart: it has no {CONFIG}")
+        raise RunError(f"{str(folder)!r} is not a run of fairart: it has no {CONFIG}")
     try:
         config = RunConfig.load(folder / CONFIG)
     except OptionError as error:
         raise RunError(f"the {CONFIG} of the run is damaged or foreign: {error}") from error
     if not (folder / WEIGHTS).is_file():
-        raise RunError(f"{str(folder)!r} has no {WEIGHTS}: its training was not finished")
+        raise RunError(f"{str(folder)!r} has no {WEIGHTS}: its training is not finished")
     return config

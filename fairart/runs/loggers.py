@@ -1,4 +1,4 @@
-"""Where the figures of each epoch go: a CSV file, TensorBoard, Weights & Biases."""
+"""Loggers of the figures of each epoch: a CSV file, TensorBoard, Weights & Biases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CSVLog:
     """``metrics.csv``: one row an epoch, every epoch once.
 
     Args:
-        path: the file; it is written anew when training starts.
+        path: the file; it is rewritten when training starts.
         classes: names of the classes.
     """
 
@@ -40,7 +40,7 @@ class CSVLog:
         self._columns: list[str] = []
 
     def start(self, history: Sequence[EpochRecord]) -> None:
-        """Write the epochs that are there."""
+        """Write the epochs so far."""
         self._columns = []
         write_text(self.path, "".join(self._lines(record) for record in history))
 
@@ -50,7 +50,7 @@ class CSVLog:
             file.write(self._lines(record))
 
     def end(self) -> None:
-        """Nothing is left open."""
+        """Nothing to close."""
 
     def _lines(self, record: EpochRecord) -> str:
         row: dict[str, Any] = {"epoch": record.epoch, **epoch_metrics(record, self.classes)}
@@ -58,7 +58,7 @@ class CSVLog:
         if not self._columns:
             self._columns = list(row)
             csv.writer(text, lineterminator="\n").writerow(self._columns)
-        # What is measured stays the same within a run; whatever is not measured once is left empty.
+        # The columns stay the same within a run; a value that one epoch does not have is left empty.
         values = [row.get(name, math.nan) for name in self._columns]
         csv.writer(text, lineterminator="\n").writerow(["" if math.isnan(value) else repr(value) for value in values])
         return text.getvalue()
@@ -77,7 +77,7 @@ class TensorBoardLog:
         self._logger: Any = None
 
     def start(self, history: Sequence[EpochRecord]) -> None:
-        """Open a file; epochs after those of ``history``, told before an interruption, are struck out."""
+        """Open a file; epochs after those of ``history``, logged before an interruption, are removed."""
         from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
         self._logger = TensorBoardLogger(self.folder, name="tensorboard", version="", purge_step=len(history) or None)
@@ -110,7 +110,7 @@ class WandbLog:
         self._run: Any = None
 
     def start(self, history: Sequence[EpochRecord]) -> None:
-        """Begin the run, or go on with it."""
+        """Start the run, or continue it."""
         import wandb
 
         self._run = wandb.init(
@@ -121,7 +121,7 @@ class WandbLog:
             dir=str(self.folder),
             config=dict(self.config),
         )
-        # Epochs, not calls: an epoch that was told before an interruption is told again in its own place.
+        # Epochs, not calls: an epoch that was logged before an interruption is logged again at its own step.
         self._run.define_metric("epoch")
         self._run.define_metric("*", step_metric="epoch")
 
@@ -143,7 +143,7 @@ class WandbLog:
 
 
 class Guarded:
-    """A logger that may fail without stopping the training: it is named in one warning and left out from then on.
+    """A logger that may fail without stopping the training: the first failure is a warning, and the logger is not used again.
 
     Args:
         name: of the logger.
@@ -166,23 +166,23 @@ class Guarded:
         """Pass on."""
         self._try(self.observer.end)
 
-    def _try(self, told: Callable[[], None]) -> None:
+    def _try(self, call: Callable[[], None]) -> None:
         if self.failed:
             return
         try:
-            told()
-        except Exception as error:  # a network, a full disk, a service: whatever it is, training is worth more
+            call()
+        except Exception as error:  # network, disk or service: no failure of a logger may stop the training
             self.failed = True
             reason = " ".join(str(error).split())
             warnings.warn(
-                f"logger {self.name!r} failed and is left out from now on: {type(error).__name__}: {reason}",
+                f"logger {self.name!r} failed and is not used any more: {type(error).__name__}: {reason}",
                 UserWarning,
                 stacklevel=3,
             )
 
 
 def check_loggers(names: Sequence[str]) -> None:
-    """Refuse loggers whose packages are not installed, before any work is done.
+    """Check that the packages of the loggers are installed, before any work is done.
 
     Args:
         names: of ``fairart.runs.config.LOGGERS``.
@@ -197,7 +197,7 @@ def check_loggers(names: Sequence[str]) -> None:
 
 
 def build_loggers(config: RunConfig, folder: Path, classes: Sequence[str]) -> list[Observer]:
-    """The loggers of a run, none of which can stop it.
+    """The loggers of a run; a failure of one does not stop the run.
 
     Args:
         config: the complete configuration of the run.

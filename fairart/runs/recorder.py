@@ -1,4 +1,4 @@
-"""Watching a run while it is trained, by the notifications that every plugin can listen to."""
+"""Observers of a run during training, called through the same hooks that plugins implement."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LABEL = "fairart-run"
 
 
 class Observer(Protocol):
-    """Is told what a run does."""
+    """Called at the start, after every epoch and at the end of a training."""
 
     def start(self, history: Sequence[EpochRecord]) -> None:
-        """Training begins; ``history`` holds the epochs before an interruption. Forget others that were told after them."""
+        """Training starts; ``history`` holds the epochs before an interruption. Discard later ones."""
 
     def epoch(self, record: EpochRecord) -> None:
         """An epoch has ended."""
@@ -35,14 +35,14 @@ class HistoryFile:
     """``history.jsonl``: one line an epoch.
 
     Args:
-        path: the file. It is written anew when training starts, so that a resumed run has every epoch once.
+        path: the file. It is rewritten when training starts, so that a resumed run has every epoch once.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def start(self, history: Sequence[EpochRecord]) -> None:
-        """Write the epochs that are there."""
+        """Write the epochs so far."""
         write_text(self.path, "".join(record.to_json() + "\n" for record in history))
 
     def epoch(self, record: EpochRecord) -> None:
@@ -51,18 +51,18 @@ class HistoryFile:
             file.write(record.to_json() + "\n")
 
     def end(self) -> None:
-        """Nothing is left open."""
+        """Nothing to close."""
 
 
 class _Forwarder:
-    """Hands the notifications of the trainers that it was told about to their observers."""
+    """Passes the notifications of the registered trainers to their observers."""
 
     def __init__(self) -> None:
         self.runs: weakref.WeakKeyDictionary[Any, Sequence[Observer]] = weakref.WeakKeyDictionary()
 
     @hookimpl
     def fairart_fit_start(self, trainer: Any) -> None:
-        """Begin, with the epochs before an interruption."""
+        """Start, with the epochs before an interruption."""
         for observer in self.runs.get(trainer, ()):
             observer.start(trainer.history)
 
@@ -78,11 +78,11 @@ _forwarder = _Forwarder()
 
 @contextlib.contextmanager
 def observed(trainer: Any, observers: Sequence[Observer]) -> Iterator[None]:
-    """Tell observers what a trainer does meanwhile.
+    """Notify observers of what a trainer does inside a ``with`` block.
 
     Args:
         trainer: the trainer.
-        observers: told in this order; what one raises stops the training.
+        observers: called in this order; an exception in one stops the training.
     """
     manager = get_plugin_manager()
     if LABEL not in manager.plugins:

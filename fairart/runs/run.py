@@ -94,17 +94,17 @@ class LoadedRun:
 
 
 class _RunFolder:
-    """Makes room for the run once the trainer has accepted its data: an earlier one is not lost to one that cannot start."""
+    """Replaces an earlier run once the trainer has accepted its data, so that a run that cannot start deletes nothing."""
 
     def __init__(self, folder: Path, config: RunConfig, trainer: FairnessTrainer, *, verbose: bool) -> None:
         self.folder, self.config, self.trainer, self.verbose = folder, config, trainer, verbose
 
     def start(self, history: Sequence[EpochRecord]) -> None:
-        """Write the config, and clear the folder unless the run goes on."""
+        """Write the config, and clear the folder unless the run is resumed."""
         if self.trainer.resumed_from is None:
             clear(self.folder, keep_config=True)
         elif self.verbose:
-            print(f"fairart: going on from {self.trainer.resumed_from}", file=sys.stderr)
+            print(f"fairart: resuming from {self.trainer.resumed_from}", file=sys.stderr)
         for name in RUN_FILES:
             remove_leftovers(self.folder / name)
         self.config.save(self.folder / CONFIG)
@@ -119,29 +119,29 @@ class _RunFolder:
 def train_run(
     config: RunConfig, output: str | Path, *, overwrite: bool = False, resume: bool = False, verbose: bool = True
 ) -> TrainedRun:
-    """Train by a config, and leave a folder.
+    """Train by a config and write the run to a folder.
 
-    It holds ``config.yaml``, ``history.jsonl``, ``model.safetensors``, ``checkpoint/`` and what the loggers write.
+    The folder has ``config.yaml``, ``history.jsonl``, ``model.safetensors``, ``checkpoint/`` and the files of the loggers.
 
     With ``devices`` above 1 it starts so many processes, or joins those of ``torchrun``, and every batch is shared among them.
 
-    Names, options and data are checked before anything is written. An interrupted run goes on with ``resume`` where its last
-    checkpoint stands, and on the CPU ends bit for bit as if it had run through. Training again by the ``config.yaml`` repeats
-    the run bit for bit on one machine.
+    Names, options and data are checked before anything is written. With ``resume`` an interrupted run continues from its last
+    checkpoint, and on the CPU its result is bit for bit that of a run without interruption. On one machine, training again
+    from ``config.yaml`` repeats the run bit for bit.
 
     Args:
         config: the run.
         output: its folder.
-        overwrite: replace the run that is in the folder.
-        resume: go on with the run that is in the folder; begin it where there is none, and only read it where it is finished.
+        overwrite: replace the run in the folder.
+        resume: continue the run in the folder; start it if there is none; only read it if it is finished.
         verbose: show a progress bar on a terminal.
 
     Raises:
         FileExistsError: the folder has a run already.
-        RunError: the run to resume was begun with other settings, or its checkpoints are gone.
+        RunError: the run to resume was started with other settings, or its checkpoints are missing.
         CheckpointError: the checkpoints to resume from are damaged or foreign, or another process is training there.
         CheckpointWriteError: a checkpoint could not be written, on a full disk for example.
-        UnknownNameError: a name that is registered nowhere.
+        UnknownNameError: an unknown name.
         OptionError: a bad option of a part, the data set or the model, or a logger whose packages are missing.
         ValueError: data that cannot be trained on.
         TrainingDivergedError: the loss became NaN or infinite.
@@ -157,7 +157,7 @@ def train_run(
         return done
     if config.devices == 1:
         return _train(config, output, **asked)
-    # Here first: what is wrong is said before processes are started, and a data set is fetched once.
+    # Checked here first: errors come before processes are started, and a data set is downloaded once.
     check_output(output, overwrite=overwrite, resume=resume)
     _prepare(config, None)
     start(
@@ -204,14 +204,14 @@ def _train(
     if going_on:
         check_unchanged(folder, full)
     if finished and not any((folder / CHECKPOINTS).glob("checkpoint-*.safetensors")):
-        raise RunError(f"the run in {str(folder)!r} is finished and its checkpoints are gone: there is nothing to resume")
-    # All have looked at the folder before one writes to it.
+        raise RunError(f"the run in {str(folder)!r} is finished and its checkpoints are missing: there is nothing to resume")
+    # No process writes to the folder before all have read it.
     trainer.processes.wait()
     folder.mkdir(parents=True, exist_ok=True)
     observers: list[Observer] = []
     if first:
         observers += [_RunFolder(folder, full, trainer, verbose=verbose and not finished), HistoryFile(folder / HISTORY)]
-        # A finished run is read, not told once more.
+        # A finished run is read; its epochs are not logged again.
         observers += [] if finished else build_loggers(full, folder, data.classes)
     checkpoint = Checkpointing(
         folder / CHECKPOINTS, every_minutes=config.checkpoint_every_minutes, resume=going_on, overwrite=overwrite
@@ -263,14 +263,14 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise RunError(f"{path} is damaged: it is no text") from error
+        raise RunError(f"{path} is damaged: it is not text") from error
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
         except ValueError as error:
             raise RunError(f"{path} is damaged in line {number}: {error}") from error
         if not isinstance(record, dict) or "epoch" not in record:
-            raise RunError(f"{path} is no history of fairart: line {number} is no epoch")
+            raise RunError(f"{path} is not a history of fairart: line {number} is not an epoch")
         records.append(record)
     return records
 
@@ -299,8 +299,8 @@ def evaluate_run(
 ) -> EvaluationResult:
     """Evaluate a run on its test images, class by class, and write ``evaluation.json`` into its folder.
 
-    What is done is kept in ``evaluation.partial`` until that file is written: after an interruption, the same call goes on to
-    the file that it would have written.
+    Partial results are kept in ``evaluation.partial`` until that file is written: after an interruption, the same call resumes
+    and writes the same file as without the interruption.
 
     Args:
         folder: of the run.
@@ -311,20 +311,20 @@ def evaluate_run(
         severities: of the corruptions, any of 1 to 5; None for all.
         reference: an ``evaluation.json`` with these corruptions, to take the mean corruption error (mCE) against.
         options: attack or corruption -> its options. ``surrogate`` of the transfer attack may be the folder of a run.
-        batch_size: images at a time.
+        batch_size: batch size.
         seed: of the attacks' random starts, of the corruptions made, and of the choice under ``limit``.
         limit: evaluate that many test images, drawn at random.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``; by default the run's own.
-        restart: start over, whatever was kept.
-        sanity_samples: images that the sanity checks look at, 0 for none of them.
+        restart: discard partial results and start again.
+        sanity_samples: images for the sanity checks, 0 to skip the checks.
         verbose: show a progress bar on a terminal.
 
     Raises:
-        RunError: the folder is no whole run.
+        RunError: the folder is not a complete run.
         UnknownNameError: no such attack or corruption.
-        OptionError: options of an attack that is not run, or that it does not have; CUDA where there is none.
+        OptionError: options of an attack that is not run, or that it does not have; CUDA requested and not available.
         CorruptionFolderError: a damaged folder of corruptions, or one for other images or classes.
-        MissingTexturesError: frost is asked for, and there are no pictures of it.
+        MissingTexturesError: frost is requested, and its pictures are not installed.
         ValueError: bad severities, or a reference that does not fit.
         EvaluationError: an attack did nothing.
     """

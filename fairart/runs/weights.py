@@ -1,4 +1,4 @@
-"""The weights of a run as a safetensors file: written whole, read with suspicion."""
+"""The weights of a run as a safetensors file; a damaged or foreign file is rejected."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 
 def save_weights(model: torch.nn.Module, data: Dataset, path: Path) -> None:
-    """Write a model's weights, and what they were trained for, all of it or nothing.
+    """Write a model's weights with their data set's classes and scaling, through a temporary file.
 
     Args:
-        model: its state is written.
-        data: whose scaling and classes the weights go with.
+        model: the model whose state is written.
+        data: the data set whose scaling and classes are stored with the weights.
         path: file.
     """
     # Clones, since safetensors refuses tensors that share memory.
@@ -62,7 +62,7 @@ def read_scaling(path: Path, data: Dataset) -> Scaling:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{path} is damaged or no safetensors file: {error}") from error
+        raise RunError(f"{path} is damaged or not a safetensors file: {error}") from error
     if FORMAT not in metadata:
         raise RunError(f"{path} holds no weights of a fairart run")
     try:
@@ -90,5 +90,5 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dictionary
         model.load_state_dict(state)
     except (SafetensorError, OSError, RuntimeError) as error:
-        told = " ".join(str(error).split())
-        raise RunError(f"{path} does not fit the model of the run: {told[:300]}") from error
+        detail = " ".join(str(error).split())
+        raise RunError(f"{path} does not fit the model of the run: {detail[:300]}") from error

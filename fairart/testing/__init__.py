@@ -9,7 +9,7 @@ one), and raises ``AssertionError`` that says which rule was broken::
     def test_sampler():
         check_target_sampler(create("target_sampler", "inverse-accuracy"))
 
-What is handed in is copied, never changed. The built-ins pass the same checks.
+Arguments are copied, never changed. The built-ins pass the same checks.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ def check_dataset(load: Callable[..., Dataset], *, data_root: str | None = None)
         require(2 * present > data.nb_classes, f"{name}: the {split} split has samples of {present} of {data.nb_classes} classes")
     train = _digests(data.x_train)
     common = sum(digest in train for digest in _digests_in_order(data.x_test))
-    told = f"{common} of {len(data.x_test)} test images stand in the training split, byte for byte"
-    require(common <= COMMON * len(data.x_test), f"{name}: {told}: accuracy on them says nothing")
+    detail = f"{common} of {len(data.x_test)} test images stand in the training split, byte for byte"
+    require(common <= COMMON * len(data.x_test), f"{name}: {detail}: accuracy on them says nothing")
 
 
 def _digests(images: npt.NDArray[Any]) -> set[int]:

@@ -82,7 +82,7 @@ def _check_attack(attack: Callable[..., Tensor], nb_classes: int, shape: tuple[i
     require(x_adv.shape == x.shape, f"{name}: expected the shape of x, {tuple(x.shape)}, got {tuple(x_adv.shape)}")
     require(x_adv.is_floating_point(), f"{name}: expected floating point numbers as in x, got {x_adv.dtype}")
     require(bool(torch.isfinite(x_adv).all()), f"{name}: expected finite numbers, got NaN or infinity")
-    require(torch.equal(x, before), f"{name}: the x handed in must not be changed, work on a copy")
+    require(torch.equal(x, before), f"{name}: x must not be changed in place, work on a copy")
     require(same_state(weights, dict(model.state_dict())), f"{name}: the weights and buffers of the model must not be changed")
     require(all(p.grad is None for p in model.parameters()), f"{name}: no gradient may be left on the model's parameters")
     require(torch.equal(x_adv, again), f"{name}: the same seeds and generator state must give the same result")
@@ -136,7 +136,7 @@ def check_corruption(corrupt: Callable[..., Tensor]) -> None:
         corrupt: a function ``corrupt(x, severity, *, generator) -> x``, options filled in.
 
     Raises:
-        AssertionError: what comes back has another shape or type or leaves [0, 1]; the images handed in were changed; randomness
+        AssertionError: what comes back has another shape or type or leaves [0, 1]; the images were changed in place; randomness
             that is not the generator's; severity 5 changes nothing, or less than severity 1.
     """
     require_keywords(corrupt, "generator")
@@ -160,7 +160,7 @@ def _check_corrupted(corrupt: Callable[..., Tensor], x: Tensor, severity: int) -
     require(result.shape == x.shape, f"{name}: expected the shape of x, {tuple(x.shape)}, got {tuple(result.shape)}")
     require(result.dtype == x.dtype, f"{name}: expected the type of x, {x.dtype}, got {result.dtype}")
     require(bool((result >= 0).all() and (result <= 1).all()), f"{name}: expected values in [0, 1] at severity {severity}")
-    require(torch.equal(x, before), f"{name}: the images handed in must not be changed, work on a copy")
+    require(torch.equal(x, before), f"{name}: the images must not be changed in place, work on a copy")
     require(torch.equal(result, again), f"{name}: the same generator state must give the same images")
     require(untouched(), f"{name}: all randomness must come from the generator, global random state was used")
     return result

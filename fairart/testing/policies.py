@@ -145,7 +145,7 @@ def check_averaging(averaging: Averaging) -> None:
         averaging: the averaging; a copy of it is used.
 
     Raises:
-        AssertionError: weights handed in were changed or kept, names were lost, numbers are not finite, lost state.
+        AssertionError: the given weights were changed or kept, names were lost, numbers are not finite, lost state.
         PolicyError: ``accepts`` raised.
     """
     expect(averaging, Averaging)
@@ -155,7 +155,7 @@ def check_averaging(averaging: Averaging) -> None:
         before = copy.deepcopy(model.state_dict())
         taken = mine.update(model.state_dict(), statistics)
         require(isinstance(taken, bool), f"{name}: update() must say whether the epoch was taken in")
-        require(same_state(before, dict(model.state_dict())), f"{name}: update() must not change the weights handed in")
+        require(same_state(before, dict(model.state_dict())), f"{name}: update() must not change the given weights")
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(1.0)

@@ -83,8 +83,8 @@ def same_rules() -> Iterator[None]:
 
 def expect(thing: object, base: type[Any]) -> None:
     """Require an instance of ``base``; a class in place of an instance is said to be one."""
-    told = f"the class {thing.__qualname__}: make an instance of it" if isinstance(thing, type) else repr(thing)
-    require(isinstance(thing, base), f"expected an instance of {base.__module__}.{base.__name__}, got {told}")
+    detail = f"the class {thing.__qualname__}: make an instance of it" if isinstance(thing, type) else repr(thing)
+    require(isinstance(thing, base), f"expected an instance of {base.__module__}.{base.__name__}, got {detail}")
 
 
 def called(thing: object) -> str:

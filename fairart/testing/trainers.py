@@ -25,7 +25,7 @@ PER_CLASS = 8
 EPOCHS = 3
 BUDGET = {"eps": 0.1, "eps_step": 0.05, "max_iter": 2, "hold_out": 0.25}
 SHARED = (*BUDGET, "augmentation", "objective", "target_sampler", "epsilon_scheduler", "class_weighting", "averaging")
-"""Options that the command line hands to every trainer."""
+"""Options that the command line passes to every trainer."""
 
 
 def check_trainer(trainer: Callable[..., Any]) -> None:
@@ -40,10 +40,10 @@ def check_trainer(trainer: Callable[..., Any]) -> None:
             not decide the weights; a policy whose state is lost.
     """
     missing = [name for name in SHARED if name not in declared_options(trainer)]
-    told = (
+    detail = (
         f"{called(trainer)}: it does not take {', '.join(missing)}: hand **options on to super().__init__(classifier, **options)"
     )
-    require(not missing, told)
+    require(not missing, detail)
     for nb_classes in CLASSES:
         trained = _check_run(trainer, nb_classes)
         _check_states(trainer, trained, nb_classes)

@@ -70,7 +70,7 @@ WarmStart = Annotated[str | os.PathLike[str] | None, Option("safetensors file wi
 class FairnessTrainer(Fitting):
     """Base of all trainers; a subclass says its default parts in ``defaults``.
 
-    The classifier handed in is trained in place. With ``averaging``, it carries the averaged weights after ``fit``; the raw ones
+    The given classifier is trained in place. With ``averaging``, it carries the averaged weights after ``fit``; the raw ones
     are kept, and a further ``fit`` goes on from them, with the policies and the epoch count where they were.
 
     Args:
@@ -343,7 +343,7 @@ class FairnessTrainer(Fitting):
         Args:
             x: (n, *input_shape) as for :meth:`fit`.
             batch_size: samples at once.
-            **kwargs: handed to ART's ``predict``.
+            **kwargs: passed to ART's ``predict``.
         """
         images = check_inputs(x, self._classifier)
         if images.dtype == np.uint8:
@@ -354,7 +354,7 @@ class FairnessTrainer(Fitting):
         return predictions
 
     def get_classifier(self) -> PyTorchClassifier:
-        """The classifier that was handed in, trained; with averaging it carries the averaged weights."""
+        """The given classifier, trained; with averaging it carries the averaged weights."""
         return self._classifier
 
 

@@ -17,7 +17,7 @@ from art.estimators.classification import PyTorchClassifier
 from fairart.attacks.steps import warn_short_steps
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints, opened
 from fairart.engine.checkpoints.folder import CheckpointError
-from fairart.engine.checkpoints.identity import classifier_identity, method_identity, told
+from fairart.engine.checkpoints.identity import classifier_identity, described, method_identity
 from fairart.engine.checkpoints.packing import pack, unpack
 from fairart.engine.checkpoints.snapshot import restore
 from fairart.engine.data.augmentation import Augmentation
@@ -98,11 +98,11 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             yield
         except Exception as caught:
             error = caught
-        told = self.processes.same(None if error is None else f"{type(error).__name__}: {error}")
+        detail = self.processes.same(None if error is None else f"{type(error).__name__}: {error}")
         if error is not None:
             raise error
-        if told is not None:
-            raise CheckpointError(f"the first process refused to begin: {told}")
+        if detail is not None:
+            raise CheckpointError(f"the first process refused to begin: {detail}")
 
     def _streams(self, seed: int) -> Streams:
         # A second fit goes on: the same seed must not draw the same again.
@@ -245,7 +245,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             "data": source.identity(),
             "validation_data": "none" if held is None else f"{len(held[0])} samples ({short_digest(*held)})",
             "batch_size": source.batch_size,
-            "scheduler": "none" if scheduler is None else f"{type(scheduler).__name__} {told(scheduler.state_dict())}",
+            "scheduler": "none" if scheduler is None else f"{type(scheduler).__name__} {described(scheduler.state_dict())}",
             "scheduler_interval": interval,
             "seed": seed,
             "first epoch of the fit": epochs[0],

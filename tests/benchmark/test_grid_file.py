@@ -125,13 +125,13 @@ def test_attacks_have_labels_and_what_tables_show_is_no_part_of_the_plan():
         ({"methods": ["at"], "grid": {"seed": []}}, "seed expects a list of values"),
         (
             {"methods": ["at"], "grid": {"seed": 3}},
-            "seed expects a list of values, got 3; what all runs share stands under 'base'",
+            "seed expects a list of values, got 3; settings of all runs go under 'base'",
         ),
         ({"methods": ["at"], "grid": {"sed": [3]}}, "grid has no option 'sed'; did you mean 'seed'"),
         ({"methods": ["at"], "grid": {"seed": [-1]}}, "seed must be >= 0"),
         ({"methods": ["at"], "grid": {"options": [{}]}}, "write each option by itself"),
         ({"grid": {"method": ["at"]}}, "'method' stands beside 'grid'"),
-        ({"methods": ["at"], "epochs": 3}, "what all runs share stands under 'base'"),
+        ({"methods": ["at"], "epochs": 3}, "settings of all runs go under 'base'"),
         ({"methods": ["at"], "evaluations": {}}, "did you mean 'evaluation'"),
         ({"methods": {"A": "at", "B": "at"}}, "two cells are one run"),
         ({"methods": "at"}, "methods expects names"),
@@ -158,10 +158,10 @@ def test_what_cannot_be_meant_is_refused_with_the_reason(document, told):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("methods: [at\n", "is no YAML file"),
-        ("- at\n", "must hold 'key: value' lines"),
-        ("methods:\n  A: at\n  A: fat\n", r"gives 'A' \(line 3\) twice"),
-        ("methods: [at]\ngrid: {seed: [0], seed: [1]}\n", r"gives 'seed' \(line 2\) twice"),
+        ("methods: [at\n", "is not a YAML file"),
+        ("- at\n", "must contain 'key: value' lines"),
+        ("methods:\n  A: at\n  A: fat\n", r"has the key 'A' \(line 3\) twice"),
+        ("methods: [at]\ngrid: {seed: [0], seed: [1]}\n", r"has the key 'seed' \(line 2\) twice"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path, text, told):

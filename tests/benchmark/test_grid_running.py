@@ -153,7 +153,7 @@ def test_what_is_printed_goes_to_the_log_of_the_cell(document, tmp_path, monkeyp
         ({"methods": ["bat"], "base": {"target_sampler": "cfps"}}, "target_sampler 'cfps'.* would go unused"),
         ({"methods": ["at"], "base": {"epsilon_scheduler.lambda1": 3}}, "there is no epsilon_scheduler in this run of 'at'"),
         ({"methods": ["at"], "base": {"batch_size": 500}}, "batch_size 500 is more than the 100 training images"),
-        ({"methods": ["fair-tat"], "grid": {"objective": [None, "at"]}}, "two cells are one run, said in two ways"),
+        ({"methods": ["fair-tat"], "grid": {"objective": [None, "at"]}}, "two cells are the same run in two notations"),
         ({"methods": ["at"], "evaluation": {"attacks": {"pgd": {"steps": 3}}}}, "attack 'pgd' has no option 'steps'"),
         ({"methods": ["at"], "evaluation": {"metrics": ["nope"]}}, "there is no fairness_metric 'nope'"),
         ({"methods": ["at"], "evaluation": {"corruptions": "fogg"}}, "no corruption 'fogg'; did you mean 'fog'"),

@@ -102,7 +102,7 @@ def test_runs_in_every_state_are_reported_with_a_notice(fairart_command, make, t
     assert (code, err) == (0, "")
     assert f"{runs[1]}: not evaluated yet: 'fairart evaluate {runs[1]}'" in out
     assert f"{runs[2]}: training has not finished: 1 of 3 epochs" in out
-    assert "the last line of history.jsonl is not whole" in out
+    assert "the last line of history.jsonl is incomplete" in out
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "training has not finished: 1 of 3 epochs" in page
     assert fairart_command("report", runs[2])[0] == 0
@@ -115,7 +115,7 @@ def test_runs_in_every_state_are_reported_with_a_notice(fairart_command, make, t
         ("report", lambda run: (run / "config.yaml").write_text("a: [1,\n"), "config.yaml"),
         ("report", lambda run: (run / "evaluation.json").write_text("{"), "evaluation.json is damaged"),
         ("report", lambda run: (run / "history.jsonl").write_text("x\n{}\n"), "history.jsonl is damaged in line 1"),
-        ("report", lambda run: (run / "history.jsonl").write_text("{}\n"), "line 1 is no epoch"),
+        ("report", lambda run: (run / "history.jsonl").write_text("{}\n"), "line 1 is not an epoch"),
         ("report", lambda run: [file.unlink() for file in run.iterdir()], "it has no config.yaml"),
     ],
 )

@@ -71,7 +71,7 @@ def test_frost_of_a_folder(corrupt, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["corrupt"], "of which data set"),
+        (["corrupt"], "no data set given"),
         (["corrupt", "digits"], "--output FOLDER"),
         (["corrupt", "digitz", "--output", "x"], "did you mean 'digits'"),
         (["corrupt", "digits", "--output", "x", "--corruptions", "smog"], "did you mean 'fog'"),

@@ -122,7 +122,7 @@ def test_a_reference_gives_the_mean_corruption_error(fairart_command, trained, t
     assert found["config"]["mean_corruption_error"] == {"reference": str(reference), "value": 1.0}
     code, _, err = fairart_command("evaluate", trained, *flags[:3], "snow", *flags[4:])
     assert code == 2
-    assert "reference.json is no reference for this evaluation: there is no result of snow/1, snow/5" in err
+    assert "reference.json cannot be the reference of this evaluation: there is no result of snow/1, snow/5" in err
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_file(fairart_command, tra
     code, _, err = fairart_command("evaluate", folder, *flags)
     assert (code, (folder / "evaluation.json").read_text()) == (130, "of an older one")
     assert "evaluation.json in" in err
-    assert "is as it was before; the same command goes on where this one was" in err
+    assert "is as it was before; the same command resumes" in err
     scored.batches, scored.at = 0, None
     code, _, err = fairart_command("evaluate", folder, *flags, "--quiet")
     assert (code, err) == (0, "")
@@ -254,7 +254,7 @@ def test_cuda_where_there_is_none_is_said_before_anything_is_loaded(fairart_comm
     monkeypatch.setattr("fairart.runs.build.build_dataset", None)
     code, _, err = fairart_command("evaluate", trained, "--device", "cuda")
     assert code == 2
-    assert err == "fairart: error: device 'cuda': torch finds no CUDA device here; take 'cpu' or 'auto'\n"
+    assert err == "fairart: error: device 'cuda': torch finds no CUDA device; use 'cpu' or 'auto'\n"
 
 
 def _truncated(path):
@@ -300,6 +300,6 @@ def test_a_damaged_or_foreign_file_is_named(fairart_command, trained, tmp_path, 
 
 
 def test_a_run_has_to_be_said_and_to_be_there(fairart_command, tmp_path):
-    assert "which run?" in fairart_command("evaluate")[2]
+    assert "no run given" in fairart_command("evaluate")[2]
     assert f"there is no folder '{tmp_path}/none'" in fairart_command("evaluate", tmp_path / "none")[2]
-    assert "is no run of fairart" in fairart_command("evaluate", tmp_path)[2]
+    assert "is not a run of fairart" in fairart_command("evaluate", tmp_path)[2]

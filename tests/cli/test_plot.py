@@ -29,7 +29,7 @@ def test_every_kind_is_drawn(fairart_command, evaluated, train, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "which plot? accuracy, cfps"),
+        ((), "no kind of plot given; choose one of accuracy, cfps"),
         (("acuracy", "RUN"), "there is no plot 'acuracy'; did you mean 'accuracy'"),
         (("cfps",), "no run given: write 'fairart plot cfps RUN'"),
         (("cfps", "RUN", "--output", "plot.jpg"), "--output must end in .png, .svg, .pdf, got 'plot.jpg'"),

@@ -38,11 +38,11 @@ def interrupted(train, tmp_path, monkeypatch):
 
 def test_the_message_says_how_and_it_is_as_if_nothing_had_happened(interrupted, train, fairart_command, tmp_path):
     folder, said = interrupted
-    assert said.rstrip().endswith(f"go on with: fairart train --resume --output '{folder}'")
+    assert said.rstrip().endswith(f"resume with: fairart train --resume --output '{folder}'")
     code, out, err = fairart_command("train", "--resume", "--output", folder)
     assert code == 0, err
     assert "worst class" in out
-    assert err == f"fairart: going on from {folder}/checkpoint/checkpoint-000002.safetensors (2 epochs)\n"
+    assert err == f"fairart: resuming from {folder}/checkpoint/checkpoint-000002.safetensors (2 epochs)\n"
     train("fair-tat", tmp_path / "whole", "--epochs", "4", "--seed", "5", "--quiet")
     assert (folder / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
     assert history_of(folder) == history_of(tmp_path / "whole")
@@ -98,14 +98,14 @@ def test_a_finished_run_without_checkpoints_is_not_begun_anew(train, fairart_com
         path.unlink()
     code, _, err = fairart_command("train", "--resume", "--output", tmp_path / "a")
     assert code == 2
-    assert "is finished and its checkpoints are gone" in err
+    assert "is finished and its checkpoints are missing" in err
     assert (tmp_path / "a" / "model.safetensors").exists()
 
 
 def test_with_nothing_there_a_method_begins_a_run(train, fairart_command, tmp_path):
     code, _, err = fairart_command("train", "--resume", "--output", tmp_path / "a")
     assert code == 2
-    assert f"there is no run in '{tmp_path / 'a'}' to resume; to begin one, write 'fairart train METHOD" in err
+    assert f"there is no run in '{tmp_path / 'a'}' to resume; to start one, write 'fairart train METHOD" in err
     assert not (tmp_path / "a").exists()
     assert train("at", tmp_path / "a", "--resume", "--quiet") == (0, "", "")
 
@@ -157,6 +157,6 @@ def test_a_full_disk_is_one_error_with_the_command_to_go_on(train, fairart_comma
     assert (code, out) == (1, "")
     assert err.count("\n") == 1
     assert "checkpoint-000002.safetensors' could not be written (No space left on device); the last good one is" in err
-    assert err.rstrip().endswith(f"go on with: fairart train --resume --output {tmp_path / 'a'}")
+    assert err.rstrip().endswith(f"resume with: fairart train --resume --output {tmp_path / 'a'}")
     assert fairart_command("train", "--resume", "--output", tmp_path / "a", "--quiet")[0] == 0
     assert [line["epoch"] for line in history_of(tmp_path / "a")] == [0, 1, 2]

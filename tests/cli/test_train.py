@@ -137,7 +137,7 @@ def test_a_run_that_cannot_start_leaves_the_earlier_one(train, tmp_path):
         (["--epochs", "0"], "--epochs must be >= 1"),
         (["--augmentation", "crop"], "--augmentation expects one of 'none', 'crop-flip'"),
         (["--objective", "tradse"], "there is no objective 'tradse'; did you mean 'trades'"),
-        (["--objective", "none"], "cannot do without an objective"),
+        (["--objective", "none"], "a method needs an objective"),
         (["--dataset", "digit"], "there is no dataset 'digit'; did you mean 'digits'"),
         (["--dataset", "npz:no/such.npz"], "no/such.npz"),
         (["--model", "small"], "there is no model 'small'; did you mean 'small-cnn'"),
@@ -173,7 +173,7 @@ def test_a_batch_larger_than_the_data_is_one_batch(train, tmp_path):
 
 
 def test_method_and_output_have_to_be_said(fairart_command):
-    assert "which method? " in fairart_command("train", "--output", "x")[2]
+    assert "no method given" in fairart_command("train", "--output", "x")[2]
     assert "fair-tat" in fairart_command("train", "--output", "x")[2]
     assert "--output FOLDER" in fairart_command("train", "at")[2]
     assert "did you mean 'fair-tat'" in fairart_command("train", "fair-tta", "--output", "x")[2]

@@ -54,7 +54,7 @@ def test_any_image_gives_an_image_of_its_shape_type_and_range(
     assert corrupted.shape == x.shape
     assert corrupted.dtype == dtype
     assert bool((corrupted >= 0).all() and (corrupted <= 1).all())
-    assert torch.equal(x, before), "the images handed in were changed"
+    assert torch.equal(x, before), "the images were changed in place"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -157,8 +157,8 @@ def test_what_an_attack_changed_is_recorded(classifier, digits):
     ("output", "message"),
     [
         (lambda x: x, "changed none of .* samples although its eps is 0.1: that is no robustness. Likely causes"),
-        (lambda x: x.numpy(), "must give a tensor of shape .* got ndarray"),
-        (lambda x: x[:, :, 1:], r"must give a tensor of shape \(50, 1, 8, 8\), got \(50, 1, 7, 8\)"),
+        (lambda x: x.numpy(), "must return a tensor of shape .* got ndarray"),
+        (lambda x: x[:, :, 1:], r"must return a tensor of shape \(50, 1, 8, 8\), got \(50, 1, 7, 8\)"),
         (lambda x: x * float("nan"), "gave NaN or infinite values"),
     ],
 )
@@ -232,7 +232,7 @@ def test_integers_one_hot_and_uint8_give_the_same_result(classifier, digits, mak
 
 def test_an_eps_in_other_units_is_warned_about(make_classifier, classifier, digits):
     wide = make_classifier(classifier.model, clip_values=(0, 255), preprocessing=(0.3 * 255, 0.4 * 255))
-    with pytest.warns(UserWarning, match=r"eps 0\.0313725 is next to nothing .* would be 8 here"):
+    with pytest.warns(UserWarning, match=r"eps 0\.0313725 is very small.* would be 8 here"):
         evaluate(wide, digits.x * 255, digits.y, verbose=False)
 
 

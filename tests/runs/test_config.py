@@ -93,7 +93,7 @@ def test_a_file_that_is_no_mapping_is_named(tmp_path, text):
 
 def test_yaml_makes_no_objects(tmp_path):
     (tmp_path / "x.yaml").write_text("trainer: !!python/object/apply:os.getcwd []\n")
-    with pytest.raises(OptionError, match="is no YAML file"):
+    with pytest.raises(OptionError, match="is not a YAML file"):
         RunConfig.load(tmp_path / "x.yaml")
 
 

@@ -180,7 +180,7 @@ def test_a_logger_that_fails_is_one_warning_and_the_run_goes_on(tmp_path, monkey
         warnings.simplefilter("always")
         run = train_run(config(), tmp_path / "a", verbose=False)
     told = [str(one.message) for one in caught if "logger" in str(one.message)]
-    assert told == ["logger 'csv' failed and is left out from now on: ConnectionError: the network is gone"]
+    assert told == ["logger 'csv' failed and is not used any more: ConnectionError: the network is gone"]
     assert len(run.history) == 3
 
 

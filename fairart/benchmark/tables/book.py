@@ -1,4 +1,4 @@
-"""Keeping the books of a benchmark while it runs: what is left, what came of each cell, the files with the tables."""
+"""The state of a benchmark while it runs: cells left, outcome of each cell, the files with the tables."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ MARKDOWN, LATEX, CSV = "results.md", "results.tex", "results.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class GridRun:
-    """What a benchmark found.
+    """The outcome of a benchmark.
 
     Args:
         folder: where its files are.
-        grid: what was asked for.
+        grid: the grid that was run.
         entries: every cell with its evaluation or failure.
         tables: methods under attacks, one for each data set and model, then fairness metrics where the grid asks for them.
         files: the tables as files.
@@ -73,13 +73,13 @@ def _cell_to_dict(folder: Path, entry: Entry) -> dict[str, Any]:
 
 
 class Book:
-    """The cells of a grid in a folder, from what is there at the start to the last one.
+    """The cells of a grid in a folder, from those already there to the last one.
 
     Args:
         folder: of the benchmark.
         grid: the cells.
         full: the complete configuration of each cell's run, by name.
-        retry_failed: do those again that failed earlier.
+        retry_failed: run cells again that failed earlier.
         verbose: a line for each cell on standard error.
     """
 
@@ -113,7 +113,7 @@ class Book:
         self._say_what_is_there(found, len(left))
 
     def enter(self, finished: Finished) -> None:
-        """Note what came of a cell, say so, and bring the files up to date."""
+        """Record and print the outcome of a cell, and rewrite the files."""
         folder = Path(finished.task.folder)
         name = folder.name
         if finished.died is not None:
@@ -161,8 +161,8 @@ class Book:
             "interrupted": "interrupted",
             "failed": "failed earlier (--retry-failed)",
         }
-        told = [f"{count} {words[state]}" for state, count in counts.items() if count]
-        self._print(f"{len(found)} cell{'s' * (len(found) != 1)}{': ' if told else ''}{', '.join(told)}; {left} to run")
+        detail = [f"{count} {words[state]}" for state, count in counts.items() if count]
+        self._print(f"{len(found)} cell{'s' * (len(found) != 1)}{': ' if detail else ''}{', '.join(detail)}; {left} to run")
 
     def _say(self, name: str) -> None:
         entry = self._entries[name]

@@ -22,13 +22,13 @@ __all__ = ["CORRUPTIONS", "Block", "Entry", "blocks", "failed_of", "method_table
 
 @dataclass(frozen=True)
 class Entry:
-    """A cell and what came of it.
+    """A cell and its outcome.
 
     Args:
         cell: the cell.
         full: the complete configuration of its run.
         result: its evaluation, or None.
-        failure: what went wrong, or an empty text.
+        failure: the error, or an empty text.
     """
 
     cell: Cell
@@ -131,7 +131,7 @@ def _reading(block: Block) -> Iterator[str]:
     if most == 0:
         yield "no cell is finished"
         return
-    yield f"± is the sample standard deviation over {most} seeds" if most > 1 else "one seed: the spread is not known"
+    yield f"± is the sample standard deviation over {most} seeds" if most > 1 else "one seed: the spread is unknown"
     few = {row: count for row, count in counts.items() if count != most}
     if few:
         yield "fewer seeds: " + ", ".join(f"{row} {count}" for row, count in few.items())
@@ -143,14 +143,14 @@ def _reading(block: Block) -> Iterator[str]:
 
 
 def _attack_notes(block: Block, apart: set[str]) -> Iterator[str]:
-    told: dict[str, str] = {}
+    details: dict[str, str] = {}
     for entries in block.values():
         for result in results_of(entries):
             for label, attack in result.items():
-                told.setdefault(label, _attack_words(attack))
+                details.setdefault(label, _attack_words(attack))
             if len(result.corruptions):
-                told.setdefault(CORRUPTIONS, _corruption_words(result.corruptions))
-    for label, words in told.items():
+                details.setdefault(CORRUPTIONS, _corruption_words(result.corruptions))
+    for label, words in details.items():
         if label in apart:
             yield f"{label}: options or test images differ between the rows, nothing is marked as best"
         elif words:
@@ -187,7 +187,7 @@ def metric_tables(entries: Sequence[Entry], metrics: Sequence[str], reference: s
         reference: row that metrics with a baseline and mCE compare with, seed by seed.
 
     Returns:
-        The tables; none where there is nothing to show.
+        The tables; empty if there is nothing to show.
     """
     tables = []
     for title, block in blocks(entries).items():

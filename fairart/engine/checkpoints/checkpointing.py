@@ -102,8 +102,8 @@ class FitCheckpoints:
         files: dict[str, list[str]] = {}
         for path, reason in self.refused:
             files.setdefault(reason.removeprefix(f"{path.name} "), []).append(path.name)
-        told = "; ".join(f"{' and '.join(names)}: {reason}" for reason, names in files.items())
-        return CheckpointError(f"no checkpoint in {str(self.settings.folder)!r} can be resumed from: {told}")
+        detail = "; ".join(f"{' and '.join(names)}: {reason}" for reason, names in files.items())
+        return CheckpointError(f"no checkpoint in {str(self.settings.folder)!r} can be resumed from: {detail}")
 
     @property
     def seed(self) -> int | None:
@@ -122,7 +122,7 @@ class FitCheckpoints:
             device: where tensors go.
 
         Returns:
-            The checkpoint, or None where there is none at all.
+            The checkpoint, or None if there is none.
 
         Raises:
             CheckpointError: there are checkpoints, and none can be used.

@@ -17,13 +17,13 @@ from fairart.engine.method import Method
 from fairart.fingerprint import short_digest
 from fairart.policies import Policy
 
-__all__ = ["classifier_identity", "differences", "method_identity", "told"]
+__all__ = ["classifier_identity", "described", "differences", "method_identity"]
 
 SHOWN = 160
 """Characters of a value that a message shows."""
 
 
-def told(state: Any) -> str:
+def described(state: Any) -> str:
     """Plain state as one line of text; tensors and arrays by their digest."""
     tree, tensors = pack(state)
     sums = [short_digest(tensor.view(torch.uint8) if tensor.dtype == torch.bfloat16 else tensor) for tensor in tensors.values()]
@@ -75,7 +75,7 @@ def _model(model: nn.Module) -> str:
 
 def _optimizer(optimizer: torch.optim.Optimizer) -> str:
     groups = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
-    return f"{type(optimizer).__name__} {told(groups)}"
+    return f"{type(optimizer).__name__} {described(groups)}"
 
 
 def _values(values: Any) -> str:

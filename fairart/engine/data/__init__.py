@@ -1,4 +1,4 @@
-"""Training data: arrays and generators as the user hands them in, checked, and batches drawn from them."""
+"""Training data: arrays and generators of the user, checked, and batches drawn from them."""
 
 from __future__ import annotations
 

@@ -75,8 +75,8 @@ def planned(version: str, attacks_to_run: tuple[str, ...] | None, nb_classes: in
     if nb_classes == 3:
         kept = kept if "apgd-dlr" in kept else ("apgd-ce", "apgd-dlr", *kept[1:])
         return Plan("custom", kept, others, _restarts(version), "apgd-t needs 4 classes: the untargeted apgd-dlr takes its place")
-    told = "apgd-dlr and apgd-t need 3 and 4 classes: apgd-ce with 5 restarts takes their place"
-    return Plan("custom", kept, others, 5, told)
+    detail = "apgd-dlr and apgd-t need 3 and 4 classes: apgd-ce with 5 restarts takes their place"
+    return Plan("custom", kept, others, 5, detail)
 
 
 def _restarts(version: str) -> int:
@@ -208,10 +208,10 @@ class _Collector(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.told: list[str] = []
+        self.detail: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.told.append(record.getMessage().removesuffix(" See flags_doc.md for details."))
+        self.detail.append(record.getMessage().removesuffix(" See flags_doc.md for details."))
 
 
 @contextlib.contextmanager
@@ -227,5 +227,5 @@ def _quiet() -> Iterator[None]:
         logger.removeHandler(collector)
         logger.propagate = propagated
         sys.settrace(tracer)
-    for message in dict.fromkeys(collector.told):
+    for message in dict.fromkeys(collector.detail):
         warnings.warn(f"attack 'autoattack': {message}", UserWarning, stacklevel=2)

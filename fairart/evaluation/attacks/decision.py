@@ -84,7 +84,7 @@ def boundary_attack(
 ) -> Tensor:
     """Boundary attack, by ART: a walk along the decision boundary towards the input (Brendel et al., ICLR 2018).
 
-    It looks for the smallest change in L2. What lies outside the budget is projected onto it and counts only if it still
+    It looks for the smallest change in L2. The result is projected onto the budget and counts only if it still
     fools the model. One sample at a time, and slow.
 
     Args:
@@ -140,7 +140,7 @@ def hop_skip_jump_attack(
 ) -> Tensor:
     """HopSkipJump, by ART: gradients at the boundary estimated from decisions (Chen et al., IEEE S&P 2020).
 
-    It looks for the smallest change in the norm. What lies outside the budget is projected onto it and counts only if it still
+    It looks for the smallest change in the norm. The result is projected onto the budget and counts only if it still
     fools the model. One sample at a time, and slow.
 
     Args:

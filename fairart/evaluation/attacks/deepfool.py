@@ -39,7 +39,7 @@ def deepfool_attack(
 ) -> Tensor:
     """DeepFool, by ART (Moosavi-Dezfooli et al., CVPR 2016).
 
-    It looks for the smallest change in L2. What lies outside the budget is projected onto it and counts only if it still
+    It looks for the smallest change in L2. The result is projected onto the budget and counts only if it still
     fools the model.
 
     Args:

@@ -94,8 +94,8 @@ class PartialResults:
         if found == self._fingerprint:
             return
         if found is not None:
-            told = "; ".join(differences(found, self._fingerprint))
-            warnings.warn(f"{folder} is of another evaluation ({told}): starting over", UserWarning, stacklevel=4)
+            detail = "; ".join(differences(found, self._fingerprint))
+            warnings.warn(f"{folder} is of another evaluation ({detail}): starting over", UserWarning, stacklevel=4)
         _clear(folder)
         state = {"format": FORMAT, "format_version": FORMAT_VERSION, "fingerprint": self._fingerprint}
         with replaced(folder / STATE) as file:
@@ -119,8 +119,8 @@ class PartialResults:
         changed = differences(header["fingerprint"], json.loads(json.dumps(dict(unit.fingerprint))))
         if changed:
             what = unit.label if unit.label == unit.kind else f"{unit.kind} {unit.label!r}"
-            told = "; ".join(changed)
-            warnings.warn(f"{path.parent}: {what} is of other settings ({told}) and starts over", UserWarning, stacklevel=2)
+            detail = "; ".join(changed)
+            warnings.warn(f"{path.parent}: {what} is of other settings ({detail}) and starts over", UserWarning, stacklevel=2)
             return unit.empty(), 0
         return (columns, int(header["done"])) if header["rows"] == unit.rows else (unit.empty(), 0)
 

@@ -56,7 +56,7 @@ class Runner:
         labels: (n,) labels, checked.
         batch_size: samples at a time.
         seed: of everything random.
-        progress: told about every sample.
+        progress: called for every sample.
         kept: where finished batches are kept, and taken from.
     """
 
@@ -203,9 +203,9 @@ def _call(spec: AttackSpec, target: AttackTarget, x: Tensor, labels: Tensor, ext
 def _check_output(spec: AttackSpec, x_adv: Any, x: Tensor) -> Tensor:
     who = f"attack {spec.label!r} ({spec.name!r} of plugin {spec.plugin!r})"
     if not isinstance(x_adv, Tensor):
-        raise EvaluationError(f"{who} must give a tensor of shape {tuple(x.shape)}, got {type(x_adv).__name__}")
+        raise EvaluationError(f"{who} must return a tensor of shape {tuple(x.shape)}, got {type(x_adv).__name__}")
     if x_adv.shape != x.shape:
-        raise EvaluationError(f"{who} must give a tensor of shape {tuple(x.shape)}, got {tuple(x_adv.shape)}")
+        raise EvaluationError(f"{who} must return a tensor of shape {tuple(x.shape)}, got {tuple(x_adv.shape)}")
     found = x_adv.detach().to(x)
     if not bool(torch.isfinite(found).all()):
         raise EvaluationError(

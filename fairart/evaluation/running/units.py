@@ -31,7 +31,7 @@ def fill(
             the rows follow in order.
         batch_size: rows at a time.
         kept: where the unit goes on from, and where it is kept.
-        progress: told about every row.
+        progress: called for every row.
 
     Returns:
         The columns, complete.

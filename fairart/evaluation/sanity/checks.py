@@ -221,16 +221,16 @@ def _growing_eps(subject: Subject, clean: AttackResult, eps: float | None, white
     first = eps if eps is not None and eps < span else span * 8 / 255
     # What was fooled within a smaller eps stays fooled within a larger one.
     standing = torch.from_numpy(white).to(subject.x.device).nonzero()[:, 0]
-    told = [] if eps is None else [f"{len(standing) / len(subject):.1%} at eps {eps:.3g}"]
+    details = [] if eps is None else [f"{len(standing) / len(subject):.1%} at eps {eps:.3g}"]
     for wider in (math.sqrt(first * span), span):
         standing = standing[subject.climb(standing, eps=wider, steps=STEPS)]
         if wider == span:
             # The slope at the input may lead astray: from somewhere else, and for longer.
             standing = standing[subject.climb(standing, eps=span, steps=2 * STEPS, random_start=True)]
-        told.append(f"{len(standing) / len(subject):.1%} at {wider:.3g}")
+        details.append(f"{len(standing) / len(subject):.1%} at {wider:.3g}")
     passed = len(standing) <= max(1, LEFT_AT_RANGE * len(subject))
     text = (
-        f"of {len(subject)} samples {', '.join(told)} withstand PGD; {span:.3g} is the whole range, where at most "
+        f"of {len(subject)} samples {', '.join(details)} withstand PGD; {span:.3g} is the whole range, where at most "
         f"{LEFT_AT_RANGE:.0%} should"
     )
     if not passed:

@@ -185,8 +185,8 @@ def _read_torch(file: Path) -> Any:
     except UnpicklingError as error:
         raise _refused(file, str(error)) from error
     except Exception as error:  # torch raises errors of many kinds for files that are not whole
-        told = " ".join(str(error).split()).partition(". ")[0][:200] or type(error).__name__
-        raise WeightsError(f"{file} is damaged or not whole ({told}): download or copy it again") from error
+        detail = " ".join(str(error).split()).partition(". ")[0][:200] or type(error).__name__
+        raise WeightsError(f"{file} is damaged or not whole ({detail}): download or copy it again") from error
 
 
 def _refused(file: Path, message: str) -> WeightsError:

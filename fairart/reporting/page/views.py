@@ -86,8 +86,8 @@ def ranges(comparison: Comparison) -> list[dict[str, Any]]:
                 continue
             worst, overall = 100 * cell.worst.mean, 100 * cell.overall.mean
             best = 100 * max(spread.mean for spread in cell.classes if not math.isnan(spread.mean))
-            told = f"{label}, {attack}: worst class {worst:.1f} %, overall {overall:.1f} %, best class {best:.1f} %"
-            rows.append({"index": index, "method": label, "worst": worst, "overall": overall, "best": best, "told": told})
+            detail = f"{label}, {attack}: worst class {worst:.1f} %, overall {overall:.1f} %, best class {best:.1f} %"
+            rows.append({"index": index, "method": label, "worst": worst, "overall": overall, "best": best, "detail": detail})
         groups.append({"attack": attack, "rows": rows})
     return groups
 
@@ -165,7 +165,7 @@ def _class_entry(cell: Cell, place: int, index: int, label: str) -> dict[str, An
         "high": min(100.0, 100 * high),
         "at": 100 * spread.mean,
         "worst": cell.worst_class == place,
-        "told": f"{label}: {per_cent(spread.mean)} % ({text})",
+        "detail": f"{label}: {per_cent(spread.mean)} % ({text})",
     }
 
 
@@ -231,8 +231,8 @@ def calibration(comparison: Comparison) -> dict[str, Any] | None:
             overall = [result.calibration() for result in cell.results]
             ece = Spread.of([single.ece for single in overall if single is not None])
             lean = Spread.of([single.overconfidence for single in overall if single is not None])
-            told = f"reliability of {label}, {attack}: calibration error {spread_text(ece)} per cent"
-            diagram = reliability_diagram(found, label=told, colour=index)
+            detail = f"reliability of {label}, {attack}: calibration error {spread_text(ece)} per cent"
+            diagram = reliability_diagram(found, label=detail, colour=index)
             cards.append({"method": label, "index": index, "diagram": diagram, "ece": spread_text(ece), "lean": _lean(lean.mean)})
             table.append({"method": label, "index": index, "attack": attack, "cells": _class_ece(cell), "overall": _ece(ece)})
         if cards:

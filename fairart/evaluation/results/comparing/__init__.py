@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fairart.evaluation.results.comparing.compare import (
+from fairart.evaluation.results.comparing.common import PairedTest, check_same_samples
+from fairart.evaluation.results.comparing.paired_tests import (
     mcnemar,
     mcnemar_counts,
     paired_t,
     sign_flip_p_value,
 )
-from fairart.evaluation.results.comparing.paired_test import PairedTest, check_same_samples
 from fairart.evaluation.results.comparing.worst_class_difference import worst_class_difference
 
 __all__ = [

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fairart.evaluation.results.comparing.paired_test import PairedTest, check_same_samples
+from fairart.evaluation.results.comparing.common import PairedTest, check_same_samples
 from fairart.evaluation.results.intervals import checked_level, clopper_pearson_lower, clopper_pearson_upper
 from fairart.evaluation.results.worst_class import upper_bound
 

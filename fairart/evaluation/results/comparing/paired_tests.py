@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-from fairart.evaluation.results.comparing.paired_test import PairedTest, check_same_samples
+from fairart.evaluation.results.comparing.common import PairedTest, check_same_samples
 from fairart.evaluation.results.comparing.worst_class_difference import worst_class_difference
 from fairart.evaluation.results.intervals import checked_level
 
