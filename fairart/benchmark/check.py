@@ -16,7 +16,7 @@ from fairart.evaluation.attacks.specs import resolve_attacks
 from fairart.plugins import get_plugin_manager
 from fairart.runs import build
 from fairart.runs.config import RunConfig, check_names
-from fairart.runs.evaluation import choose_attacks, choose_images, corruption_source
+from fairart.runs.evaluation import Budget, choose_attacks, choose_images, corruption_source
 
 __all__ = ["check_grid"]
 
@@ -112,14 +112,14 @@ def _check_group(group: Sequence[Cell], grid: Grid, reasons: dict[str, list[Cell
             if key not in classifiers:
                 classifiers[key] = build.build_classifier(config, data, device="cpu")
             build.build_trainer(config, classifiers[key], data)
-            resolve_attacks(choose_attacks(config, grid.plan.attacks, {}))
+            resolve_attacks(choose_attacks(Budget(config.eps, config.eps_step), grid.plan.attacks, {}))
             full[cell.name] = build.resolved_config(config, data)
     return full
 
 
 def _check_corruptions(grid: Grid, data: Dataset) -> None:
     plan = grid.plan
-    keep = choose_images(len(data.y_test), plan.limit, plan.seed)
+    keep = choose_images(data.y_test, plan.limit, plan.seed)
     try:
         # None is made before it is asked for.
         corruption_source(

@@ -1,18 +1,23 @@
-"""``fairart evaluate RUN``: attacks on, and corruptions of, the test images of a run."""
+"""``fairart evaluate``: attacks on, and corruptions of, the test images of a run or of any model."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fairart.cli.fail_under import parse_gate
 from fairart.cli.output import print_json, print_table, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
+from fairart.plugins.options import parse_number
 from fairart.runs.config import parse_setting
 from fairart.runs.folders import EVALUATION, PARTIAL, read_config
+
+if TYPE_CHECKING:
+    from fairart.evaluation import EvaluationResult
 
 __all__ = ["parser", "run"]
 
@@ -21,22 +26,84 @@ def parser() -> Parser:
     """The flags of ``fairart evaluate``."""
     made = Parser(
         prog="fairart evaluate",
-        usage="fairart evaluate RUN [--attack NAME ...] [--corruptions NAMES] [flags]",
-        description="Evaluate a run on its test images, class by class: clean, under attacks, and corrupted. The folder of the "
-        "run gets evaluation.json. Interrupted, the same command resumes.",
+        usage="fairart evaluate RUN [--attack NAME ...] [--corruptions NAMES] [flags]\n"
+        "       fairart evaluate --model MODEL [--weights FILE] --dataset NAME --output FOLDER [flags]",
+        description="Evaluate a run, or any model and weight file, on test images, class by class: clean, under attacks, and "
+        "corrupted. The folder of the run, or --output, gets evaluation.json. After an interruption the same command resumes.",
         epilog="Attacks are listed by 'fairart plugins --kind attack', the options of one by 'fairart plugins attack NAME'; "
-        "likewise corruptions. eps and eps_step of an attack are those of the run unless set.",
+        "likewise corruptions and models. eps and eps_step of an attack are those of the run unless set.",
     )
     made.add_argument("folder", metavar="RUN", nargs="?", help="folder of a run, written by 'fairart train'")
+    _add_model_flags(made)
     made.add_argument("--attack", metavar="NAME", action="append", help="may be given again (default: pgd); none for none")
+    made.add_argument(
+        "--eps",
+        metavar="EPS",
+        help="L-inf budget of the attacks, such as 8/255; by default that of the run, else the attack's own",
+    )
     made.add_argument(
         "--set",
         dest="settings",
         metavar="NAME.OPTION=VALUE",
         action="append",
         default=[],
-        help="an option of an attack or a corruption, such as pgd.max_iter=20; may be given again",
+        help="an option of an attack, a corruption, or (as model.OPTION, dataset.OPTION) of --model and --dataset, such as "
+        "pgd.max_iter=20; may be given again",
     )
+    _add_corruption_flags(made)
+    made.add_argument("--batch-size", type=at_least(1), default=512, metavar="N", help="batch size (default: 512)")
+    made.add_argument(
+        "--seed", type=at_least(0), default=0, metavar="N", help="seed of random starts and corruptions (default: 0)"
+    )
+    made.add_argument(
+        "--limit", metavar="N", help="use N test images, drawn at random, or 100/class for 100 of each class; by default all"
+    )
+    made.add_argument("--device", choices=("auto", "cpu", "cuda"), help="device: auto, cpu or cuda; by default as in training")
+    made.add_argument(
+        "--sanity-samples",
+        type=at_least(0),
+        default=256,
+        metavar="N",
+        help="images that the sanity checks look at, 0 for none (default: 256)",
+    )
+    made.add_argument(
+        "--fail-under",
+        metavar="[ATTACK.]METRIC=VALUE",
+        action="append",
+        default=[],
+        help="exit with code 1 if a metric is below a value, such as worst-class=0.3 (in the worst result) or pgd.accuracy=0.45; "
+        "may be given again",
+    )
+    made.add_argument("--restart", action="store_true", help="start again instead of resuming an interrupted evaluation")
+    made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load, besides the run's own")
+    add_common_flags(made)
+    return made
+
+
+def _add_model_flags(made: Parser) -> None:
+    group = made.add_argument_group("a model instead of a run")
+    group.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a registered name, module:callable, ./file.py:callable, or robustbench:NAME, timm:NAME, torchvision:NAME, "
+        "hf:OWNER/NAME",
+    )
+    group.add_argument("--weights", metavar="FILE", help="weight file (.pt, .pth, .tar, .ckpt, .bin, .safetensors)")
+    group.add_argument("--dataset", metavar="NAME", help="data set: a registered name, npz:PATH or folder:PATH")
+    group.add_argument("--data-root", metavar="FOLDER", help="folder of the data files (default: FAIRART_DATA, ~/.cache/fairart)")
+    group.add_argument("--output", metavar="FOLDER", help="folder for evaluation.json")
+    group.add_argument(
+        "--normalization",
+        metavar="HOW",
+        help="of the input: none, dataset, MEAN:STD, the name of published constants, or auto: what model or file say, else "
+        "what a trial on a few hundred images shows clearly (default: auto)",
+    )
+    group.add_argument("--weights-key", metavar="KEY", help="where the weights are in the file, if several fit")
+    group.add_argument("--weights-index", type=at_least(0), metavar="N", help="position in a list of state dicts")
+    group.add_argument("--no-strict", action="store_true", help="load what fits, even if tensors are missing or left over")
+
+
+def _add_corruption_flags(made: Parser) -> None:
     made.add_argument(
         "--corruptions",
         metavar="NAMES",
@@ -51,23 +118,6 @@ def parser() -> Parser:
     made.add_argument(
         "--reference", metavar="FILE", help="an evaluation.json with these corruptions, to take the mean corruption error against"
     )
-    made.add_argument("--batch-size", type=at_least(1), default=512, metavar="N", help="batch size (default: 512)")
-    made.add_argument(
-        "--seed", type=at_least(0), default=0, metavar="N", help="seed of random starts and corruptions (default: 0)"
-    )
-    made.add_argument("--limit", type=at_least(1), metavar="N", help="use N test images, drawn at random; by default all")
-    made.add_argument("--device", choices=("auto", "cpu", "cuda"), help="device: auto, cpu or cuda; by default as in training")
-    made.add_argument(
-        "--sanity-samples",
-        type=at_least(0),
-        default=256,
-        metavar="N",
-        help="images that the sanity checks look at, 0 for none (default: 256)",
-    )
-    made.add_argument("--restart", action="store_true", help="start again instead of resuming an interrupted evaluation")
-    made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load, besides the run's own")
-    add_common_flags(made)
-    return made
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -76,50 +126,97 @@ def run(arguments: argparse.Namespace) -> int:
     Args:
         arguments: what :func:`parser` read.
 
+    Returns:
+        0, or 1 if a metric of ``--fail-under`` is below its value.
+
     Raises:
-        UsageError: no run.
+        UsageError: neither a run nor a model, or flags that do not go together.
     """
-    if arguments.folder is None:
-        raise UsageError("no run given: write 'fairart evaluate RUN', where RUN is a folder written by 'fairart train'")
+    _check_flags(arguments)
     attacks = [] if arguments.attack == ["none"] else arguments.attack or ["pgd"]
-    corrupted = arguments.corruptions is not None or arguments.corruptions_dir is not None
-    for flag in ("severities", "reference"):
-        if getattr(arguments, flag) is not None and not corrupted:
-            raise UsageError(f"--{flag} goes with --corruptions or --corruptions-dir")
-    options = _options(arguments.settings, attacks, known=arguments.corruptions is None)
+    options = _options(arguments, attacks)
+    gates = [parse_gate(text, attacks) for text in arguments.fail_under]
     _check_before_imports(arguments, attacks)
-
-    from fairart.runs.run import evaluate_run
-
+    folder = Path(arguments.output if arguments.folder is None else arguments.folder).expanduser()
     try:
         with stdout_kept_clean(arguments.json):
-            result = evaluate_run(
-                arguments.folder,
-                attacks,
-                corruptions=arguments.corruptions,
-                corruptions_dir=arguments.corruptions_dir,
-                severities=arguments.severities,
-                reference=arguments.reference,
-                options=options,
-                batch_size=arguments.batch_size,
-                seed=arguments.seed,
-                limit=arguments.limit,
-                device=arguments.device,
-                restart=arguments.restart,
-                sanity_samples=arguments.sanity_samples,
-                verbose=not arguments.quiet,
-            )
+            result = _evaluated(arguments, attacks, options, folder)
     except KeyboardInterrupt:
-        detail = f"{EVALUATION} in {arguments.folder} is as it was before"
-        if (Path(arguments.folder).expanduser() / PARTIAL).is_dir():
+        detail = f"{EVALUATION} in {folder} is as it was before"
+        if (folder / PARTIAL).is_dir():
             detail += "; the same command resumes"
         raise KeyboardInterrupt(detail) from None
     if arguments.json:
         print_json(result.to_dict())
     elif not arguments.quiet:
         _show(result)
-        print(f"\nwritten to {Path(arguments.folder) / EVALUATION}")
-    return 0
+        print(f"\nwritten to {folder / EVALUATION}")
+    failed = [line for gate in gates if (line := gate.failure(result))]
+    for line in failed:
+        print(f"fairart: failed: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+MODEL_FLAGS = ("weights", "dataset", "data_root", "output", "normalization", "weights_key", "weights_index", "no_strict")
+
+
+def _check_flags(arguments: argparse.Namespace) -> None:
+    if arguments.folder is None and arguments.model is None:
+        raise UsageError(
+            "no run given: write 'fairart evaluate RUN', where RUN is a folder written by 'fairart train', or "
+            "'fairart evaluate --model MODEL --weights FILE --dataset NAME --output FOLDER'"
+        )
+    if arguments.folder is not None:
+        for name in ("model", *MODEL_FLAGS):
+            if getattr(arguments, name) not in (None, False):
+                raise UsageError(f"--{name.replace('_', '-')} is for a model, but {arguments.folder!r} is given as a run")
+    else:
+        for name, example in (("dataset", "cifar10"), ("output", "eval/mine")):
+            if getattr(arguments, name) is None:
+                raise UsageError(f"no {name} given: add --{name} {name.upper()}, such as {example}")
+    corrupted = arguments.corruptions is not None or arguments.corruptions_dir is not None
+    for flag in ("severities", "reference"):
+        if getattr(arguments, flag) is not None and not corrupted:
+            raise UsageError(f"--{flag} goes with --corruptions or --corruptions-dir")
+
+
+def _evaluated(
+    arguments: argparse.Namespace, attacks: list[str], options: dict[str, dict[str, Any]], folder: Path
+) -> EvaluationResult:
+    from fairart.runs.evaluating import Request
+
+    shared: dict[str, Any] = {
+        name: getattr(arguments, name)
+        for name in ("corruptions", "corruptions_dir", "severities", "reference", "batch_size", "seed", "limit", "device")
+    }
+    of_model, of_data = (options.pop(name, {}) if arguments.model is not None else {} for name in ("model", "dataset"))
+    shared.update(
+        eps=None if arguments.eps is None else parse_number(arguments.eps),
+        options=options,
+        restart=arguments.restart,
+        sanity_samples=arguments.sanity_samples,
+        verbose=not arguments.quiet,
+    )
+    if arguments.model is None:
+        from fairart.runs.run import evaluate_run
+
+        return evaluate_run(arguments.folder, attacks, **shared)
+    from fairart.runs.evaluate_model import evaluate_model
+
+    return evaluate_model(
+        arguments.model,
+        folder,
+        dataset=arguments.dataset,
+        weights=arguments.weights,
+        data_root=arguments.data_root,
+        normalization=arguments.normalization or "auto",
+        weights_key=arguments.weights_key,
+        weights_index=arguments.weights_index,
+        strict=not arguments.no_strict,
+        model_options=of_model,
+        dataset_options=of_data,
+        request=Request(attacks=attacks, **shared),
+    )
 
 
 def _severities(text: str) -> tuple[int, ...]:
@@ -129,12 +226,14 @@ def _severities(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(word) for word in words}))
 
 
-def _options(settings: list[str], attacks: list[str], *, known: bool) -> dict[str, dict[str, Any]]:
+def _options(arguments: argparse.Namespace, attacks: list[str]) -> dict[str, dict[str, Any]]:
     options: dict[str, dict[str, Any]] = {}
-    for text in settings:
+    known = arguments.corruptions is None
+    others = ("model", "dataset") if arguments.model is not None else ()
+    for text in arguments.settings:
         name, option, value = parse_setting(text, owner="NAME")
         # If corruptions are made, the name may be one of them; those names are checked later.
-        if known and name not in attacks:
+        if known and name not in attacks and name not in others:
             raise OptionError(
                 f"--set {text}: {name!r} is not among the attacks of this evaluation; {did_you_mean(name, attacks)}"
             )
@@ -145,12 +244,12 @@ def _options(settings: list[str], attacks: list[str], *, known: bool) -> dict[st
 def _check_before_imports(arguments: argparse.Namespace, attacks: list[str]) -> None:
     from fairart.plugins import get_plugin_manager
 
-    config = read_config(Path(arguments.folder).expanduser())
+    folder = None if arguments.folder is None else read_config(Path(arguments.folder).expanduser()).plugins_dir
     manager = get_plugin_manager()
     if arguments.plugins_dir is not None:
         manager.load_folder(arguments.plugins_dir)
-    if config.plugins_dir is not None and Path(config.plugins_dir).is_dir():
-        manager.load_folder(config.plugins_dir)
+    if folder is not None and Path(folder).is_dir():
+        manager.load_folder(folder)
     for name in attacks:
         manager.find("attack", name)
 

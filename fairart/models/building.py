@@ -18,9 +18,10 @@ from torch import nn
 
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError, PluginError, UnknownNameError
-from fairart.plugins import create, registered
+from fairart.plugins import create, get_plugin_manager, registered
+from fairart.plugins.options import declared_options
 
-__all__ = ["build_model"]
+__all__ = ["build_model", "model_options_of"]
 
 SHAPES = ("input_shape", "nb_classes")
 """Arguments that a callable is given where its signature has them."""
@@ -56,6 +57,19 @@ def build_model(name: str, *, input_shape: Sequence[int], nb_classes: int, optio
     if not isinstance(model, nn.Module):
         raise PluginError(f"model {name!r} must be a torch.nn.Module, got {type(model).__qualname__}")
     return model
+
+
+def model_options_of(name: str) -> set[str] | None:
+    """Names of the options of a registered model or zoo; None for ``module:callable``.
+
+    Args:
+        name: as for :func:`build_model`.
+    """
+    prefix, colon, _ = name.partition(":")
+    if colon and prefix not in registered("model"):
+        return None
+    entry, _ = get_plugin_manager().find("model", name)
+    return set(declared_options(entry.load()))
 
 
 def _module(name: str, place: str) -> Any:

@@ -14,8 +14,9 @@ from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from fairart.errors import OptionError, WeightsError
-from fairart.models.building import build_model
+from fairart.models.building import build_model, model_options_of
 from fairart.models.normalization import (
+    TRIAL_IMAGES,
     Normalization,
     NormalizationTrial,
     candidates_for,
@@ -24,6 +25,7 @@ from fairart.models.normalization import (
 )
 from fairart.models.weights import LoadedWeights, load_weights
 from fairart.models.weights.normalization_buffers import normalization_of_module
+from fairart.models.zoos.common import NORMALIZATION
 
 __all__ = ["LoadedClassifier", "load_classifier", "load_with_report"]
 
@@ -135,7 +137,12 @@ def load_with_report(
     made = (
         model
         if isinstance(model, nn.Module)
-        else build_model(model, input_shape=input_shape, nb_classes=nb_classes, options=model_options)
+        else build_model(
+            model,
+            input_shape=input_shape,
+            nb_classes=nb_classes,
+            options=_with_source(model, model_options or {}, dataset, from_file=weights is not None),
+        )
     )
     loaded = None
     if weights is not None:
@@ -156,6 +163,15 @@ def load_with_report(
     return LoadedClassifier(classifier=classifier, weights=loaded, normalization=chosen, trial=trial, notes=notes)
 
 
+def _with_source(model: str, options: Mapping[str, Any], dataset: str | None, *, from_file: bool) -> dict[str, Any]:
+    """The options of a model, with what a zoo needs: its data set, and whether to load weights of its own."""
+    known = model_options_of(model)
+    if known is None:
+        return dict(options)
+    source = {"pretrained": not from_file, "dataset": (dataset or "").partition(":")[0].partition(" ")[0]}
+    return {**{name: value for name, value in source.items() if name in known and value != ""}, **options}
+
+
 def _on_cuda(device: str) -> bool:
     if device not in ("auto", "cpu", "cuda"):
         raise OptionError(f"device must be 'auto', 'cpu' or 'cuda', got {device!r}")
@@ -171,7 +187,7 @@ def _optimizer(model: nn.Module) -> torch.optim.Optimizer | None:
 
 
 def _preprocessing(chosen: Normalization | None, clip_values: tuple[float, float]) -> tuple[Array, Array] | None:
-    if chosen is None or chosen.label == "none":
+    if chosen is None or (not any(chosen.mean) and set(chosen.std) == {1.0}):
         return None
     low, high = clip_values
     scale = np.float32(high - low)
@@ -216,7 +232,11 @@ def _normalization(
 
 
 def _declared(model: nn.Module) -> Normalization | None:
-    """Mean and deviation of timm's ``pretrained_cfg``, which zoos fill."""
+    """The normalisation that a zoo declares, or timm's ``pretrained_cfg``."""
+    own = getattr(model, NORMALIZATION, None)
+    if own is not None:
+        label, mean, std = own
+        return Normalization(label=label, mean=mean, std=std)
     found = getattr(model, "pretrained_cfg", None)
     mean, std = (found.get(name) for name in ("mean", "std")) if isinstance(found, Mapping) else (None, None)
     if mean is None or std is None:
@@ -232,6 +252,9 @@ def _trial(
     clip_values: tuple[float, float],
 ) -> NormalizationTrial:
     images, labels = np.asarray(data[0]), np.asarray(data[1])
+    # Evenly spaced, and before the conversion: a data set may be much larger than what a trial uses.
+    rows = np.linspace(0, len(labels) - 1, min(len(labels), TRIAL_IMAGES[-1])).round().astype(np.int64)
+    images, labels = images[rows], labels[rows]
     low, high = clip_values
     values = images.astype(np.float32) / (255 if images.dtype == np.uint8 and high <= 1 else 1)
     values = (values - low) / (high - low)

@@ -24,8 +24,8 @@ __all__ = [
     "parse_normalization",
 ]
 
-TRIAL_IMAGES = 512
-"""Images that a trial uses at the most."""
+TRIAL_IMAGES = (512, 4096)
+"""Images that a trial uses; the larger number only if the smaller one gives no clear answer."""
 
 CLEARLY = 3.0
 """Standard errors by which the best candidate must beat every other one."""
@@ -179,11 +179,13 @@ def candidates_for(dataset: str | None, channels: int, own: Normalization | None
     """What a trial tries: none, half, the published constants of the data set, and the data's own numbers.
 
     Args:
-        dataset: its name.
+        dataset: its name; with another one than those of :data:`CONSTANTS`, the constants of all of them are tried.
         channels: C.
         own: mean and deviation of these very images.
     """
-    several = [*CONSTANTS.get(_family(dataset), ()), *([IMAGENET] if channels == 3 else []), NONE, HALF, *([own] if own else [])]
+    # Data in files of the user's own may be any of the published sets.
+    published = CONSTANTS.get(_family(dataset)) or tuple(found for each in CONSTANTS.values() for found in each)
+    several = [*published, *([IMAGENET] if channels == 3 else []), NONE, HALF, *([own] if own else [])]
     found: dict[tuple[tuple[float, ...], tuple[float, ...]], Normalization] = {}
     for candidate in several:
         if candidate.fits(channels):
@@ -199,17 +201,24 @@ def choose_normalization(model: nn.Module, x: Tensor, y: Tensor, candidates: Seq
 
     Args:
         model: gives logits (N, K); in eval mode.
-        x: (N, C, H, W) in [0, 1], on the model's device; at most 512 of them, evenly spaced, are used.
+        x: (N, C, H, W) in [0, 1], on the model's device; 512 of them, evenly spaced, are used, or 4096 if 512 are not enough for
+            a clear choice.
         y: (N,) labels.
         candidates: at least one.
 
     Returns:
         The choice with its figures.
     """
-    if len(y) > TRIAL_IMAGES:
+    for most in TRIAL_IMAGES:
         # Spread over all images: many test splits are sorted by class, and their first images are one class.
-        rows = torch.linspace(0, len(y) - 1, TRIAL_IMAGES, device=y.device).round().long()
-        x, y = x[rows], y[rows]
+        rows = torch.linspace(0, len(y) - 1, min(most, len(y)), device=y.device).round().long()
+        trial = _tried(model, x[rows], y[rows], candidates)
+        if trial.chosen is not None or most >= len(y):
+            break
+    return trial
+
+
+def _tried(model: nn.Module, x: Tensor, y: Tensor, candidates: Sequence[Normalization]) -> NormalizationTrial:
     losses, right, guesses = {}, {}, {}
     with torch.no_grad():
         for candidate in candidates:

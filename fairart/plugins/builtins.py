@@ -107,6 +107,10 @@ def fairart_register_models(register: Register) -> None:
     register("preact-resnet-18", "fairart.models.preact_resnet:preact_resnet_18")
     register("wide-resnet-34-10", "fairart.models.wide_resnet:wide_resnet_34_10")
     register("xcit-s12", "fairart.models.xcit:xcit_s12")
+    register("robustbench", "fairart.models.zoos.robustbench:robustbench_model")
+    register("timm", "fairart.models.zoos.timm:timm_model")
+    register("torchvision", "fairart.models.zoos.torchvision:torchvision_model")
+    register("hf", "fairart.models.zoos.hub:hub_model")
 
 
 @hookimpl

@@ -28,6 +28,7 @@ __all__ = [
     "build_dataset",
     "build_scheduler",
     "build_trainer",
+    "load_dataset",
     "load_plugins",
     "resolved_config",
     "resolved_device",
@@ -36,7 +37,7 @@ __all__ = [
 
 Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
-HANDED_OVER = ("eps", "eps_step", "max_iter", "hold_out", *EXECUTION)
+HANDED_OVER = ("eps", "eps_step", "max_iter", "hold_out", "warm_start", *EXECUTION)
 """Fields of a config that are arguments of the trainer under the same name."""
 
 
@@ -75,6 +76,28 @@ def resolved_device(device: str) -> str:
     return "cuda" if available and device != "cpu" else "cpu"
 
 
+def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[str, Any] | None = None) -> Dataset:
+    """Load a registered data set, ``npz:PATH`` or ``folder:PATH``.
+
+    Args:
+        name: its name.
+        data_root: folder of the data files.
+        options: its further options.
+
+    Raises:
+        OptionError: an option that the data set does not have, or a bad value.
+        DatasetError: files that do not form a data set.
+        DownloadError: a public data set that could not be fetched.
+        PluginError: a plugin returned something else.
+    """
+    if "data_root" in (options or {}):
+        raise OptionError("dataset.data_root is an option of the run itself: set data_root (--data-root)")
+    data = create("dataset", name, data_root=data_root, **(options or {}))
+    if not isinstance(data, Dataset):
+        raise PluginError(f"dataset {name!r} must give a fairart.datasets.Dataset, got {type(data).__qualname__}")
+    return data
+
+
 def build_dataset(config: RunConfig) -> Dataset:
     """Load the config's data set, cut down to ``per_class`` training images of each class.
 
@@ -84,16 +107,12 @@ def build_dataset(config: RunConfig) -> Dataset:
         DownloadError: a public data set that could not be fetched.
     """
     options = dict(config.options.get("dataset", {}))
-    if "data_root" in options:
-        raise OptionError("dataset.data_root is an option of the run itself: set data_root (--data-root)")
     if config.test_share is not None:
         entry, _ = get_plugin_manager().find("dataset", config.dataset)
         if "test_share" not in declared_options(entry.load()):
             raise OptionError(f"test_share: data set {config.dataset!r} already has a test split, so no share of it is drawn")
         options.setdefault("test_share", config.test_share)
-    data: Dataset = create("dataset", config.dataset, data_root=config.data_root, **options)
-    if not isinstance(data, Dataset):
-        raise PluginError(f"dataset {config.dataset!r} must give a fairart.datasets.Dataset, got {type(data).__qualname__}")
+    data = load_dataset(config.dataset, data_root=config.data_root, options=options)
     return data if config.per_class is None else data.subset(per_class=config.per_class, seed=config.seed)
 
 
@@ -221,7 +240,7 @@ def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
             continue
         if getattr(config, kind) is None and (preset is None or isinstance(preset, str)):
             said[kind] = preset or (OFF if kind != "objective" else None)
-    for name in ("data_root", "plugins_dir"):
+    for name in ("data_root", "plugins_dir", "warm_start"):
         if getattr(config, name) is not None:
             said[name] = str(Path(getattr(config, name)).expanduser().absolute())
     prefix, colon, path = config.dataset.partition(":")

@@ -46,7 +46,7 @@ def _from_file(path: Path) -> Run:
     result = EvaluationResult.load(path)
     if path.name == EVALUATION and (path.parent / CONFIG).is_file():
         return _run(path.parent, str(path), result)
-    trainer = result.config.get("trainer")
+    trainer = result.config.get("label", result.config.get("trainer"))
     return Run(name=str(path), trainer=trainer if isinstance(trainer, str) else path.stem, result=result)
 
 

@@ -55,6 +55,9 @@ class RunConfig:
     ] = None
     per_class: Annotated[int | None, Option("training images kept of each class; by default all", low=1)] = None
     model: Annotated[str, Option("network to train")] = "small-cnn"
+    warm_start: Annotated[
+        str | None, Option("weights to start from: folder of a run, or a weight file in any layout; by default random ones")
+    ] = None
     objective: Annotated[str | None, Option("the loss of a batch; by default the method's own")] = None
     target_sampler: Annotated[str | None, Option(f"target class of each adversarial example: {_PART}")] = None
     epsilon_scheduler: Annotated[str | None, Option(f"eps of each class: {_PART}")] = None

@@ -10,11 +10,9 @@ from tqdm.auto import tqdm
 
 from fairart.corruptions import SEVERITIES, corruption_names, write_corruptions
 from fairart.corruptions.textures import load_textures
-from fairart.datasets import Dataset
-from fairart.errors import PluginError
-from fairart.plugins import create, registered
-from fairart.runs.build import resolved_device
-from fairart.runs.evaluation import choose_images
+from fairart.plugins import registered
+from fairart.runs.build import load_dataset, resolved_device
+from fairart.runs.evaluation import Limit, choose_images
 
 __all__ = ["corrupt_dataset"]
 
@@ -27,7 +25,7 @@ def corrupt_dataset(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     data_root: str | None = None,
     seed: int = 0,
-    limit: int | None = None,
+    limit: Limit = None,
     device: str = "auto",
     overwrite: bool = False,
     verbose: bool = True,
@@ -43,7 +41,7 @@ def corrupt_dataset(
         options: name of a corruption, or ``"dataset"`` -> option -> value.
         data_root: folder of the data files.
         seed: of the corruptions, and of the choice under ``limit``.
-        limit: use that many test images, drawn at random as ``fairart evaluate`` draws them.
+        limit: use that many test images, or ``"100/class"``, drawn at random as ``fairart evaluate`` draws them.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         overwrite: replace what fairart wrote there before.
         verbose: show a progress bar on standard error if it is a terminal.
@@ -62,10 +60,8 @@ def corrupt_dataset(
     where = resolved_device(device)
     if "frost" in names:
         load_textures(chosen.get("frost", {}).get("textures"))  # before data are read, or fetched
-    data = create("dataset", dataset, data_root=data_root, **of_data)
-    if not isinstance(data, Dataset):
-        raise PluginError(f"dataset {dataset!r} must give a fairart.datasets.Dataset, got {type(data).__qualname__}")
-    keep = choose_images(len(data.y_test), limit, seed)
+    data = load_dataset(dataset, data_root=data_root, options=of_data)
+    keep = choose_images(data.y_test, limit, seed)
     x, y = data.x_test[keep], data.y_test[keep]
     about = {"dataset": dataset, "split": "test", "dataset_options": of_data, "classes": list(data.classes)}
     with tqdm(total=len(names) * len(SEVERITIES) * len(y), unit="image", disable=None if verbose else True) as bar:

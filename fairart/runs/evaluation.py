@@ -1,10 +1,10 @@
-"""What a run is evaluated by: attacks at the budget of its training, test images, corrupted images, a reference."""
+"""What an evaluation needs besides the classifier: attacks with their budgets, test images, corrupted images, a reference."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +19,33 @@ from fairart.evaluation.results.corruption_results import check_same_kind
 from fairart.evaluation.running.corrupted import CorruptionSource
 from fairart.plugins import get_plugin_manager, registered
 from fairart.plugins.options import declared_options
-from fairart.runs.config import RunConfig
 
-__all__ = ["Attack", "check_options", "check_reference", "choose_attacks", "choose_images", "corruption_source", "names_to_make"]
+__all__ = [
+    "Attack",
+    "Budget",
+    "Limit",
+    "check_options",
+    "check_reference",
+    "choose_attacks",
+    "choose_images",
+    "corruption_source",
+    "names_to_make",
+    "parse_limit",
+]
 
 IntArray = npt.NDArray[np.int64]
 Options = Mapping[str, Mapping[str, Any]]
 Attack = str | tuple[str, Mapping[str, Any]]
 """Registered name, or name and options."""
+Limit = int | str | None
+"""So many images at most, ``"100/class"`` for so many of each class, None for all."""
+
+
+class Budget(NamedTuple):
+    """L-inf eps and step that attacks use if they are not given their own; None leaves each attack its default."""
+
+    eps: float | None = None
+    eps_step: float | None = None
 
 
 def check_options(options: Options, attacks: Sequence[str], corruptions: Sequence[str]) -> None:
@@ -57,19 +76,19 @@ def names_to_make(corruptions: str | Sequence[str] | None, folder: str | Path | 
     return corruption_names(corruptions, known=tuple(registered("corruption")))
 
 
-def choose_attacks(config: RunConfig, attacks: Sequence[Attack], options: Options) -> list[tuple[str, dict[str, Any]]]:
-    """Attacks with their options; by default the run's own ``eps`` and ``eps_step``, if an attack has them.
+def choose_attacks(budget: Budget, attacks: Sequence[Attack], options: Options) -> list[tuple[str, dict[str, Any]]]:
+    """Attacks with their options; by default the ``eps`` and ``eps_step`` of the budget, if an attack has them.
 
-    With another ``eps`` the step follows that, and not the run's.
+    With another ``eps`` the step follows that, and not the budget's.
 
     Args:
-        config: the run.
+        budget: of the run that is evaluated, or given by the user.
         attacks: registered names, or (name, options) pairs.
         options: attack -> its options, for those given by name.
 
     Raises:
         UnknownNameError: no such attack.
-        OptionError: a budget in L2 without its eps: that of the run is an L-inf radius.
+        OptionError: an attack in L2 without its eps: that of the budget is an L-inf radius.
     """
     chosen = []
     for attack in attacks:
@@ -77,30 +96,58 @@ def choose_attacks(config: RunConfig, attacks: Sequence[Attack], options: Option
         entry, _ = get_plugin_manager().find("attack", name)
         declared = declared_options(entry.load(), keyword_only=True)
         # Robustness is asked for at the budget that was trained for: 8/255 says nothing about digits trained at 0.2.
-        own: dict[str, Any] = {
-            key: getattr(config, key) for key in ("eps", "eps_step") if key in declared and (getattr(config, key) or 0) > 0
-        }
+        own: dict[str, Any] = {key: value for key, value in budget._asdict().items() if key in declared and (value or 0) > 0}
         if "eps" in given:
-            # The run's step belongs to the run's eps.
+            # The step belongs to the budget's own eps.
             own.pop("eps_step", None)
         if "eps" in own and "eps" not in given and norm_order(given.get("norm", "inf")) == 2:
-            raise OptionError(f"attack {name!r}: set eps as well; that of the run, {own['eps']:g}, is an L-inf radius")
+            raise OptionError(
+                f"attack {name!r}: set eps as well; that of the run or of --eps, {own['eps']:g}, is an L-inf radius"
+            )
         chosen.append((name, {**own, **given}))
     return chosen
 
 
-def choose_images(number: int, limit: int | None, seed: int) -> IntArray:
-    """Positions of the images to evaluate: all, or so many drawn at random, ascending.
+def parse_limit(limit: Limit) -> tuple[int | None, bool]:
+    """Read a limit.
 
     Args:
-        number: images there are.
-        limit: how many at most.
-        seed: of the choice.
+        limit: a whole number or its text, ``"100/class"``, or None.
+
+    Returns:
+        The number, and whether it is of each class.
+
+    Raises:
+        OptionError: something else, or a number below 1.
     """
-    if limit is None or limit >= number:
-        return np.arange(number)
-    # Files may be sorted by class: the first ones would be no sample of the data.
-    return np.sort(np.random.default_rng(seed).permutation(number)[:limit])
+    if limit is None:
+        return None, False
+    digits, slash, unit = str(limit).partition("/")
+    if not digits.isdecimal() or int(digits) < 1 or (slash and unit != "class"):
+        raise OptionError(f"limit expects a whole number >= 1, or 100/class for so many of each class, got {limit!r}")
+    return int(digits), bool(slash)
+
+
+def choose_images(labels: npt.ArrayLike, limit: Limit, seed: int) -> IntArray:
+    """Indices of the images to evaluate: all, or so many drawn at random, ascending.
+
+    Args:
+        labels: (n,) classes of all images.
+        limit: how many at most, in all or of each class.
+        seed: of the choice.
+
+    Raises:
+        OptionError: a bad limit.
+    """
+    classes = np.asarray(labels)
+    number, by_class = parse_limit(limit)
+    if number is None:
+        return np.arange(len(classes))
+    # Files may be sorted by class: the first images would be no sample of the data.
+    order = np.random.default_rng(seed).permutation(len(classes))
+    if not by_class:
+        return np.sort(order[:number])
+    return np.sort(np.concatenate([order[classes[order] == label][:number] for label in np.unique(classes)]))
 
 
 def corruption_source(
@@ -111,7 +158,7 @@ def corruption_source(
     folder: str | Path | None,
     severities: Sequence[int] | None,
     options: Options,
-    limit: int | None,
+    limit: Limit,
     seed: int,
     device: str,
 ) -> CorruptionFolder | MadeCorruptions | None:
@@ -127,7 +174,7 @@ def corruption_source(
         folder: in the published layout, or None.
         severities: any of 1 to 5; None for all.
         options: corruption -> its options, of those that are made.
-        limit: images at most.
+        limit: images at most, in all or of each class.
         seed: of what is made, and of the choice.
         device: device on which they are computed and returned.
 
@@ -147,7 +194,7 @@ def corruption_source(
             input_shape=data.input_shape,
             device=device,
         )
-        return read.subset(keep if np.array_equal(read.labels, data.y_test) else choose_images(len(read), limit, seed))
+        return read.subset(keep if np.array_equal(read.labels, data.y_test) else choose_images(read.labels, limit, seed))
     names = names_to_make(corruptions, folder)
     if not names:
         if severities is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,17 @@ from art.estimators.classification import PyTorchClassifier
 from fairart.datasets import Dataset
 from fairart.engine import Checkpointing, EpochRecord
 from fairart.errors import OptionError
-from fairart.evaluation import EvaluationResult, evaluate, remove_partial
-from fairart.evaluation.sanity.checks import SANITY_SAMPLES
+from fairart.evaluation import EvaluationResult
 from fairart.files import remove_leftovers
 from fairart.runs import build
-from fairart.runs import evaluation as plan
 from fairart.runs.config import RunConfig, check_names
 from fairart.runs.devices import join, joined_size, leave, start
+from fairart.runs.evaluating import Request, carry_out, prepare
+from fairart.runs.evaluation import Attack, Budget
 from fairart.runs.folders import (
     CHECKPOINTS,
     CONFIG,
-    EVALUATION,
     HISTORY,
-    PARTIAL,
     RUN_FILES,
     WEIGHTS,
     RunError,
@@ -275,49 +273,14 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _with_surrogate(options: dict[str, Any], device: str) -> dict[str, Any]:
-    folder = options.get("surrogate")
-    return {**options, "surrogate": load_run(folder, device=device).classifier} if isinstance(folder, str | Path) else options
-
-
-def evaluate_run(
-    folder: str | Path,
-    attacks: Sequence[plan.Attack] = ("pgd",),
-    *,
-    corruptions: str | Sequence[str] | None = None,
-    corruptions_dir: str | Path | None = None,
-    severities: Sequence[int] | None = None,
-    reference: str | Path | None = None,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
-    batch_size: int = 512,
-    seed: int = 0,
-    limit: int | None = None,
-    device: str | None = None,
-    restart: bool = False,
-    sanity_samples: int = SANITY_SAMPLES,
-    verbose: bool = True,
-) -> EvaluationResult:
+def evaluate_run(folder: str | Path, attacks: Sequence[Attack] = ("pgd",), **options: Any) -> EvaluationResult:
     """Evaluate a run on its test images, class by class, and write ``evaluation.json`` into its folder.
-
-    Partial results are kept in ``evaluation.partial`` until that file is written: after an interruption, the same call resumes
-    and writes the same file as without the interruption.
 
     Args:
         folder: of the run.
         attacks: registered names, or (name, options) pairs, with a ``label`` for a second setting of one attack. Where an attack
             has ``eps`` and ``eps_step``, they are the run's own by default.
-        corruptions: a named set, or names; made of the test images, unless a folder is given.
-        corruptions_dir: folder in the layout of CIFAR-10-C to read corruptions from; without names all that it has.
-        severities: of the corruptions, any of 1 to 5; None for all.
-        reference: an ``evaluation.json`` with these corruptions, to take the mean corruption error (mCE) against.
-        options: attack or corruption -> its options. ``surrogate`` of the transfer attack may be the folder of a run.
-        batch_size: batch size.
-        seed: of the attacks' random starts, of the corruptions made, and of the choice under ``limit``.
-        limit: evaluate that many test images, drawn at random.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; by default the run's own.
-        restart: discard partial results and start again.
-        sanity_samples: images for the sanity checks, 0 to skip the checks.
-        verbose: show a progress bar on a terminal.
+        **options: the other fields of :class:`fairart.runs.evaluating.Request`. ``device`` is by default the run's own.
 
     Raises:
         RunError: the folder is not a complete run.
@@ -330,54 +293,11 @@ def evaluate_run(
     """
     config = read_config(Path(folder).expanduser())
     build.load_plugins(config, missing_ok=True)
-    given = options or {}
-    plan.check_options(
-        given, [name for name in attacks if isinstance(name, str)], plan.names_to_make(corruptions, corruptions_dir)
+    request = Request(attacks=attacks, **options)
+    where = build.resolved_device(request.device or config.device)
+    prepared = prepare(
+        request, Budget(config.eps, config.eps_step), surrogate=lambda path: load_run(path, device=where).classifier
     )
-    chosen = plan.choose_attacks(config, attacks, given)
-    where = build.resolved_device(device or config.device)
-    # By label: two settings of one attack may each have their own.
-    surrogates = {
-        own.get("label", name): str(own["surrogate"]) for name, own in chosen if isinstance(own.get("surrogate"), str | Path)
-    }
-    chosen = [(name, _with_surrogate(own, where)) for name, own in chosen]
     run = load_run(folder, device=where)
-    data = run.dataset
-    keep = plan.choose_images(len(data.y_test), limit, seed)
-    source = plan.corruption_source(
-        data,
-        keep,
-        corruptions=corruptions,
-        folder=corruptions_dir,
-        severities=severities,
-        options=given,
-        limit=limit,
-        seed=seed,
-        device=where,
-    )
-    compared = None if reference is None else plan.check_reference(reference, source)
-    partial = run.folder / PARTIAL
-    if restart:
-        remove_partial(partial)
-    result = evaluate(
-        run.classifier,
-        data.x_test[keep],
-        data.y_test[keep],
-        attacks=chosen,
-        corruptions=source,
-        batch_size=batch_size,
-        seed=seed,
-        class_names=data.classes,
-        checkpoint=partial,
-        verbose=verbose,
-        sanity_samples=sanity_samples,
-    )
-    result.config.update(dataset=run.config.dataset, trainer=run.config.trainer, note=data.note)
-    if surrogates:
-        result.config["surrogates"] = surrogates
-    if compared is not None:
-        value = result.mean_corruption_error(compared)
-        result.config["mean_corruption_error"] = {"reference": str(reference), "value": value}
-    result.save(run.folder / EVALUATION)
-    remove_partial(partial)
-    return result
+    about = {"dataset": run.config.dataset, "trainer": run.config.trainer}
+    return carry_out(prepared, run.classifier, run.dataset, run.folder, device=where, about=about)

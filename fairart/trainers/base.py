@@ -64,7 +64,9 @@ Array = npt.NDArray[Any]
 Labels = npt.NDArray[np.int64]
 Pair = tuple[npt.ArrayLike, npt.ArrayLike]
 
-WarmStart = Annotated[str | os.PathLike[str] | None, Option("safetensors file with the weights to start from")]
+WarmStart = Annotated[
+    str | os.PathLike[str] | None, Option("weights to start from: folder of a run, or a weight file in any layout")
+]
 
 
 class FairnessTrainer(Fitting):
@@ -89,7 +91,7 @@ class FairnessTrainer(Fitting):
         augmentation: ``"crop-flip"``, ``"none"``, or a function (images, generator) -> images.
         hold_out: share of each class kept back for validation where a policy needs it and no ``validation_data`` is given.
         clean_statistics: also count clean predictions on the training batches (one forward pass more a batch).
-        warm_start: safetensors file with the weights that the first ``fit`` starts from.
+        warm_start: folder of a run, or weight file, that the first ``fit`` starts from.
         precision: see :class:`fairart.execution.Execution`, as for the five after it.
         channels_last: kernels and images with channels last while training; None: where it pays, on the CPU.
         phase_gradients: another way to the input gradients of a strided first layer; None: where it pays, on the CPU.

@@ -74,7 +74,7 @@ def test_options_given_beat_those_of_the_run(fairart_command, trained):
         (["--set", "pgd.max_itr=1"], "attack 'pgd' has no option 'max_itr'; did you mean 'max_iter'"),
         (["--set", "pgd.eps=-1"], "eps must be >= 0"),
         (["--attack", "pgd", "--attack", "pgd"], "two attacks are labelled 'pgd'"),
-        (["--limit", "0"], "--limit: expects a whole number >= 1, got '0'"),
+        (["--limit", "0"], "limit expects a whole number >= 1, or 100/class for so many of each class, got '0'"),
         (["--device", "tpu"], "invalid choice: 'tpu'"),
         (["--corruptions", "smog"], "there is no corruption 'smog'; did you mean 'fog'"),
         (

@@ -1,42 +1,44 @@
-"""Weights that a run starts from."""
+"""Weights that a training starts from."""
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
+from fairart.errors import WeightsError
+from fairart.models.weights import load_weights
+
 __all__ = ["read_weights"]
+
+OF_A_RUN = "model.safetensors"
+"""File of the weights in the folder of a run."""
 
 
 def read_weights(path: str | os.PathLike[str], module: nn.Module) -> dict[str, torch.Tensor]:
     """Read weights and check that they are the module's.
 
     Args:
-        path: a safetensors file, ``model.safetensors`` of a run for example.
-        module: whose names and shapes they must have.
+        path: folder of a run, or a weight file in any layout that :func:`fairart.models.load_weights` reads.
+        module: the model that they are for; it is not changed.
+
+    Returns:
+        The state of the module with these weights.
 
     Raises:
-        ValueError: no such file, no safetensors, or names or shapes that differ; the first ones are named.
+        WeightsError: no such file, a file that cannot be read, or weights of another model; the message names what differs.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise ValueError(f"warm_start: there is no file {file}")
+    place = Path(path).expanduser()
+    if place.is_dir():
+        place = place / OF_A_RUN
+        if not place.is_file():
+            raise WeightsError(f"warm_start: {path} is not a run whose training is finished: it has no {OF_A_RUN}")
+    filled = copy.deepcopy(module)
     try:
-        weights: dict[str, torch.Tensor] = load_file(file)
-    except SafetensorError as error:
-        raise ValueError(f"warm_start: {file} is no whole safetensors file: {error}") from error
-    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    if wrong:
-        first = wrong[0]
-        raise ValueError(
-            f"warm_start: {file} holds the weights of another model: {len(wrong)} names or shapes differ, first {first!r}: "
-            f"expected {expected.get(first, 'nothing')}, found {found.get(first, 'nothing')}"
-        )
-    return weights
+        load_weights(filled, place)
+    except WeightsError as error:
+        raise WeightsError(f"warm_start: {error}") from error
+    return {name: value.detach().clone() for name, value in filled.state_dict().items()}

@@ -18,6 +18,9 @@ from fairart.notebooks import html_notes, html_table
 
 __all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_html", "render_table"]
 
+ABSENT_NAMED = 10
+"""Classes without test samples that are named; more are counted."""
+
 DECILE_FROM = 20
 """Number of classes from which the table has a row for the worst tenth; below, that is one or two classes."""
 
@@ -181,12 +184,24 @@ def notes(result: EvaluationData, *, intervals: bool = True) -> list[str]:
         f"{unit}; seed {result.config.get('seed', '?')}",
         f"of the worst class: {'an exact 95 % interval, and ' * intervals}the probability that it is the worst",
         "ECE: expected calibration error, 15 bins",
+        *_absent_classes(result),
         *(_note(column) for column in result.values()),
         *([_worst_case_note(result)] if len(result) > 2 else []),
         *([f"sanity checks: {len(result.checks) - len(failed)} of {len(result.checks)} passed"] if result.checks else []),
         *(f"{FAILED} {check.attack or 'evaluation'}: {check.name} failed: {check.detail}" for check in failed),
     ]
     return list(map(terminal, lines))
+
+
+def _absent_classes(result: EvaluationData) -> list[str]:
+    """One line that names classes without test samples: a split sorted by class and cut off has them."""
+    clean = next(iter(result.values()))
+    absent = [index for index, count in enumerate(clean.confusion.support) if not count]
+    if not absent:
+        return []
+    names = [str(clean.class_names[index]) if clean.class_names else str(index) for index in absent]
+    listed = ", ".join(names[:ABSENT_NAMED]) + (f" and {len(names) - ABSENT_NAMED} more" if len(names) > ABSENT_NAMED else "")
+    return [f"no test images of {len(names)} of {clean.nb_classes} classes: {listed}; they count in no number"]
 
 
 def corruption_notes(result: EvaluationData) -> list[str]:

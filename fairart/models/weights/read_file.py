@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -180,7 +181,9 @@ def _is_safetensors(file: Path, head: bytes) -> bool:
 
 def _read_torch(file: Path) -> Any:
     try:
-        with _metadata_ignored():
+        with _metadata_ignored(), warnings.catch_warnings():
+            # About files that torch did not write; the error says that.
+            warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise _refused(file, str(error)) from error

@@ -1,0 +1,161 @@
+"""An evaluation from the request to the file: the same for the runs of fairart and for models of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from art.estimators.classification import PyTorchClassifier
+
+from fairart.datasets import Dataset
+from fairart.evaluation import EvaluationResult, evaluate, remove_partial
+from fairart.evaluation.sanity.checks import SANITY_SAMPLES
+from fairart.runs import evaluation as plan
+from fairart.runs.folders import EVALUATION, PARTIAL
+
+__all__ = ["Prepared", "Request", "carry_out", "prepare"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to evaluate a classifier with.
+
+    Partial results are kept in ``evaluation.partial`` until the file of the result is written: after an interruption, the same
+    request resumes and writes the same file as without the interruption.
+
+    Args:
+        attacks: registered names, or (name, options) pairs, with a ``label`` for a second setting of one attack.
+        eps: L-inf budget of every attack that has one and is not given its own; None for the run's, else the attack's default.
+        corruptions: a named set, or names; made of the test images, unless a folder is given.
+        corruptions_dir: folder in the layout of CIFAR-10-C to read corruptions from; without names all that it has.
+        severities: of the corruptions, any of 1 to 5; None for all.
+        reference: an ``evaluation.json`` with these corruptions, to take the mean corruption error (mCE) against.
+        options: attack or corruption -> its options. ``surrogate`` of the transfer attack may be the folder of a run.
+        batch_size: batch size.
+        seed: of the attacks' random starts, of the corruptions made, and of the choice under ``limit``.
+        limit: evaluate that many test images, drawn at random; ``"100/class"`` for so many of each class.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; None for that of the run, else ``"auto"``.
+        restart: discard partial results and start again.
+        sanity_samples: images for the sanity checks, 0 to skip the checks.
+        verbose: show a progress bar on a terminal.
+    """
+
+    attacks: Sequence[plan.Attack] = ("pgd",)
+    eps: float | None = None
+    corruptions: str | Sequence[str] | None = None
+    corruptions_dir: str | Path | None = None
+    severities: Sequence[int] | None = None
+    reference: str | Path | None = None
+    options: Mapping[str, Mapping[str, Any]] | None = field(default_factory=dict)
+    batch_size: int = 512
+    seed: int = 0
+    limit: plan.Limit = None
+    device: str | None = None
+    restart: bool = False
+    sanity_samples: int = SANITY_SAMPLES
+    verbose: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A request whose names and options are checked.
+
+    Args:
+        request: the request.
+        attacks: names with complete options, models of surrogates loaded.
+        surrogates: label -> folder of the surrogate's run.
+    """
+
+    request: Request
+    attacks: Sequence[tuple[str, Mapping[str, Any]]]
+    surrogates: Mapping[str, str]
+
+
+def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str | Path], PyTorchClassifier]) -> Prepared:
+    """Check a request before data and weights are loaded.
+
+    Args:
+        request: the request.
+        budget: of the attacks, unless the request has its own.
+        surrogate: loads the classifier of a run.
+
+    Raises:
+        UnknownNameError: no such attack or corruption.
+        OptionError: options of an attack that is not run, or that it does not have; a bad limit.
+    """
+    plan.parse_limit(request.limit)
+    given = request.options or {}
+    names = [name for name in request.attacks if isinstance(name, str)]
+    plan.check_options(given, names, plan.names_to_make(request.corruptions, request.corruptions_dir))
+    chosen = plan.choose_attacks(budget if request.eps is None else plan.Budget(request.eps), request.attacks, given)
+    # By label: two settings of one attack may each have their own.
+    surrogates = {
+        own.get("label", name): str(own["surrogate"]) for name, own in chosen if isinstance(own.get("surrogate"), str | Path)
+    }
+    loaded = [
+        (name, {**own, "surrogate": surrogate(own["surrogate"])} if own.get("label", name) in surrogates else own)
+        for name, own in chosen
+    ]
+    return Prepared(request=request, attacks=loaded, surrogates=surrogates)
+
+
+def carry_out(
+    prepared: Prepared, classifier: PyTorchClassifier, data: Dataset, folder: Path, *, device: str, about: Mapping[str, Any]
+) -> EvaluationResult:
+    """Evaluate a classifier on the test images of a data set, and write ``evaluation.json``.
+
+    Args:
+        prepared: the checked request.
+        classifier: the classifier.
+        data: its data set.
+        folder: folder of the file.
+        device: ``"cpu"`` or ``"cuda"``.
+        about: further entries of the result's ``config``.
+
+    Raises:
+        CorruptionFolderError: a damaged folder of corruptions, or one for other images or classes.
+        MissingTexturesError: frost is requested, and its pictures are not installed.
+        ValueError: bad severities, or a reference that does not fit.
+        EvaluationError: an attack did nothing.
+    """
+    asked = prepared.request
+    keep = plan.choose_images(data.y_test, asked.limit, asked.seed)
+    source = plan.corruption_source(
+        data,
+        keep,
+        corruptions=asked.corruptions,
+        folder=asked.corruptions_dir,
+        severities=asked.severities,
+        options=asked.options or {},
+        limit=asked.limit,
+        seed=asked.seed,
+        device=device,
+    )
+    compared = None if asked.reference is None else plan.check_reference(asked.reference, source)
+    if asked.restart:
+        remove_partial(folder / PARTIAL)
+    folder.mkdir(parents=True, exist_ok=True)
+    result = evaluate(
+        classifier,
+        data.x_test[keep],
+        data.y_test[keep],
+        attacks=prepared.attacks,
+        corruptions=source,
+        batch_size=asked.batch_size,
+        seed=asked.seed,
+        class_names=data.classes,
+        checkpoint=folder / PARTIAL,
+        verbose=asked.verbose,
+        sanity_samples=asked.sanity_samples,
+    )
+    result.config.update(about, note=data.note)
+    if prepared.surrogates:
+        result.config["surrogates"] = dict(prepared.surrogates)
+    if compared is not None:
+        value = result.mean_corruption_error(compared)
+        result.config["mean_corruption_error"] = {"reference": str(asked.reference), "value": value}
+    result.save(folder / EVALUATION)
+    remove_partial(folder / PARTIAL)
+    return result
