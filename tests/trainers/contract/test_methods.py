@@ -125,7 +125,7 @@ def test_a_warm_start_of_another_model_or_a_damaged_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="there is no weight file"):
         make_trainer("frl", 3, warm_start=file)
     file.write_bytes(b"not weights")
-    with pytest.raises(ValueError, match="warm_start: .*is a safetensors file that is damaged or not whole"):
+    with pytest.raises(ValueError, match=r"warm_start: .*is a safetensors file that is damaged or not whole"):
         make_trainer("frl", 3, warm_start=file)
     save_file(make_classifier(4).model.state_dict(), file)
     with pytest.raises(ValueError, match=r"warm_start: .*does not fit the model: .*5\.bias"):
