@@ -297,6 +297,7 @@ class Engine:
             mixed=sampler is not None and sampler.mixes,
             clip_values=self._clip_values,
             epoch=epoch,
+            label_smoothing=self.method.label_smoothing,
             generator=self.streams.attack,
         )
 

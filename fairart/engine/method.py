@@ -39,6 +39,7 @@ class Method:
         weight_perturbation: moves the weights while a gradient is computed, or None.
         averaging: weight averaging, or None.
         attack: an ART attack in place of the objective's own, or None.
+        label_smoothing: share of each label that is spread over all classes, in [0, 1).
     """
 
     objective: Objective
@@ -48,6 +49,7 @@ class Method:
     weight_perturbation: WeightPerturbation | None = None
     averaging: Averaging | None = None
     attack: ArtInnerAttack | None = None
+    label_smoothing: float = 0.0
 
     def policies(self) -> Iterator[tuple[str, Policy]]:
         """Every part that has needs or memory, with its kind."""

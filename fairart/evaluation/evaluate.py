@@ -15,8 +15,8 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 import fairart
-from fairart.engine.data import check_inputs, check_labels
-from fairart.engine.network import Network
+from fairart.engine.data import check_inputs, check_labels, uint8_divisor
+from fairart.engine.network import Network, check_model
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.specs import Attacks, AttackSpec, resolve_attacks
 from fairart.evaluation.results.corruption_results import CorruptionResults, corruption_label
@@ -93,6 +93,7 @@ def evaluate(
         ValueError: bad data, names, severities, batch size or seed; options of an attack that it does not have; corruptions
             of another shape or other classes; a checkpoint that is no folder of partial results.
         MissingTexturesError: frost is asked for, and there are no pictures to make it of.
+        ModelError: a model that does not return logits, see :func:`fairart.engine.network.check_model`.
         EvaluationError: an attack did nothing, or numbers that are not finite.
     """
     network = Network(classifier)
@@ -107,6 +108,13 @@ def evaluate(
     specs = [spec.checked(classifier) for spec in resolve_attacks(attacks)]
     for spec in specs:
         _warn_if_faint(spec, classifier)
+    check_model(
+        network,
+        nb_classes=classifier.nb_classes,
+        input_shape=tuple(classifier.input_shape),
+        x=_two_samples(images, classifier),
+        training=False,
+    )
     source, at = resolve_corruptions(
         corruptions, severities, classifier=classifier, network=network, x=images, labels=labels, seed=seed
     )
@@ -124,6 +132,14 @@ def evaluate(
         progress.begin("sanity checks")
         checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
     return EvaluationResult(results, corruptions=corruption_results, config=config, versions=_versions(), checks=checks)
+
+
+def _two_samples(images: npt.NDArray[Any], classifier: PyTorchClassifier) -> torch.Tensor | None:
+    """The first two samples, as the model gets them; None if there is one alone."""
+    if len(images) < 2:
+        return None
+    first = torch.as_tensor(images[:2])
+    return first.float() / uint8_divisor(classifier) if images.dtype == np.uint8 else first
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ class Batch(ComparedByValue):
         mixed: whether some targets may equal their labels.
         clip_values: smallest and largest value of an input.
         epoch: number of the epoch, from 0.
+        label_smoothing: share of each label that the loss spreads over all classes, in [0, 1); attacks do not use it.
         generator: random state on the device of ``x``.
     """
 
@@ -49,6 +50,7 @@ class Batch(ComparedByValue):
     mixed: bool = False
     clip_values: ClipValues = (0.0, 1.0)
     epoch: int = 0
+    label_smoothing: float = 0.0
     generator: torch.Generator | None = field(default=None, repr=False)
 
     @property
@@ -113,6 +115,12 @@ class Objective(Policy):
         raise NotImplementedError
 
 
-def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy of each sample, (n,)."""
-    return F.cross_entropy(logits, y, reduction="none")
+def cross_entropy(logits: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of each sample, (n,); the label has weight 1 - s + s / K, every other class s / K.
+
+    Args:
+        logits: (n, K).
+        y: (n,) labels.
+        label_smoothing: s in [0, 1) (Szegedy et al., CVPR 2016).
+    """
+    return F.cross_entropy(logits, y, reduction="none", label_smoothing=label_smoothing)

@@ -55,7 +55,7 @@ class BATObjective(Objective):
         # Equal logits are the uniform distribution.
         uniform = torch.zeros_like(clean)
         return LossTerms(
-            natural=cross_entropy(last_clean, batch.y),
+            natural=cross_entropy(last_clean, batch.y, batch.label_smoothing),
             boundary=kl_divergence(first_adversarial, clean),
             extra=kl_divergence(uniform, last_clean) + kl_divergence(uniform, first_adversarial),
             beta=self.beta,

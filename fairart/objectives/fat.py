@@ -55,4 +55,4 @@ class FATObjective(Objective):
     def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
         """Cross-entropy of the adversarial inputs."""
         logits = network(examples[0])
-        return LossTerms(natural=cross_entropy(logits, batch.y), adversarial_logits=logits)
+        return LossTerms(natural=cross_entropy(logits, batch.y, batch.label_smoothing), adversarial_logits=logits)

@@ -25,4 +25,6 @@ class StandardObjective(Objective):
     def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
         """Cross-entropy of each sample."""
         logits = network(examples[0])
-        return LossTerms(natural=cross_entropy(logits, batch.y), adversarial_logits=logits, clean_logits=logits)
+        return LossTerms(
+            natural=cross_entropy(logits, batch.y, batch.label_smoothing), adversarial_logits=logits, clean_logits=logits
+        )

@@ -59,7 +59,7 @@ class TRADESObjective(Objective):
         clean = network(batch.x)
         adversarial = network(examples[0])
         return LossTerms(
-            natural=cross_entropy(clean, batch.y),
+            natural=cross_entropy(clean, batch.y, batch.label_smoothing),
             boundary=kl_divergence(adversarial, clean),
             beta=self.beta,
             adversarial_logits=adversarial,

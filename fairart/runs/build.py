@@ -140,7 +140,7 @@ def build_classifier(config: RunConfig, data: Dataset, *, device: str, scaling: 
     optimizer = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     return PyTorchClassifier(
         model=model,
-        loss=torch.nn.CrossEntropyLoss(),
+        loss=torch.nn.CrossEntropyLoss(label_smoothing=config.label_smoothing),
         optimizer=optimizer,
         input_shape=data.input_shape,
         nb_classes=data.nb_classes,

@@ -76,6 +76,9 @@ class RunConfig:
     epochs: Annotated[int, Option("passes over the training images", low=1)] = 20
     batch_size: Annotated[int, Option("images a batch", low=1)] = 128
     lr: Annotated[float, Option("learning rate of SGD", low=0, low_open=True)] = 0.1
+    label_smoothing: Annotated[
+        float, Option("share of each label that the training loss spreads over all classes", low=0, high=1, high_open=True)
+    ] = 0.0
     momentum: Annotated[float, Option("momentum of SGD", low=0, high=1, high_open=True)] = 0.9
     weight_decay: Annotated[float, Option("weight decay of SGD", low=0)] = 5e-4
     lr_milestones: Annotated[

@@ -26,7 +26,7 @@ from fairart.engine.data.sources import ArraySource, GeneratorSource, as_generat
 from fairart.engine.execution import check_execution, chosen_execution
 from fairart.engine.history import History
 from fairart.engine.method import Budget, Method
-from fairart.engine.network import Network, restored_modes
+from fairart.engine.network import Network, check_model, check_plain, restored_modes
 from fairart.engine.processes import ONE_PROCESS, FabricProcesses
 from fairart.engine.randomness import resolve_seed
 from fairart.engine.scheduling import Interval
@@ -46,6 +46,7 @@ from fairart.objectives.base import Objective
 from fairart.plugins.options import Option, check_value, declared_options
 from fairart.trainers.combinations import check_combination
 from fairart.trainers.fitting import Fitting
+from fairart.trainers.loss import label_smoothing_of
 from fairart.trainers.parts import (
     PART_OF_KIND,
     AveragingPart,
@@ -77,7 +78,8 @@ class FairnessTrainer(Fitting):
 
     Args:
         classifier: an ART ``PyTorchClassifier`` with an optimizer; its model gives logits. ``clip_values`` are obeyed, its
-            preprocessing is applied inside the attack, its ``loss`` is not used.
+            preprocessing is applied inside the attack. Of its ``loss``, a cross-entropy, the label smoothing is used: in the
+            loss of training, not in the inner attack.
         objective: registered name (standard, at, trades, fat) or an instance.
         target_sampler: registered name or instance; None for untargeted training.
         epsilon_scheduler: registered name or instance; None for the same budget for every class.
@@ -146,6 +148,7 @@ class FairnessTrainer(Fitting):
         self._network = Network(classifier, fit=True)
         self._predicting = Network(classifier)
         _check_optimizer(classifier)
+        check_model(self._network, nb_classes=classifier.nb_classes, input_shape=tuple(classifier.input_shape), training=True)
         super().__init__(classifier)
         given = {
             "target_sampler": target_sampler,
@@ -158,8 +161,9 @@ class FairnessTrainer(Fitting):
         parts = {kind: resolve(kind, self.default_part(kind, chosen) if part is PRESET else part) for kind, part in given.items()}
         inner = None
         if attack is not None:
+            check_plain(self._network, tuple(classifier.input_shape))
             inner = ArtInnerAttack(attack, self._network.module, targets=parts["target_sampler"] is not None)
-        self.method = Method(objective=chosen, **parts, attack=inner)
+        self.method = Method(objective=chosen, **parts, attack=inner, label_smoothing=label_smoothing_of(classifier))
         check_combination(self.method)
         execution = Execution.among(checked)
         check_execution(execution, self._network, self.method, tuple(classifier.input_shape))

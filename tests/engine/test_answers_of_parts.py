@@ -197,6 +197,7 @@ def test_an_augmentation_keeps_the_shape(wrong: Wrong, make_classifier: Make, ma
 
 def test_errors_of_the_users_model_come_through_as_they_are(make_classifier: Make, make_data: Make):
     classifier = make_classifier()
+    trainer = FairnessTrainer(classifier)
     classifier.model.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(ArithmeticError("in the model")))
     with pytest.raises(ArithmeticError, match="in the model"):
-        FairnessTrainer(classifier).fit(*make_data(8), batch_size=8, nb_epochs=1, verbose=False)
+        trainer.fit(*make_data(8), batch_size=8, nb_epochs=1, verbose=False)

@@ -37,6 +37,8 @@ def method_identity(method: Method) -> dict[str, str]:
         attack = method.attack.attack
         chosen = {name: getattr(attack, name, None) for name in attack.attack_params}
         parts["attack"] = f"{type(attack).__name__}({_options(chosen)})"
+    if method.label_smoothing:
+        parts["label_smoothing"] = f"{method.label_smoothing:g}"
     return parts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairart.engine.network.contract import ModelError, check_model, check_plain
 from fairart.engine.network.network import Network, clip_values_of, restored_modes
 
-__all__ = ["Network", "clip_values_of", "restored_modes"]
+__all__ = ["ModelError", "Network", "check_model", "check_plain", "clip_values_of", "restored_modes"]

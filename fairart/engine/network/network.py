@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -147,8 +147,8 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, K) of inputs (n, ...) in clip values."""
-        logits: Tensor = self.module(self.preprocessed(x))
-        return logits
+        out = self.module(self.preprocessed(x))
+        return out if isinstance(out, Tensor) and out.ndim == 2 else _logits_of(out)
 
     def preprocessed(self, x: Tensor) -> Tensor:
         """What the module is given for inputs in clip values."""
@@ -159,6 +159,16 @@ class Network(nn.Module):
     def for_attack(self) -> Network:
         """The network as the passes of one attack see it."""
         return self
+
+
+def _logits_of(out: Any) -> Tensor:
+    """Logits of an output that has them under ``logits``, or with two dimensions of one at the end."""
+    if not isinstance(out, Tensor):
+        out = out["logits"] if isinstance(out, Mapping) else getattr(out, "logits", out)
+    if isinstance(out, Tensor) and out.ndim == 4 and out.shape[2:] == (1, 1):
+        out = out.flatten(1)
+    logits: Tensor = out
+    return logits
 
 
 def _active(classifier: PyTorchClassifier, *, fit: bool) -> list[PreprocessorPyTorch]:
