@@ -72,6 +72,25 @@ def test_above_each_panel_stands_whether_models_rank_the_classes_alike():
     assert axes[2].get_ylabel() == "false negative score"
 
 
+@pytest.mark.parametrize(("nb_classes", "number"), [(2, 2), (10, 9), (100, 3)])
+def test_headings_and_legend_stay_inside_and_apart(nb_classes, number):
+    results = {f"model {index}": [evaluation(index, nb_classes=nb_classes, number=5 * nb_classes)] for index in range(number)}
+    figure = plots.cfps_across_models(results)
+    figure.draw_without_rendering()
+    width, height = figure.get_window_extent().size
+    legend = figure.legends[0].get_window_extent()
+    assert 0 <= legend.x0 < legend.x1 <= width
+    for axes in figure.axes:
+        text = axes.texts[0].get_window_extent()
+        title = axes._left_title.get_window_extent()
+        assert 0 < text.x0 < text.x1 <= width
+        assert text.y1 <= title.y0 + 1
+        assert title.y1 <= height
+        assert axes.xaxis.get_tightbbox().y0 >= legend.y1 - 1
+        assert axes.get_window_extent().height > 200
+    assert figure.axes[0].texts[0].get_window_extent().x1 < figure.axes[1].get_tightbbox().x0
+
+
 def test_one_model_has_no_rank_correlation_and_equal_scores_have_none():
     figure = plots.cfps_across_models({"one": RESULTS["one"]})
     assert not any(axes.texts for axes in figure.axes)
