@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fairart.statistics.by_value import ComparedByValue
+
 __all__ = ["RankCorrelation", "rank_correlation"]
 
 FloatArray = npt.NDArray[np.float64]
@@ -20,8 +22,8 @@ CHUNK = 4_000_000
 """Numbers that are resampled at once."""
 
 
-@dataclass(frozen=True)
-class RankCorrelation:
+@dataclass(frozen=True, eq=False)
+class RankCorrelation(ComparedByValue):
     """The result of :func:`rank_correlation`.
 
     Args:
@@ -38,7 +40,7 @@ class RankCorrelation:
     level: float
     nb_models: int
     nb_classes: int
-    pairs: FloatArray = field(repr=False, compare=False)
+    pairs: FloatArray = field(repr=False)
 
     @property
     def of_pairs(self) -> FloatArray:
