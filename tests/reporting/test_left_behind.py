@@ -61,7 +61,7 @@ def runs(made):
     return [made.run("at", rates=rates, names=names), made.run("trades", rates=lower, names=names)]
 
 
-LINE = "left behind by both methods, pgd: a_b & [c], |x| (by chance at most 0.67)"
+LINE = "left behind by both methods, pgd: a_b & [c], |x| (by chance at most 0.67 classes)"
 
 
 @pytest.mark.parametrize("classes", [False, True])
@@ -70,7 +70,7 @@ def test_the_line_stands_once_under_its_table(style, classes, runs):
     text = render_comparison(compare_runs(runs), style=style, classes=classes)
     plain = [line.replace("\\", "").replace("$", "") for line in text.splitlines()]
     assert plain.count(LINE) == 1, text
-    assert sum("left behind by both methods, clean: none (by chance at most 0.67)" in line for line in plain) == 1
+    assert sum("left behind by both methods, clean: none (by chance at most 0.67 classes)" in line for line in plain) == 1
     notes = [line for line in plain if "left behind: among the lowest 2 of 6 classes of every method" in line]
     assert len(notes) == 1
     if classes:
@@ -83,7 +83,7 @@ def test_the_line_stands_once_under_its_table(style, classes, runs):
 def test_page_notebook_and_json_name_the_classes(runs):
     found = compare_runs(runs)
     page = render_page(runs)
-    assert page.count("Left behind by both methods, pgd: a_b &amp; [c], |x| (by chance at most 0.67).") == 1
+    assert page.count("Left behind by both methods, pgd: a_b &amp; [c], |x| (by chance at most 0.67 classes).") == 1
     assert "Left behind: among the lowest 2 of 6 classes" in page
     assert found._repr_html_().count("left behind by both methods, pgd: a_b &amp; [c], |x|") == 1
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))["left_behind"]
