@@ -53,7 +53,7 @@ class LeftBehind:
         named = ", ".join(names[index] for index in self.classes) or "none"
         chance = "<0.001" if self.by_chance < 0.001 else f"{self.by_chance:.2g}"
         every = "both" if len(self.methods) == 2 else f"all {len(self.methods)}"
-        return f"left behind by {every} methods, {attack}: {named} (by chance at most {chance} classes)"
+        return f"left behind by {every} methods, {attack}: {named} (by chance at most {chance} class{'es' * (chance != '1')})"
 
     def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """Plain numbers and names for JSON."""

@@ -50,6 +50,7 @@ def test_the_number_by_chance_is_that_of_random_orders():
     number = [len(left_behind({"a": random.permutation(9), "b": random.permutation(9)}).classes) for _ in range(3000)]
     assert np.mean(number) == pytest.approx(left_behind({"a": NINE, "b": NINE}).by_chance, abs=0.05)
     assert left_behind({"a": NINE, "b": NINE}).by_chance == pytest.approx(9 / 9)
+    assert left_behind({"a": NINE, "b": NINE}).text("abcdefghi", "pgd").endswith("pgd: a, b, c (by chance at most 1 class)")
     assert left_behind(dict.fromkeys("abc", NINE)).by_chance == pytest.approx(9 / 27)
 
 
