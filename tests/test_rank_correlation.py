@@ -39,6 +39,19 @@ def test_few_classes_make_the_interval_wide():
     assert widths[0] > 2 * widths[1]
 
 
+@pytest.mark.parametrize("nb_classes", [10, 60])
+def test_the_interval_covers_the_correlation_of_the_population(nb_classes):
+    random = np.random.default_rng(0)
+    population = random.normal(size=50_000) + 0.7 * random.normal(size=(4, 50_000))
+    true = rank_correlation(population, resamples=2).mean
+    covered = []
+    for _ in range(200):
+        classes = random.integers(0, 50_000, nb_classes)
+        low, high = rank_correlation(population[:, classes], resamples=300).interval
+        covered.append(low <= true <= high)
+    assert 0.89 < np.mean(covered) <= 0.99
+
+
 @pytest.mark.parametrize(
     ("scores", "mean", "interval"),
     [

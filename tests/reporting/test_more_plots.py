@@ -72,9 +72,11 @@ def test_above_each_panel_stands_whether_models_rank_the_classes_alike():
     assert axes[2].get_ylabel() == "false negative score"
 
 
-@pytest.mark.parametrize(("nb_classes", "number"), [(2, 2), (10, 9), (100, 3)])
-def test_headings_and_legend_stay_inside_and_apart(nb_classes, number):
-    results = {f"model {index}": [evaluation(index, nb_classes=nb_classes, number=5 * nb_classes)] for index in range(number)}
+@pytest.mark.parametrize(
+    ("nb_classes", "number", "prefix"), [(2, 2, "m"), (10, 9, "Rebuffi2021Fixing_70_16_cutmix_extra"), (100, 3, "m")]
+)
+def test_headings_and_legend_stay_inside_and_apart(nb_classes, number, prefix):
+    results = {f"{prefix} {index}": [evaluation(index, nb_classes=nb_classes, number=5 * nb_classes)] for index in range(number)}
     figure = plots.cfps_across_models(results)
     figure.draw_without_rendering()
     width, height = figure.get_window_extent().size

@@ -51,7 +51,8 @@ def cfps_across_models(
     names = short_names(first.class_names or [str(k) for k in range(nb_classes)])
     width = float(np.clip(4.5 + 0.45 * nb_classes, 8.0, 26.0))
     room = room_for(names) if _crowded(names, width) else 0.2
-    figure = new_figure(width, 1.2 + 0.2 * -(-(len(results) + 1) // 4) + (2.4 + room + 0.2 * bool(alike)) * len(labels))
+    across = int(np.clip((width - 0.4) / (0.6 + room_for(list(results))), 1, 4))
+    figure = new_figure(width, 1.2 + 0.2 * -(-(len(results) + 1) // across) + (2.4 + room + 0.2 * bool(alike)) * len(labels))
     panels = figure.subplots(len(labels), 2, squeeze=False)
     for row, label in zip(panels, labels, strict=True):
         accuracy = _mean_over([mean_score(runs, label, "class_accuracy") for runs in results.values()])
@@ -67,7 +68,7 @@ def cfps_across_models(
         axes.set_xlabel("class, from the lowest accuracy to the highest")
     handles, texts = panels[0][0].get_legend_handles_labels()
     figure.legend(
-        handles, texts, loc="outside lower center", ncols=min(4, len(texts)), frameon=False, fontsize=9,
+        handles, texts, loc="outside lower center", ncols=min(across, len(texts)), frameon=False, fontsize=9,
         title=EXPLAINED if alike else None, title_fontsize=9,
     )  # fmt: skip
     figure.suptitle(TITLES[score] if title is None else title, fontsize=13)
