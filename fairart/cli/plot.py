@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from fairart.cli.output import print_json, stdout_kept_clean
+from fairart.cli.output import print_json, print_table, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags
 from fairart.did_you_mean import did_you_mean
 from fairart.escapes import terminal
@@ -16,7 +18,7 @@ __all__ = ["KINDS", "parser", "run"]
 
 KINDS: Mapping[str, str] = {
     "accuracy": "accuracy of each class, methods side by side",
-    "cfps": "which classes attract errors in several models: class false positive scores beside accuracies",
+    "cfps": "which classes attract errors, in one model or many: class false positive scores beside accuracies",
     "confusion": "confusion between classes, of one run under one attack",
     "corruptions": "mean and worst-class accuracy by severity of corruption",
     "epsilons": "eps of each class over the epochs of one method",
@@ -24,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "targets": "how often each class is the target over the epochs of one method",
     "tradeoff": "average against worst class, a point for each method",
 }
+SCORES = ("cfps", "cfns")
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -38,8 +41,13 @@ def parser() -> Parser:
         epilog=f"kinds:\n{lines}",
     )
     made.add_argument("kind", metavar="KIND", nargs="?", help="what to draw")
-    made.add_argument("runs", metavar="RUN", nargs="*", help="folder of a run, or a JSON file of an evaluation")
+    made.add_argument(
+        "runs", metavar="RUN", nargs="*", help="folder of a run or with an evaluation.json, or a JSON file of an evaluation"
+    )
     made.add_argument("--attack", metavar="LABEL", action="append", help="only this attack; several where the plot has panels")
+    made.add_argument(
+        "--score", choices=SCORES, help="of cfps: false positive scores, or cfns for false negative scores (default: cfps)"
+    )
     made.add_argument("--title", metavar="TEXT", help="of the figure")
     made.add_argument("--output", metavar="FILE", help="ends in .png, .svg or .pdf (default: KIND.png here); it is replaced")
     add_common_flags(made)
@@ -67,15 +75,55 @@ def run(arguments: argparse.Namespace) -> int:
         from fairart.runs.collect import collect
 
         try:
-            figure = _figure(arguments, collect(arguments.runs))
+            runs = collect(arguments.runs)
+            figure = _figure(arguments, runs)
+            alike = _rank_correlations(arguments, runs) if arguments.kind == "cfps" else None
         except (ValueError, KeyError) as error:
             raise UsageError(f"plot {arguments.kind}: {error.args[0]}") from error
         save_figure(figure, output)
     if arguments.json:
-        print_json({"output": str(output), "kind": arguments.kind})
+        more = {} if alike is None else {"score": arguments.score or "cfps", "rank_correlation": alike}
+        print_json({"output": str(output), "kind": arguments.kind, **more})
     elif not arguments.quiet:
+        _print_rank_correlations(alike or {})
         print(terminal(f"written to {output}"))
     return 0
+
+
+def _rank_correlations(arguments: argparse.Namespace, runs: list[Any]) -> dict[str, dict[str, Any]]:
+    """Attack -> score -> the correlation over models; empty for one model."""
+    from fairart.reporting.across import rank_correlations
+
+    results = _by_method(runs)
+    scores = (arguments.score or "cfps", "class_accuracy")
+    plain: dict[str, dict[str, Any]] = {}
+    for (attack, score), found in rank_correlations(results, attacks=arguments.attack, scores=scores).items():
+        pairs = zip(combinations(results, 2), found.of_pairs.tolist(), strict=True)
+        values = {**found.to_dict(), "pairs": [{"models": list(names), "correlation": value} for names, value in pairs]}
+        plain.setdefault(attack, {})[score] = {**values, "models": list(results)}
+    return plain
+
+
+def _print_rank_correlations(alike: Mapping[str, Mapping[str, Any]]) -> None:
+    rows = []
+    for attack, scores in alike.items():
+        for score, found in scores.items():
+            pairs = [pair["correlation"] for pair in found["pairs"] if not math.isnan(pair["correlation"])]
+            ends = [f"{min(pairs):.2f}", f"{max(pairs):.2f}"] if pairs else ["-", "-"]
+            low, high = found["interval"]
+            mean = [f"{found['mean']:.2f}", f"{low:.2f} to {high:.2f}"] if pairs else ["-", "-"]
+            rows.append([attack, score.replace("class_", ""), str(len(found["models"])), str(found["classes"]), *mean, *ends])
+    if rows:
+        columns = ("attack", "score", "models", "classes", "mean", "95 % interval", "lowest pair", "highest pair")
+        print_table(columns, rows, title="Spearman's rank correlation of the classes between models")
+        print("Interval: bootstrap over the classes; few classes make it wide.")
+
+
+def _by_method(runs: list[Any]) -> dict[str, list[Any]]:
+    """Method -> one evaluation a seed."""
+    from fairart.reporting.run_results import group_methods
+
+    return {label: [found.result for found in group] for label, group in group_methods(runs).items()}
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -87,11 +135,12 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError(f"no run given: write 'fairart plot {arguments.kind} RUN', where RUN is a folder of 'fairart train'")
     if arguments.attack and len(arguments.attack) > 1 and arguments.kind in ("confusion", "tradeoff"):
         raise UsageError(f"plot {arguments.kind} shows one attack, got {len(arguments.attack)}")
+    if arguments.score and arguments.kind != "cfps":
+        raise UsageError(f"--score is of plot cfps, not of {arguments.kind}")
 
 
 def _figure(arguments: argparse.Namespace, runs: list[Any]) -> Any:
     from fairart.reporting import plots
-    from fairart.reporting.run_results import group_methods
 
     title = {} if arguments.title is None else {"title": arguments.title}
     kind, attacks = arguments.kind, arguments.attack
@@ -100,12 +149,13 @@ def _figure(arguments: argparse.Namespace, runs: list[Any]) -> Any:
     missing = next((found.name for found in runs if found.result is None), None)
     if missing is not None:
         raise ValueError(f"{missing} is not evaluated yet: run 'fairart evaluate {missing}'")
-    results: dict[str, list[Any]] = {label: [found.result for found in group] for label, group in group_methods(runs).items()}
+    results = _by_method(runs)
     # These show one evaluation a method.
     firsts = {f"{label} (first seed)" if len(several) > 1 else label: several[0] for label, several in results.items()}
-    if kind in ("accuracy", "cfps"):
-        draw = plots.accuracy_per_class if kind == "accuracy" else plots.cfps_across_models
-        return draw(results, attacks=attacks, **title)
+    if kind == "accuracy":
+        return plots.accuracy_per_class(results, attacks=attacks, **title)
+    if kind == "cfps":
+        return plots.cfps_across_models(results, score=arguments.score or "cfps", attacks=attacks, **title)
     if kind == "tradeoff":
         return plots.tradeoff(results, attack=attacks[0] if attacks else None, **title)
     if kind == "corruptions":

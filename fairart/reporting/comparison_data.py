@@ -11,6 +11,7 @@ import numpy as np
 from fairart.evaluation import AttackResult
 from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.reporting.left_behind import LeftBehind, left_behind
 from fairart.reporting.run_results import Run
 from fairart.reporting.tables import Spread
 
@@ -138,6 +139,20 @@ class ComparisonData:
         """The method that the others are compared with."""
         return next(iter(self.methods))
 
+    def left_behind(self, attack: str) -> LeftBehind | None:
+        """The classes that every method leaves behind; None for one method. See :mod:`fairart.reporting.left_behind`.
+
+        Args:
+            attack: its label.
+        """
+        return left_behind(
+            {
+                label: [spread.mean for spread in cell.classes]
+                for label in self.methods
+                if (cell := self.cells.get((label, attack))) is not None
+            }
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, lists and text, for JSON; shares in [0, 1]."""
         return {
@@ -166,6 +181,9 @@ class ComparisonData:
                 label: {attack: found.to_dict() for attack in self.attacks if (found := self.contrasts.get((label, attack)))}
                 for label in self.methods
                 if label != self.baseline
+            },
+            "left_behind": {
+                attack: left.to_dict(self.classes) for attack in self.attacks if (left := self.left_behind(attack)) is not None
             },
             "notices": list(self.notices),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import accumulate
 
@@ -19,6 +19,8 @@ __all__ = [
     "FORMATS",
     "Grid",
     "class_grid",
+    "left_behind_lines",
+    "left_behind_notes",
     "main_grid",
     "p_text",
     "per_cent",
@@ -38,12 +40,14 @@ class Grid:
         columns: heads.
         groups: blocks of rows, with a rule between blocks.
         text_columns: how many of the first columns hold names; numbers follow.
+        below: lines under the table.
     """
 
     title: str
     columns: tuple[str, ...]
     groups: tuple[tuple[tuple[str, ...], ...], ...]
     text_columns: int
+    below: tuple[str, ...] = ()
 
 
 def per_cent(share: float) -> str:
@@ -106,7 +110,18 @@ def main_grid(comparison: ComparisonData) -> Grid:
     # A set of corruptions has rows of its own: means over different sets do not compare.
     for name in dict.fromkeys(means.label for means in comparison.corruptions.values()):
         groups.append(tuple(_corruption_row(comparison, name, label, len(columns)) for label in comparison.methods))
-    return Grid("", tuple(columns), tuple(groups), 2)
+    return Grid("", tuple(columns), tuple(groups), 2, left_behind_lines(comparison, comparison.attacks))
+
+
+def left_behind_lines(comparison: ComparisonData, attacks: Sequence[str]) -> tuple[str, ...]:
+    """A line for each attack that names the classes which every method leaves behind; none for one method.
+
+    Args:
+        comparison: the methods.
+        attacks: labels.
+    """
+    found = {attack: comparison.left_behind(attack) for attack in attacks}
+    return tuple(one.text(comparison.classes, attack) for attack, one in found.items() if one is not None)
 
 
 def _corruption_row(comparison: ComparisonData, name: str, label: str, width: int) -> tuple[str, ...]:
@@ -143,7 +158,7 @@ def class_grid(comparison: ComparisonData, attack: str) -> Grid:
         rows.append((name, str(count), *texts, *gaps))
     heads = [label + _mark(comparison, label, attack) for label in labels]
     columns = ("class", "n", *heads, *(f"{label} - {labels[0]}" for label in labels[1:]))
-    return Grid(attack, columns, (tuple(rows),), 1)
+    return Grid(attack, columns, (tuple(rows),), 1, left_behind_lines(comparison, [attack]))
 
 
 def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
@@ -160,6 +175,7 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
         lines.append("corruptions: mean over all corruptions and severities; worst class: mean of the lowest class of each")
     if classes:
         lines.append("*: the lowest class of a method")
+    lines += left_behind_notes(comparison)
     if comparison.failed:
         lines.append(f"{FAILED}: a sanity check of the numbers failed, see below")
     if len(comparison.methods) > 1:
@@ -170,6 +186,23 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
         for detail in dict.fromkeys(several)
     ]
     return [*lines, *(f"note: {notice}" for notice in comparison.notices), *failed]
+
+
+def left_behind_notes(comparison: ComparisonData) -> list[str]:
+    """What "left behind" means, one sentence; empty if no line says it.
+
+    Args:
+        comparison: the methods.
+    """
+    found = [one for attack in comparison.attacks if (one := comparison.left_behind(attack)) is not None]
+    if not found:
+        return []
+    lowest, number = found[0].lowest, found[0].nb_classes
+    share = "the lowest one" if lowest == 1 else f"the lowest {lowest}"
+    return [
+        f"left behind: among {share} of {number} classes of every method (a third) and below the method's mean over its classes; "
+        "by chance: how many if every method ordered its classes at random"
+    ]
 
 
 def _test_notes(comparison: ComparisonData) -> list[str]:
@@ -206,7 +239,9 @@ def render_comparison(comparison: ComparisonData, *, style: str = "text", classe
     """
     if style not in FORMATS:
         raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
-    grids = [main_grid(comparison), *(class_grid(comparison, attack) for attack in comparison.attacks if classes)]
+    # Each line stands once: under the table of its attack's classes if that is shown.
+    main = replace(main_grid(comparison), below=()) if classes else main_grid(comparison)
+    grids = [main, *(class_grid(comparison, attack) for attack in comparison.attacks if classes)]
     return FORMATS[style](grids, _notes(comparison, classes))
 
 
@@ -218,7 +253,7 @@ def render_html(comparison: ComparisonData) -> str:
     """
     parts = [_html(main_grid(comparison))]
     for attack in comparison.attacks:
-        table = _html(class_grid(comparison, attack))
+        table = _html(replace(class_grid(comparison, attack), below=()))
         parts.append(f"<details><summary>Classes, {escape(terminal(attack))}</summary>{table}</details>")
     return f"<div>{''.join([*parts, html_notes(_notes(comparison, classes=True))])}</div>"
 
@@ -226,7 +261,8 @@ def render_html(comparison: ComparisonData) -> str:
 def _html(grid: Grid) -> str:
     rows = [_once(row, number) for group in grid.groups for number, row in enumerate(group)]
     starts = list(accumulate(len(group) for group in grid.groups))
-    return html_table(grid.columns, rows, text_columns=grid.text_columns, ruled=starts)
+    below = "".join(f"<div>{escape(terminal(line))}</div>" for line in grid.below)
+    return html_table(grid.columns, rows, text_columns=grid.text_columns, ruled=starts) + below
 
 
 def _text(grids: Sequence[Grid], notes: Sequence[str]) -> str:
@@ -239,13 +275,15 @@ def _text(grids: Sequence[Grid], notes: Sequence[str]) -> str:
         for group in grid.groups:
             lines.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
             lines += [_line(grid, _once(row, number), widths) for number, row in enumerate(group)]
+        lines += [""] * bool(grid.below) + list(grid.below)
         blocks.append("\n".join(lines))
     return "\n\n".join([*blocks, "\n".join(map(terminal, notes))])
 
 
 def _printable(grid: Grid) -> Grid:
     groups = tuple(tuple(tuple(map(terminal, row)) for row in group) for group in grid.groups)
-    return Grid(terminal(grid.title), tuple(map(terminal, grid.columns)), groups, grid.text_columns)
+    below = tuple(map(terminal, grid.below))
+    return Grid(terminal(grid.title), tuple(map(terminal, grid.columns)), groups, grid.text_columns, below)
 
 
 def _once(row: tuple[str, ...], number: int) -> tuple[str, ...]:
@@ -268,6 +306,7 @@ def _markdown(grids: Sequence[Grid], notes: Sequence[str]) -> str:
         rows = [grid.columns, rule, *(row for group in grid.groups for row in group)]
         lines = ["| " + " | ".join(markdown(cell) for cell in row) + " |" for row in rows]
         blocks.append("\n".join([f"**{markdown(grid.title)}**", "", *lines] if grid.title else lines))
+        blocks += [markdown_line(line) for line in grid.below]
     return "\n\n".join([*blocks, "\n".join(f"- {markdown_line(note)}" for note in notes)])
 
 
@@ -289,6 +328,7 @@ def _latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
                 named = map(latex, cells[: grid.text_columns])
                 lines.append(" & ".join([*named, *map(_tex_number, cells[grid.text_columns :])]) + r" \\")
         blocks.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
+        blocks += [latex(line) for line in grid.below]
     return "\n\n".join([*blocks, "\n".join(f"% {terminal(note)}" for note in notes)])
 
 

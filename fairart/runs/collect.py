@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ def collect(paths: Sequence[str | Path]) -> list[Run]:
     """Read each run, finished or not.
 
     Args:
-        paths: folders that ``fairart train`` left, or JSON files that an evaluation was saved to.
+        paths: folders that ``fairart train`` left, folders that have an ``evaluation.json`` only, or JSON files that an
+            evaluation was saved to.
 
     Returns:
         One :class:`Run` each, in the order given; its notices name what is missing.
@@ -37,7 +40,22 @@ def collect(paths: Sequence[str | Path]) -> list[Run]:
         if place in seen:
             raise RunError(f"{path} is given twice")
         seen.add(place)
-    return [_from_folder(path) if path.is_dir() else _from_file(path) for path in files]
+    return _apart([_from_folder(path) if path.is_dir() else _from_file(path) for path in files])
+
+
+def _apart(runs: list[Run]) -> list[Run]:
+    """Evaluations alone are models of their own. Two whose files have one name are told apart by their paths."""
+    alone = [not run.config and run.result is not None and not _trainer(run.result) for run in runs]
+    counts = Counter(run.trainer for run in runs)
+    return [
+        replace(run, trainer=run.name) if single and counts[run.trainer] > 1 else run
+        for run, single in zip(runs, alone, strict=True)
+    ]
+
+
+def _trainer(result: EvaluationResult) -> str | None:
+    trainer = result.config.get("trainer")
+    return trainer if isinstance(trainer, str) and trainer else None
 
 
 def _from_file(path: Path) -> Run:
@@ -46,8 +64,9 @@ def _from_file(path: Path) -> Run:
     result = EvaluationResult.load(path)
     if path.name == EVALUATION and (path.parent / CONFIG).is_file():
         return _run(path.parent, str(path), result)
-    trainer = result.config.get("label", result.config.get("trainer"))
-    return Run(name=str(path), trainer=trainer if isinstance(trainer, str) else path.stem, result=result)
+    # Folders such as eval/NAME/evaluation.json are called after the model; the file's own name says nothing.
+    name = path.resolve().parent.name if path.name == EVALUATION else path.stem
+    return Run(name=str(path), trainer=_trainer(result) or name or path.stem, result=result)
 
 
 def _from_folder(folder: Path) -> Run:

@@ -11,16 +11,19 @@ from fairart.statistics.by_value import ComparedByValue
 from fairart.statistics.cfps import class_false_negative_score, class_false_positive_score
 from fairart.statistics.confusion_matrix import ConfusionMatrix
 from fairart.statistics.epoch import EpochStatistics, ValidationStatistics
+from fairart.statistics.rank_correlation import RankCorrelation, rank_correlation
 
 __all__ = [
     "ComparedByValue",
     "ConfusionMatrix",
     "EpochStatistics",
+    "RankCorrelation",
     "ValidationStatistics",
     "accuracy",
     "class_accuracy",
     "class_false_negative_score",
     "class_false_positive_score",
     "one_vs_rest_accuracy",
+    "rank_correlation",
     "worst_class_accuracy",
 ]

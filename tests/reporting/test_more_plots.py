@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from fairart.evaluation import AttackResult, CorruptionResults, EvaluationResult
 from fairart.reporting import plots
+from fairart.reporting.across import rank_correlations
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plots.md").read_text(encoding="utf-8")
 
@@ -54,6 +56,70 @@ def test_cfps_panels_hold_the_scores_in_the_order_of_accuracy():
     np.testing.assert_allclose(pgd_accuracy.lines[0].get_ydata(), 100 * means[order])
     assert pgd_scores.lines[2].get_ydata()[0] == 1 / 4
     assert (clean_scores.get_title("left"), clean_accuracy.get_title("left")) == ("clean", "clean")
+
+
+def test_above_each_panel_stands_whether_models_rank_the_classes_alike():
+    axes = plots.cfps_across_models(RESULTS, score="cfns").axes
+    table = [np.mean([run["pgd"].confusion.cfns for run in runs], axis=0) for runs in RESULTS.values()]
+    np.testing.assert_allclose(np.sort(axes[2].lines[0].get_ydata()), np.sort(table[0]))
+    found = rank_correlations(RESULTS)
+    assert found["pgd", "cfns"].mean == pytest.approx(spearmanr(*table).statistic)
+    for place, key in enumerate([("clean", "cfns"), ("clean", "class_accuracy"), ("pgd", "cfns"), ("pgd", "class_accuracy")]):
+        low, high = found[key].interval
+        assert [text.get_text() for text in axes[place].texts] == [
+            f"rank correlation {found[key].mean:.2f} [{low:.2f}, {high:.2f}]"
+        ]
+    assert axes[2].get_ylabel() == "false negative score"
+
+
+@pytest.mark.parametrize(
+    ("nb_classes", "number", "prefix"), [(2, 2, "m"), (10, 9, "Rebuffi2021Fixing_70_16_cutmix_extra"), (100, 3, "m")]
+)
+def test_headings_and_legend_stay_inside_and_apart(nb_classes, number, prefix):
+    results = {f"{prefix} {index}": [evaluation(index, nb_classes=nb_classes, number=5 * nb_classes)] for index in range(number)}
+    figure = plots.cfps_across_models(results)
+    figure.draw_without_rendering()
+    width, height = figure.get_window_extent().size
+    legend = figure.legends[0].get_window_extent()
+    assert 0 <= legend.x0 < legend.x1 <= width
+    for axes in figure.axes:
+        text = axes.texts[0].get_window_extent()
+        title = axes._left_title.get_window_extent()
+        assert 0 < text.x0 < text.x1 <= width
+        assert text.y1 <= title.y0 + 1
+        assert title.y1 <= height
+        assert axes.xaxis.get_tightbbox().y0 >= legend.y1 - 1
+        assert axes.get_window_extent().height > 200
+    assert figure.axes[0].texts[0].get_window_extent().x1 < figure.axes[1].get_tightbbox().x0
+
+
+def test_one_model_has_no_rank_correlation_and_equal_scores_have_none():
+    figure = plots.cfps_across_models({"one": RESULTS["one"]})
+    assert not any(axes.texts for axes in figure.axes)
+    assert rank_correlations({"one": RESULTS["one"]}) == {}
+    right = EvaluationResult([AttackResult(
+        label="clean", labels=np.arange(8) % 4, predictions=np.arange(8) % 4, nb_classes=4, config={},
+    )])  # fmt: skip
+    axes = plots.cfps_across_models({"a": [right], "b": [right]}).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["rank correlation none: equal scores"]
+
+
+def test_a_class_without_samples_has_a_false_positive_score_only():
+    labels = np.array([0, 0, 1, 1, 3, 3])
+    results = {
+        name: [EvaluationResult([AttackResult(label="clean", labels=labels, predictions=guesses, nb_classes=4, config={})])]
+        for name, guesses in (("a", np.array([0, 2, 1, 1, 3, 0])), ("b", np.array([0, 2, 2, 1, 0, 0])))
+    }
+    found = rank_correlations(results)
+    assert [found["clean", score].nb_classes for score in ("cfps", "cfns", "class_accuracy")] == [4, 3, 3]
+    assert np.isnan(plots.cfps_across_models(results, score="cfns").axes[0].lines[0].get_ydata()[-1])
+
+
+@pytest.mark.parametrize(("names", "title"), [(("fog",), "(1 corruption)"), (("fog", "snow"), "(2 corruptions)")])
+def test_the_number_of_corruptions_is_written_in_words_that_fit(names, title):
+    one = RESULTS["one"][0].corruptions["fog", 1]
+    figure = plots.corruption_by_severity({"a": CorruptionResults({(name, 1): one for name in names})})
+    assert figure.get_suptitle().endswith(title)
 
 
 def test_tradeoff_points_are_mean_accuracies():
@@ -123,6 +189,16 @@ def test_figures_show_themselves_in_notebooks():
         (
             lambda: plots.cfps_across_models(RESULTS, attacks=["cw"]),
             "attack 'cw' is not in every .* clean, pgd",
+        ),
+        (lambda: plots.cfps_across_models(RESULTS, score="recall"), "score must be one of cfps, cfns, got 'recall'"),
+        (lambda: rank_correlations(RESULTS, scores=["recall"]), "score must be one of cfps, cfns, class_accuracy, got 'recall'"),
+        (
+            lambda: plots.cfps_across_models({"a": [evaluation()], "b": [evaluation(nb_classes=5)]}),
+            "b has 5 classes and a has 4: they do not compare",
+        ),
+        (
+            lambda: plots.cfps_across_models({"a": [evaluation(names=tuple("abcd"))], "b": [evaluation(names=tuple("abdc"))]}),
+            "b and a have classes of other names",
         ),
         (lambda: plots.corruption_by_severity({"a": CorruptionResults()}), "expected corruptions of every method"),
         (lambda: plots.save_figure(plots.tradeoff(RESULTS), "plot.jpg"), r"is saved as \.png, \.svg, \.pdf, got 'plot.jpg'"),

@@ -14,11 +14,13 @@ from matplotlib.text import Text
 from fairart.engine import EpochRecord
 from fairart.reporting.plots import (
     accuracy_per_class,
+    cfps_across_models,
+    confusion_matrix,
     epsilon_per_class_over_epochs,
     save_png,
     target_distribution_over_epochs,
 )
-from fairart.reporting.plots.style import DPI, PALETTE
+from fairart.reporting.plots.style import DPI, LONGEST, PALETTE, short_names
 from fairart.statistics import ConfusionMatrix, EpochStatistics
 
 
@@ -71,12 +73,12 @@ def test_bars_are_the_means_and_whiskers_the_spread(results):
             np.testing.assert_allclose(lengths, 2 * numbers.std(axis=0, ddof=1))
 
 
-def test_the_worst_class_of_each_method_is_hatched_and_its_value_written(results):
+def test_the_worst_class_of_each_method_is_outlined_and_its_value_written(results):
     figure = accuracy_per_class(results)
     for axes, attack in zip(figure.axes, ("clean", "pgd"), strict=True):
         for method, container in bars(axes).items():
             worst = values(results, method, attack).mean(axis=0).argmin()
-            assert [bool(bar.get_hatch()) for bar in container] == [k == worst for k in range(10)]
+            assert [bar.get_linewidth() > 1 for bar in container] == [k == worst for k in range(10)]
             assert f"{values(results, method, attack).mean(axis=0).min():.0f}" in [text.get_text() for text in axes.texts]
 
 
@@ -96,7 +98,7 @@ def test_one_seed_has_no_whiskers_and_an_absent_class_no_bar(made):
     figure = accuracy_per_class({"at": [made.evaluation({"clean": [np.nan, 0.5, 0.25]})]})
     assert "no spread" in figure.get_suptitle()
     container = bars(figure.axes[0])["at"]
-    assert [bool(bar.get_hatch()) for bar in container] == [False, False, True]
+    assert [bar.get_linewidth() > 1 for bar in container] == [False, False, True]
     assert all(not c.lines[2][0].get_segments() for c in figure.axes[0].containers if not isinstance(c[0], Rectangle))
 
 
@@ -240,9 +242,46 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_bars_of_two_methods_differ_for_everyone(results):
-    colours = [to_hex(container[0].get_facecolor()).upper() for container in bars(accuracy_per_class(results).axes[0]).values()]
-    assert colours == list(PALETTE[:2])
+def test_bars_of_methods_differ_for_everyone_and_in_black_and_white(made):
+    runs = {f"m{index}": [made.evaluation(made.rates(index, nb_classes=3))] for index in range(20)}
+    figure = accuracy_per_class(runs, attacks=["pgd"])
+    looks = [(to_hex(found[0].get_facecolor()).upper(), found[0].get_hatch()) for found in bars(figure.axes[0]).values()]
+    assert [colour for colour, _ in looks[:7]] == list(PALETTE)
+    assert len({hatch for _, hatch in looks[:8]}) == 8  # told apart without any colour
+    assert len(set(looks)) == 20
+    legend = [(to_hex(patch.get_facecolor()).upper(), patch.get_hatch()) for patch in figure.axes[0].get_legend().get_patches()]
+    assert legend[:20] == looks
+
+
+LONG = (*(f"a rather long name of the class {index}" for index in range(9)), "short")
+
+
+def test_long_names_of_classes_squash_no_panel(made):
+    rates = made.rates(0)
+    history = made.history(0)
+    heights = []
+    for names in (None, LONG):
+        run = made.evaluation(rates, names=names)
+        figures = [
+            accuracy_per_class({"at": [run]}),
+            cfps_across_models({"at": [run], "trades": [made.evaluation(made.rates(1), names=names)]}),
+            confusion_matrix(run["pgd"]),
+            epsilon_per_class_over_epochs(history, class_names=names),
+        ]
+        for figure in figures:
+            figure.draw_without_rendering()
+        heights.append(
+            [(figure.axes[0].get_window_extent().height, figure.axes[0].get_window_extent().width) for figure in figures]
+        )
+    assert (np.array(heights[1]) > 0.85 * np.array(heights[0])).all(), heights
+
+
+def test_names_are_cut_and_stay_apart():
+    alike = tuple(f"the same beginning and {index} the same end" for index in range(3))
+    shown = short_names([*LONG, *alike])
+    assert max(map(len, shown)) == LONGEST
+    assert len(set(shown)) == len(shown)
+    assert shown[9] == "short"
 
 
 @pytest.mark.filterwarnings("error")

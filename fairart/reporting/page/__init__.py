@@ -15,6 +15,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 import fairart
 from fairart.files import replaced
 from fairart.reporting.comparison import Comparison, compare_runs
+from fairart.reporting.comparison_text import left_behind_notes
 from fairart.reporting.page import setup, views
 from fairart.reporting.page.corruptions import corruptions
 from fairart.reporting.page.training import training
@@ -100,7 +101,7 @@ def write_page(runs: Sequence[Run], path: str | Path, *, title: str | None = Non
 
 
 def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
-    names = ("summary", "ranges", "tests", "classes", "errors", "calibration", "corruptions")
+    names = ("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions")
     if comparison is None:
         return dict.fromkeys(names)
     return {
@@ -108,6 +109,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "ranges": views.ranges(comparison),
         "tests": views.tests(comparison),
         "classes": views.classes(comparison, comparison.failed),
+        "left_behind_notes": left_behind_notes(comparison),
         "errors": views.errors(comparison),
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),

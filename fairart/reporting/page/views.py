@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fairart.reporting.comparison import Cell, Comparison
-from fairart.reporting.comparison_text import p_text, per_cent, spread_text
+from fairart.reporting.comparison_text import left_behind_lines, p_text, per_cent, spread_text
 from fairart.reporting.comparison_text import points as signed
 from fairart.reporting.page.pixels import data_uri, opacities
 from fairart.reporting.page.svg import reliability_diagram
@@ -139,7 +139,8 @@ def classes(comparison: Comparison, flags: Flags) -> list[dict[str, Any]]:
                 }
             )
         heads = [{"index": index, "method": label, "flags": flags.get((label, attack), ())} for index, label in present]
-        shown.append({"attack": attack, "heads": heads, "rows": rows})
+        below = left_behind_lines(comparison, [attack])
+        shown.append({"attack": attack, "heads": heads, "rows": rows, "left_behind": below})
     return shown
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from fairart.evaluation import AttackResult, CorruptionResults
 from fairart.evaluation.results.calibration import NB_BINS
-from fairart.reporting.plots.style import INK, PALETTE, finish, new_figure
+from fairart.reporting.plots.style import INK, PALETTE, finish, new_figure, room_for, short_names
 
 __all__ = ["confusion_matrix", "corruption_by_severity", "reliability_diagram"]
 
@@ -32,8 +32,9 @@ def confusion_matrix(result: AttackResult, *, title: str | None = None) -> Figur
     """
     shares = 100 * result.confusion.normalised()
     nb_classes = len(shares)
-    names = [str(k) for k in range(nb_classes)] if result.class_names is None else list(result.class_names)
-    side = float(np.clip(2.6 + 0.45 * nb_classes, 5.0, 14.0))
+    names = short_names(result.class_names or [str(k) for k in range(nb_classes)])
+    # Names take their room outside of the cells.
+    side = float(np.clip(2.2 + 0.45 * nb_classes, 4.6, 13.6)) + room_for(names)
     figure = new_figure(side + 1.0, side)
     axes = figure.subplots()
     colours = colormaps["cividis"].with_extremes(bad="white")
@@ -125,6 +126,7 @@ def corruption_by_severity(results: Mapping[str, CorruptionResults], *, title: s
     axes.grid(True, color="#d9d9d9", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
-    figure.suptitle(f"{title} ({len({name for name, _ in first})} corruptions)", fontsize=13)
+    number = len({name for name, _ in first})
+    figure.suptitle(f"{title} ({number} corruption{'s' * (number != 1)})", fontsize=13)
     finish(figure)
     return figure

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from fairart.reporting.plots.style import INK, MARK, finish, new_figure
+from fairart.reporting.plots.style import INK, MARK, finish, new_figure, room_for, short_names
 
 __all__ = ["heat_map"]
 
@@ -47,7 +47,11 @@ def heat_map(
     """
     nb_classes, nb_epochs = table.shape
     named = nb_classes <= NAMED_UP_TO
-    size = (float(np.clip(4.4 + 0.16 * nb_epochs, 7.6, 14.0)), float(np.clip(1.7 + 0.27 * nb_classes, 3.2, 8.5)))
+    names = short_names(names)
+    size = (
+        room_for(names) + float(np.clip(4.0 + 0.16 * nb_epochs, 7.2, 13.6)),
+        float(np.clip(1.7 + 0.27 * nb_classes, 3.2, 8.5)),
+    )
     figure = new_figure(*size)
     axes = figure.subplots()
     shown = table[np.isfinite(table)]
