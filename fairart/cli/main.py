@@ -23,14 +23,15 @@ from fairart.escapes import terminal
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
-    "demo": "train and compare two methods on real images, in about a minute and without a download",
+    "demo": "train and compare three methods on real images, in a minute and a half and without a download",
     "train": "train a classifier by a method, into a folder",
-    "evaluate": "attack a trained run and show its accuracy class by class",
+    "evaluate": "attack a run, or any model and weight file, and show its accuracy class by class",
     "compare": "compare evaluated runs, with paired tests, as text, Markdown or LaTeX",
     "report": "make one self-contained HTML page of runs",
     "plot": "draw one figure of runs, as PNG, SVG or PDF",
     "benchmark": "run a grid of methods, data sets and seeds, into one table",
     "corrupt": "write corrupted test images of a data set, in the layout of CIFAR-10-C",
+    "export": "write a run as safetensors, hub folder, TorchScript or ONNX",
     "plugins": "list extension points and registered parts, or write a new plugin",
 }
 """Every subcommand and what it does; the module ``fairart.cli.NAME`` has ``parser()`` and ``run(arguments)``."""

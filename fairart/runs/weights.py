@@ -24,23 +24,28 @@ FORMAT = "fairart.run"
 Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 
-def save_weights(model: torch.nn.Module, data: Dataset, path: Path) -> None:
+def save_weights(
+    model: torch.nn.Module, data: Dataset, path: Path, *, scaling: Scaling | None = None, **about_model: Any
+) -> None:
     """Write a model's weights with their data set's classes and scaling, through a temporary file.
 
     Args:
         model: the model whose state is written.
         data: the data set whose scaling and classes are stored with the weights.
         path: file.
+        scaling: mean and standard deviation; None computes them from the training images.
+        **about_model: further plain values to store.
     """
     # Clones, since safetensors refuses tensors that share memory.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    mean, std = data.mean_std()
+    mean, std = data.mean_std() if scaling is None else scaling
     about = {
         "version": fairart.__version__,
         "mean": mean.tolist(),
         "std": std.tolist(),
         "classes": list(data.classes),
         "input_shape": list(data.input_shape),
+        **about_model,
     }
     # One entry only: safetensors writes several in random order, and equal runs should be equal files.
     metadata = {FORMAT: json.dumps(about)}

@@ -30,12 +30,13 @@ def test_every_file_is_there(made):
     assert {path.name for path in made.folder.iterdir()} == {
         "at-seed0",
         "fair-tat-seed0",
+        "dafa-seed0",
         "summary.json",
         "accuracy_per_class.png",
         "epsilon_per_class.png",
         "target_distribution.png",
     }
-    for method in ("at", "fair-tat"):
+    for method in ("at", "fair-tat", "dafa"):
         assert {path.name for path in (made.folder / f"{method}-seed0").iterdir()} == RUN_FILES
     for path in made.files[1:]:
         data = path.read_bytes()
@@ -46,7 +47,7 @@ def test_every_file_is_there(made):
 def test_the_summary_holds_the_numbers_of_the_evaluations(made):
     summary = json.loads((made.folder / "summary.json").read_text())
     assert summary == made.to_dict()
-    for method in ("at", "fair-tat"):
+    for method in ("at", "fair-tat", "dafa"):
         stored = EvaluationResult.load(made.folder / f"{method}-seed0" / "evaluation.json")
         for attack in ("clean", "pgd"):
             cells = summary["accuracy"][attack][method]
@@ -57,7 +58,7 @@ def test_the_summary_holds_the_numbers_of_the_evaluations(made):
     assert summary["attack"]["options"]["eps"] == QUICK["eps"]
 
 
-def test_both_methods_share_every_setting(made):
+def test_all_methods_share_every_setting(made):
     import yaml
 
     at, ours = (yaml.safe_load((made.folder / f"{method}-seed0" / "config.yaml").read_text()) for method in ("at", "fair-tat"))
@@ -70,7 +71,8 @@ def test_the_text_says_what_the_numbers_mean(made):
     assert "digits is small" in text
     assert "One seed cannot tell" in text
     gain = made.table.cell("worst", "pgd", "difference").mean
-    assert f"fair-tat is {100 * gain:+.1f} points from at" in text
+    assert f"dafa is {100 * gain:+.1f} points from at" in text
+    assert "chosen among ten methods on held-out training images" in text
     assert max(map(len, text.split("\n"))) <= 120
 
 
@@ -125,7 +127,7 @@ def test_several_seeds_give_a_spread_and_progress_goes_to_standard_error(tmp_pat
     result = run_demo(tmp_path / "new", seeds=2)
     out, err = capsys.readouterr()
     assert result.text() in out
-    assert err.count("seed 0: clean") == err.count("seed 1: clean") == 2
+    assert err.count("seed 0: clean") == err.count("seed 1: clean") == 3
     accuracies = [run["pgd"].accuracy for run in result.evaluations["at"]]
     cell = result.table.cell("overall", "pgd", "at")
     assert (cell.mean, cell.std, cell.count) == (pytest.approx(np.mean(accuracies)), pytest.approx(np.std(accuracies, ddof=1)), 2)

@@ -16,7 +16,7 @@ from fairart.models.weights.explaining import explain_misfit
 from fairart.models.weights.matching import Match, best_match
 from fairart.models.weights.nested_state_dicts import Candidate, find_candidates
 from fairart.models.weights.normalization_buffers import MeanAndStd, normalization_of_module, normalizations_of_keys
-from fairart.models.weights.read_file import read_file
+from fairart.models.weights.read_file import read_file, stated_normalization
 
 __all__ = ["LoadedWeights", "load_weights"]
 
@@ -147,21 +147,35 @@ def _described(
     halves = {str(tensor.dtype).removeprefix("torch.") for tensor in candidate.tensors.values() if tensor.dtype.itemsize == 2}
     if halves:
         notes.append(f"stored as {' and '.join(sorted(halves))}")
-    pair, itself = _pair_of_file(candidate, match), normalization_of_module(model)
-    if itself is not None:
-        notes.append(f"the model normalises its input itself ({itself.mean_key})")
-    elif pair is not None:
-        notes.append(f"mean and standard deviation of the file ({pair.mean_key}) become the classifier's preprocessing")
+    found, itself, note = _normalization(file, candidate, match, model)
+    notes += note
     return LoadedWeights(
         path=file,
         key=candidate.key,
         prefix=match.prefix,
-        normalization=None if pair is None or itself is not None else (pair.mean.flatten().float(), pair.std.flatten().float()),
+        normalization=found,
         normalizes_itself=itself is not None,
         missing=(*match.missing, *match.reshaped),
         unused=(*match.left_over, *match.beside),
         notes=tuple(notes),
     )
+
+
+def _normalization(
+    file: Path, candidate: Candidate, match: Match, model: nn.Module
+) -> tuple[tuple[Tensor, Tensor] | None, MeanAndStd | None, list[str]]:
+    """Mean and deviation for the preprocessing, the model's own layer, and what to say about them."""
+    itself, pair = normalization_of_module(model), _pair_of_file(candidate, match)
+    if itself is not None:
+        return None, itself, [f"the model normalises its input itself ({itself.mean_key})"]
+    if pair is not None:
+        note = f"mean and standard deviation of the file ({pair.mean_key}) become the classifier's preprocessing"
+        return (pair.mean.flatten().float(), pair.std.flatten().float()), None, [note]
+    stated = stated_normalization(file)
+    if stated is None:
+        return None, None, []
+    note = "mean and standard deviation of the file's metadata become the classifier's preprocessing"
+    return (torch.tensor(stated[0]), torch.tensor(stated[1])), None, [note]
 
 
 def _first(match: Match) -> str:

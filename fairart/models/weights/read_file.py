@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import warnings
@@ -13,13 +14,14 @@ from pathlib import Path
 from pickle import UnpicklingError  # the class of an error only; nothing is unpickled with this module
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from fairart.errors import WeightsError
 
-__all__ = ["read_file"]
+__all__ = ["read_file", "stated_normalization"]
 
 METADATA = (
     "argparse.Namespace",
@@ -173,6 +175,25 @@ def _refuse_other_archives(file: Path, names: list[str]) -> None:
     raise WeightsError(
         f"{file} is a zip archive of {len(names)} files without weights: unpack it and name the file of weights in it"
     )
+
+
+def stated_normalization(path: str | os.PathLike[str]) -> tuple[list[float], list[float]] | None:
+    """Mean and standard deviation that a weight file of fairart names in its metadata; None for other files.
+
+    Args:
+        path: the file.
+    """
+    file = Path(path).expanduser()
+    with file.open("rb") as opened:
+        head = opened.read(16)
+    if not _is_safetensors(file, head):
+        return None
+    try:
+        with safe_open(file, framework="pt") as opened_weights:
+            about = json.loads((opened_weights.metadata() or {})["fairart.run"])
+        return [float(value) for value in np.ravel(about["mean"])], [float(value) for value in np.ravel(about["std"])]
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _is_safetensors(file: Path, head: bytes) -> bool:
