@@ -15,8 +15,8 @@ def parser() -> Parser:
     """The flags of ``fairart demo``."""
     made = Parser(
         prog="fairart demo",
-        description="Train adversarially with and without class fairness on handwritten digits, attack all models, and compare them "
-        "class by class. Takes about a minute and a half on two cores and needs no download.",
+        description="Train adversarially with and without class fairness on handwritten digits, attack the models, and compare "
+        "them class by class. Takes about a minute and a half on two cores and needs no download.",
     )
     made.add_argument("--output", default="fairart-demo", metavar="FOLDER", help="default: fairart-demo")
     made.add_argument("--seeds", type=at_least(1), default=3, metavar="N", help="runs of each method (default: 3)")
