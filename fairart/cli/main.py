@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import sys
 import traceback
@@ -101,10 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except Exception as error:
-            return _report(error)
+            return _report(error, as_json="--json" in arguments)
 
 
-def _report(error: Exception) -> int:
+def _report(error: Exception, *, as_json: bool) -> int:
     if os.environ.get("FAIRART_DEBUG", "") not in ("", "0"):
         traceback.print_exception(error)
     detail = str(error)
@@ -114,4 +115,8 @@ def _report(error: Exception) -> int:
     if not detail or not (given or isinstance(error, RuntimeError)):
         detail = f"{type(error).__name__}: {detail} (FAIRART_DEBUG=1 shows where)"
     print(f"fairart: error: {terminal(detail)}", file=sys.stderr)
-    return 2 if given else 1
+    code = 2 if given else 1
+    if as_json:
+        # A program that reads the output gets the reason in the form that it reads.
+        print(json.dumps({"error": {"type": type(error).__name__, "message": detail, "exit_code": code}}, indent=2))
+    return code

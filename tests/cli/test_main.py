@@ -166,3 +166,12 @@ def test_the_demo_gets_its_flags(fairart_command, monkeypatch, tmp_path):
     assert (code, json.loads(out), err) == (0, {"gain": None}, "progress\n")
     assert called == {"output": tmp_path / "d", "seeds": 2, "verbose": False, "overwrite": True}
     assert fairart_command("demo", "--seeds", "0")[0] == 2
+
+
+def test_with_json_an_error_is_a_json_document_too(fairart_command):
+    code, out, err = fairart_command("evaluate", "no-such-run", "--json")
+    assert code == 2
+    document = json.loads(out)["error"]
+    assert document["exit_code"] == 2
+    assert document["type"] == "RunError"
+    assert err == f"fairart: error: {document['message']}\n"
