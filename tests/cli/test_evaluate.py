@@ -230,7 +230,7 @@ def test_restart_starts_over(fairart_command, trained, tmp_path, monkeypatch):
     code, _, err = fairart_command("evaluate", folder, *QUICK, "--seed", "1")
     assert code == 0
     assert err.startswith("fairart: warning: ")
-    assert "is of another evaluation (another images; another labels; seed was 0, is 1): starting over" in err
+    assert "belongs to another evaluation (another images; another labels; seed was 0, is 1): starting again" in err
 
 
 def test_training_again_takes_the_partial_evaluation_away(fairart_command, train, tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ BY_BATCH = {
     "cyclic": lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, step_size_up=3),
     "cosine over all batches": lambda o: lr_scheduler.CosineAnnealingLR(o, EPOCHS * BATCHES),
     "linear over all batches": lambda o: lr_scheduler.LinearLR(o, 1.0, 0.1, total_iters=EPOCHS * BATCHES),
-    "restarts over all batches": lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, EPOCHS * BATCHES),
+    "restarts again all batches": lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, EPOCHS * BATCHES),
 }
 BY_EPOCH = {
     "one cycle": lambda o: lr_scheduler.OneCycleLR(o, 0.2, total_steps=EPOCHS),

@@ -1,4 +1,4 @@
-"""Signed gradient steps in which a sample that is fooled stands still, and costs nothing more."""
+"""Signed gradient steps; a fooled sample is not computed any further."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fairart.evaluation.errors import EvaluationError
 __all__ = ["FLAT_BATCH", "Loss", "cross_entropy", "descend", "margin"]
 
 FLAT_BATCH = 8
-"""A batch this large in which no sample has any gradient is a fault; a few saturated samples at the end are not."""
+"""From this batch size on, a batch without any gradient is an error; a few saturated samples at the end are not."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

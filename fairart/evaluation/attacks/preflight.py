@@ -1,4 +1,4 @@
-"""What an attack checks before any work: that it can run on this classifier, and what it will really do."""
+"""Checks of an attack before any work: whether it can run on this classifier, and with which effective options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fairart.errors import OptionError
 __all__ = ["Preflight", "preflight", "require_classes", "require_clip_values", "require_images", "require_one_range"]
 
 Preflight = Callable[[PyTorchClassifier, Mapping[str, Any]], Mapping[str, Any] | None]
-"""Gets the classifier and every option; raises where the attack cannot run, and gives notes that stand in its configuration."""
+"""Gets the classifier and every option; raises if the attack cannot run, and returns notes for its configuration."""
 
 Attack = TypeVar("Attack", bound=Callable[..., Any])
 
@@ -24,8 +24,8 @@ def preflight(check: Preflight, *, returns_input: bool = False) -> Callable[[Att
     Args:
         check: see :data:`Preflight`. What it warns about is seen at the start, what it returns (text, numbers, lists) stands
             under ``notes`` beside the attack's options.
-        returns_input: the attack gives an input back as it was where it found nothing. Then no change at all is a result;
-            of any other attack it is an error.
+        returns_input: the attack returns the input itself if it found nothing. Then no change at all is a valid result;
+            for any other attack it is an error.
     """
 
     def decorate(attack: Attack) -> Attack:

@@ -140,7 +140,7 @@ class _Search:
         return margin
 
     def unfooled(self) -> bool:
-        """Let those go that are fooled; whether any other is left."""
+        """Drop the fooled samples; returns whether any sample is left."""
         left = self.margin >= 0
         if bool(left.all()):
             return len(left) > 0

@@ -1,4 +1,4 @@
-"""Where decision-based attacks begin: an image that the model gets wrong already, drawn from the sample's own stream."""
+"""Starts of decision-based attacks: random images that the model already misclassifies, drawn from the sample's own stream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fairart.evaluation.attacks.unit import UnitNetwork
 __all__ = ["adversarial_starts"]
 
 CELLS = (None, 2, 4, 1, 3, 8)
-"""Grids of random values that are drawn in turn: one value a feature, or so many cells along each side of the image."""
+"""Sizes of the grids of random values, used in turn: one value per feature, or this many cells along each side of the image."""
 
 
 def adversarial_starts(
@@ -21,8 +21,8 @@ def adversarial_starts(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Random images that the model does not assign to the sample's class.
 
-    A model sends pixel noise to one class or two, and a sample of that class would have no start at all: it would survive
-    without having been attacked. So every other draw is coarse noise, from a few random cells to one even shade.
+    Models often predict one or two classes for all pixel noise. A sample of these classes would have no start, and would count
+    as robust without an attack. So every second draw is coarse noise, from a few random cells to one uniform shade.
 
     Args:
         unit: the network, of inputs between 0 and 1.

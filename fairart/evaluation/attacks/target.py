@@ -1,4 +1,4 @@
-"""What an attack of the evaluation works against, and the random numbers it draws.
+"""The target of an attack in an evaluation, and the random numbers of attacks.
 
 An attack is ``attack(target, x, y, *, generator=None, **options) -> x_adv``. It gets samples that the model still classifies
 right, in eval mode; the caller projects and scores what it returns, so that no attack scores itself.
@@ -27,14 +27,14 @@ Epsilon = Annotated[
 
 @dataclass(frozen=True)
 class AttackTarget:
-    """What an attack works against.
+    """The model under attack.
 
     Args:
         classifier: the ART classifier, for attacks of ART.
         network: the same as a torch module: logits of inputs in clip values, preprocessing included. Its ``device``,
             ``dtype`` and ``clip_values`` are what ``x`` comes in.
-        sample_seeds: a seed for each sample of the batch. Drawing from these instead of ``generator`` keeps a sample's
-            random numbers the same whatever batch it falls into; None outside an evaluation.
+        sample_seeds: a seed for each sample of the batch. With these instead of ``generator``, the random numbers of a sample
+            do not depend on its batch; None outside an evaluation.
         seed: of the evaluation, for programs that take one seed for all; None outside an evaluation.
     """
 

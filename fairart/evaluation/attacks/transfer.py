@@ -23,14 +23,14 @@ __all__ = ["transfer_attack"]
 
 def _check(classifier: PyTorchClassifier, options: Mapping[str, Any]) -> dict[str, Any]:
     surrogate = options["surrogate"]
-    Network(surrogate)  # whether a gradient passes its preprocessing
+    Network(surrogate)  # raises if its preprocessing passes no gradient
     for what in ("input_shape", "nb_classes", "clip_values"):
         own, other = getattr(classifier, what), getattr(surrogate, what)
         same = (own is None) == (other is None)
         if not same or (own is not None and not np.array_equal(np.asarray(own), np.asarray(other))):
             raise OptionError(f"attack 'transfer': the surrogate's {what} must be that of the classifier, {own}, got {other}")
     if surrogate.model is classifier.model:
-        raise OptionError("attack 'transfer': the surrogate is the very model that is evaluated: that is 'pgd'")
+        raise OptionError("attack 'transfer': the surrogate is the evaluated model itself; use 'pgd' instead")
     warn_short_steps("attack 'transfer'", **{name: options[name] for name in ("eps", "eps_step", "max_iter")}, stacklevel=4)
     return {
         "budget": "made on the surrogate alone",
@@ -55,7 +55,7 @@ def transfer_attack(
 ) -> Tensor:
     """Transfer attack: PGD on a surrogate classifier, scored on this one (Papernot et al., 2016).
 
-    All steps are made, also where the surrogate is wrong already: what is far on the wrong side there transfers better.
+    All steps are taken, also after the surrogate is fooled: examples far beyond its boundary transfer better.
 
     Args:
         target: what is attacked.

@@ -1,4 +1,4 @@
-"""A network seen through inputs between 0 and 1, as most published attacks take for granted."""
+"""A network of inputs between 0 and 1, which most published attacks assume."""
 
 from __future__ import annotations
 

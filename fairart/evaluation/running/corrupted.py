@@ -1,4 +1,4 @@
-"""Where corrupted images come from: what the user asked for, made or read, checked before any work."""
+"""Sources of corrupted images, made or read, checked before any work."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def resolve_corruptions(
     Args:
         corruptions: see :data:`Corruptions`; None for none.
         severities: any of 1 to 5; None for all that the source has.
-        classifier: says shape and classes.
-        network: the same as a torch module; says clip values and device.
+        classifier: gives the input shape and the classes.
+        network: the same as a torch module; gives clip values and device.
         x: (n, C, H, W) checked images in clip values or uint8; corruptions are made of these where names are given.
         labels: (n,) their labels.
         seed: of what is made.
@@ -70,7 +70,7 @@ def resolve_corruptions(
         The source, and the severities asked for.
 
     Raises:
-        TypeError: nothing of the kind.
+        TypeError: something else.
         ValueError: severities that the source does not have, or another shape or other classes than the classifier's.
         UnknownNameError, OptionError, MissingTexturesError: as :class:`MadeCorruptions`.
     """
@@ -118,7 +118,7 @@ def _check_clip_values(network: Network) -> None:
     clip = network.clip_values
     if clip is None:
         raise ValueError(
-            "corruptions are made of images in [0, 1]: the classifier needs clip_values, which say what black and white are"
+            "corruptions are made of images in [0, 1]: the classifier needs clip_values, the values of black and white"
         )
     if not all(np.isfinite(float(torch.as_tensor(value).abs().max())) for value in clip):
         raise ValueError("corruptions are made of images in [0, 1]: the classifier's clip_values must be finite")

@@ -1,4 +1,4 @@
-"""What is kept of an evaluation while it runs, so that it goes on where it was killed and ends in the same result."""
+"""Partial results of an evaluation on disk: a killed evaluation resumes and gives the same result."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ STATE = "state.json"
 FORMAT = "fairart.evaluation.partial"
 FORMAT_VERSION = 1
 OURS = re.compile(r"\.?(state\.json|(clean|attack|corruption)-[\w-]*\.npz)(\.\d+\.tmp)?")
-"""Names of the files that may stand in the folder; a folder with others is not ours to write to or to delete."""
+"""Names of the files in the folder; a folder with other files is neither written to nor deleted."""
 
 SAVE_EVERY = 5.0
-"""Seconds between two writings of one unit. What is lost by a kill is at most this, and the batch at hand."""
+"""Seconds between two writes of one unit. A kill loses at most this time and the current batch."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One part of an evaluation that is kept and taken up by itself: clean data, an attack, a corruption at a severity.
+    """One part of an evaluation with a file of its own: clean data, an attack, or a corruption at a severity.
 
     Args:
         kind: ``"clean"``, ``"attack"`` or ``"corruption"``.
         label: its label in the result.
         rows: samples to work on.
-        fingerprint: what its numbers follow from, besides what the whole evaluation does.
-        columns: name -> dtype of what is found for each sample.
+        fingerprint: settings that determine its numbers, besides those of the whole evaluation.
+        columns: name -> dtype of the values for each sample.
     """
 
     kind: str
@@ -57,24 +57,24 @@ class Unit:
 
     @property
     def file(self) -> str:
-        """The name of its file: labels may be any text, so readable and unique in two parts."""
+        """The name of its file. Labels may be any text: a readable part, and a hash that makes it unique."""
         slug = re.sub(r"[^A-Za-z0-9]+", "-", self.label).strip("-")[:40]
         return f"{self.kind}-{slug}-{blake2b(self.label.encode(), digest_size=4).hexdigest()}.npz"
 
 
 class PartialResults:
-    """Keeps what is done of each unit in a folder; without a folder it keeps nothing.
+    """Partial results of all units in a folder; without a folder nothing is kept.
 
-    Everything is written to a temporary name and renamed, so a kill leaves whole files only. What is damaged, or belongs to
-    other weights, data or settings, is discarded with a warning that says so. Nothing is unpickled.
+    Files are written to a temporary name and renamed, so a kill leaves complete files only. Files that are damaged, or belong to
+    other weights, data or settings, are discarded with a warning. Nothing is unpickled.
 
     Args:
-        folder: made where it is not there; None keeps nothing.
-        fingerprint: what the whole evaluation follows from, plain values.
+        folder: created if it does not exist; None keeps nothing.
+        fingerprint: settings of the whole evaluation, plain values.
 
     Raises:
-        ValueError: the folder holds other things, or is a file.
-        OSError: it cannot be made or written to.
+        ValueError: the folder contains other files, or is a file.
+        OSError: it cannot be created or written to.
     """
 
     def __init__(self, folder: str | Path | None = None, fingerprint: Mapping[str, Any] | None = None) -> None:
@@ -89,20 +89,20 @@ class PartialResults:
             self._claim(self._folder)
 
     def _claim(self, folder: Path) -> None:
-        """Go on with what is there where it is of this evaluation, else start over."""
+        """Resume from the folder if it belongs to this evaluation, else start again."""
         found = _read_state(folder)
         if found == self._fingerprint:
             return
         if found is not None:
             detail = "; ".join(differences(found, self._fingerprint))
-            warnings.warn(f"{folder} is of another evaluation ({detail}): starting over", UserWarning, stacklevel=4)
+            warnings.warn(f"{folder} belongs to another evaluation ({detail}): starting again", UserWarning, stacklevel=4)
         _clear(folder)
         state = {"format": FORMAT, "format_version": FORMAT_VERSION, "fingerprint": self._fingerprint}
         with replaced(folder / STATE) as file:
             file.write(json.dumps(state, indent=1).encode())
 
     def load(self, unit: Unit) -> tuple[Columns, int]:
-        """The columns of a unit and how many rows of them are done: (empty columns, 0) where nothing of use was kept."""
+        """The columns of a unit and the number of finished rows: (empty columns, 0) if there is no usable file."""
         self._saved[unit.label] = time.monotonic()
         if self._folder is None:
             return unit.empty(), 0
@@ -111,7 +111,7 @@ class PartialResults:
             return unit.empty(), 0
         try:
             header, columns = _read_unit(path, unit)
-        except Exception as error:  # whatever a damaged file makes numpy and zipfile raise
+        except Exception as error:  # numpy and zipfile raise many exceptions for damaged files
             warnings.warn(f"{path} is damaged and discarded ({type(error).__name__}: {error})", UserWarning, stacklevel=2)
             return unit.empty(), 0
         if header["evaluation"] != self._common:  # left behind by a kill between two evaluations
@@ -120,7 +120,7 @@ class PartialResults:
         if changed:
             what = unit.label if unit.label == unit.kind else f"{unit.kind} {unit.label!r}"
             detail = "; ".join(changed)
-            warnings.warn(f"{path.parent}: {what} is of other settings ({detail}) and starts over", UserWarning, stacklevel=2)
+            warnings.warn(f"{path.parent}: {what} has other settings ({detail}) and starts again", UserWarning, stacklevel=2)
             return unit.empty(), 0
         return (columns, int(header["done"])) if header["rows"] == unit.rows else (unit.empty(), 0)
 
@@ -131,7 +131,7 @@ class PartialResults:
             unit: the unit.
             columns: its columns.
             done: rows that are done.
-            now: also where the last writing was only a moment ago.
+            now: write even if the last write was only a moment ago.
         """
         if self._folder is None:
             return
@@ -143,26 +143,28 @@ class PartialResults:
             with replaced(self._folder / unit.file) as file:
                 np.savez(file, header=np.array(json.dumps(header)), **arrays)
         except OSError as error:
-            # A full disk is no reason to throw the evaluation itself away.
+            # A full disk must not end the evaluation.
             folder, self._folder = self._folder, None
-            warnings.warn(f"{folder} cannot be written to ({error}): nothing more is kept there", UserWarning, stacklevel=2)
+            warnings.warn(
+                f"{folder} cannot be written to ({error}): no further partial results are kept", UserWarning, stacklevel=2
+            )
         self._saved[unit.label] = time.monotonic()
 
 
 def remove_partial(folder: str | Path) -> None:
-    """Take a folder of partial results away; one that is not there is no error.
+    """Delete a folder of partial results, if it exists.
 
     Args:
-        folder: what ``checkpoint`` was.
+        folder: the ``checkpoint`` of the evaluation.
 
     Raises:
-        ValueError: it holds other things, or is a file.
+        ValueError: it contains other files, or is a file.
     """
     path = Path(folder).expanduser()
     _check_ours(path)
     if path.is_dir():
         _clear(path)
-        with contextlib.suppress(OSError):  # what a file manager left in it is not ours
+        with contextlib.suppress(OSError):  # files of a file manager are not ours
             path.rmdir()
 
 
@@ -190,7 +192,9 @@ def _read_state(folder: Path) -> dict[str, Any] | None:
         if state["format"] != FORMAT or state["format_version"] != FORMAT_VERSION or not isinstance(state["fingerprint"], dict):
             raise ValueError("another format")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        warnings.warn(f"{path} is damaged or foreign ({type(error).__name__}: {error}): starting over", UserWarning, stacklevel=5)
+        warnings.warn(
+            f"{path} is damaged or foreign ({type(error).__name__}: {error}): starting again", UserWarning, stacklevel=5
+        )
         return None
     found: dict[str, Any] = state["fingerprint"]
     return found

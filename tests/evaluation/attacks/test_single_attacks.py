@@ -154,7 +154,7 @@ def test_a_surrogate_of_other_inputs_is_refused(subject, images_of, made, messag
 def test_a_model_is_no_surrogate_for_itself_and_no_text_is_one(subject, images_of):
     classifier = subject()
     x, y = images_of(classifier, 2)
-    with pytest.raises(OptionError, match="the very model that is evaluated"):
+    with pytest.raises(OptionError, match="the evaluated model itself"):
         evaluate(classifier, x.numpy(), y.numpy(), attacks=[("transfer", {"surrogate": classifier})], verbose=False)
     with pytest.raises(OptionError, match="surrogate expects PyTorchClassifier, got 'runs/a'"):
         evaluate(classifier, x.numpy(), y.numpy(), attacks=[("transfer", {"surrogate": "runs/a"})], verbose=False)

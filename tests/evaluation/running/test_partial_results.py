@@ -97,7 +97,7 @@ def test_killed_by_the_system_at_random_lines_it_is_the_same_file(tmp_path):
     done = subprocess.run([sys.executable, script, tmp_path, "0", "16"], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "discarded" not in done.stderr
-    assert "starting over" not in done.stderr
+    assert "starting again" not in done.stderr
     killed, ended = map(int, done.stdout.split())
     assert killed == 16
     files = sorted(tmp_path.glob("resumed-*.json"))
@@ -174,7 +174,7 @@ def test_what_is_of_another_evaluation_starts_over_and_says_what_differs(run, sc
     change, told = OTHERS[case]
     run(tmp_path / "partial")
     options = change(classifier, digits)
-    with pytest.warns(UserWarning, match=rf"partial is of another evaluation \({told}\): starting over"):
+    with pytest.warns(UserWarning, match=rf"partial belongs to another evaluation \({told}\): starting again"):
         found = run(tmp_path / "partial", **options)
     scored.batches = 0
     assert contents(found, tmp_path) == contents(run(**options), tmp_path)
@@ -196,7 +196,7 @@ def test_an_attack_with_other_options_starts_over_and_the_rest_is_kept(run, scor
     run(tmp_path / "partial")
     scored.batches = 0
     stronger = {"attacks": [("pgd", {**PGD, "max_iter": 3}), ("fgsm", {"eps": 0.1})]}
-    with pytest.warns(UserWarning, match=r"attack 'pgd' is of other settings \(max_iter was 2, is 3\) and starts over"):
+    with pytest.warns(UserWarning, match=r"attack 'pgd' has other settings \(max_iter was 2, is 3\) and starts again"):
         found = run(tmp_path / "partial", **stronger)
     assert scored.batches == 3 + 3
     assert contents(found, tmp_path) == contents(run(**stronger), tmp_path)
@@ -218,7 +218,7 @@ def test_a_folder_that_was_written_again_starts_over(run, digits, tmp_path):
     write_corruptions(digits.x, digits.y, tmp_path / "c", corruptions="fog")
     run(tmp_path / "partial", corruptions=read())
     write_corruptions(digits.x, digits.y, tmp_path / "c", corruptions="fog", seed=1, overwrite=True)
-    with pytest.warns(UserWarning, match=r"corruption 'fog/[25]' is of other settings \(another file\)") as caught:
+    with pytest.warns(UserWarning, match=r"corruption 'fog/[25]' has other settings \(another file\)") as caught:
         found = run(tmp_path / "partial", corruptions=read())
     assert len(caught) == 2
     assert contents(found, tmp_path) == contents(run(corruptions=read()), tmp_path)
@@ -246,7 +246,7 @@ def test_a_plugin_whose_code_changed_starts_over(run, tmp_path, monkeypatch):
     load(0.05)
     run(tmp_path / "partial", **only)
     load(0.1)
-    with pytest.warns(UserWarning, match=r"attack 'shift' is of other settings \(another code\)"):
+    with pytest.warns(UserWarning, match=r"attack 'shift' has other settings \(another code\)"):
         found = run(tmp_path / "partial", **only)
     assert found["shift"].perturbation.max_linf == pytest.approx(0.1, abs=1e-6)
 
@@ -264,7 +264,7 @@ def test_a_surrogate_is_known_again_by_its_weights(run, scored, classifier, make
     scored.batches = 0
     attacked(0)
     assert scored.batches == 0
-    with pytest.warns(UserWarning, match=r"attack 'transfer' is of other settings \(another surrogate\)"):
+    with pytest.warns(UserWarning, match=r"attack 'transfer' has other settings \(another surrogate\)"):
         attacked(1)
 
 
@@ -302,7 +302,7 @@ def test_a_damaged_state_starts_over(run, tmp_path):
     whole = contents(run(tmp_path / "partial", **options), tmp_path)
     for text in ("", "{", "[]", '{"format": "other"}', '{"format": "fairart.evaluation.partial", "format_version": 99}'):
         (tmp_path / "partial" / "state.json").write_text(text)
-        with pytest.warns(UserWarning, match=r"state\.json is damaged or foreign .*: starting over"):
+        with pytest.warns(UserWarning, match=r"state\.json is damaged or foreign .*: starting again"):
             assert contents(run(tmp_path / "partial", **options), tmp_path) == whole
 
 
@@ -351,7 +351,9 @@ def test_a_full_disk_does_not_end_the_evaluation(run, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("fairart.evaluation.running.partial.np.savez", full)
-    with pytest.warns(UserWarning, match="partial cannot be written to .*No space left.*: nothing more is kept there") as caught:
+    with pytest.warns(
+        UserWarning, match="partial cannot be written to .*No space left.*: no further partial results are kept"
+    ) as caught:
         found = run(tmp_path / "partial")
     assert len(caught) == 1
     assert contents(found, tmp_path) == whole
