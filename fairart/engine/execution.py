@@ -15,7 +15,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
 from fairart.engine.method import Method
-from fairart.engine.network import Network
+from fairart.engine.network import Network, logits_of
 from fairart.engine.network.cuda_graphs import GraphedNetwork
 from fairart.engine.network.folding import FoldedModule
 from fairart.engine.network.layout import ChannelsLastWeights, runs_with_channels_last
@@ -64,7 +64,7 @@ class ExecutedNetwork(Network):
         # A graph replays its casts; a weight cast earlier would stay as it was then.
         cached = not self.execution.cuda_graphs
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed, cache_enabled=cached):
-            logits: Tensor = self._call(x)
+            logits = logits_of(self._call(x))
         return logits.to(self.dtype)
 
 

@@ -26,7 +26,7 @@ from fairart.engine.data.sources import ArraySource, GeneratorSource, as_generat
 from fairart.engine.execution import check_execution, chosen_execution
 from fairart.engine.history import History
 from fairart.engine.method import Budget, Method
-from fairart.engine.network import Network, check_model, check_plain, restored_modes
+from fairart.engine.network import Network, check_model, check_plain, predicted, restored_modes, returns_plain_logits
 from fairart.engine.processes import ONE_PROCESS, FabricProcesses
 from fairart.engine.randomness import resolve_seed
 from fairart.engine.scheduling import Interval
@@ -356,6 +356,8 @@ class FairnessTrainer(Fitting):
             images = images.astype(np.float32) / np.float32(uint8_divisor(self._classifier))
         # ART's predict makes a data loader, which draws from torch's global random state.
         with restored_modes(self._network), torch.random.fork_rng(devices=[]):
+            if not returns_plain_logits(self._predicting, tuple(self._classifier.input_shape)):
+                return predicted(self._predicting, images, batch_size)
             predictions: npt.NDArray[np.float32] = self._classifier.predict(images, batch_size=batch_size, **kwargs)
         return predictions
 

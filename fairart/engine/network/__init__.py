@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from fairart.engine.network.contract import ModelError, check_model, check_plain
-from fairart.engine.network.network import Network, clip_values_of, restored_modes
+from fairart.engine.network.contract import ModelError, check_model, check_plain, predicted, returns_plain_logits
+from fairart.engine.network.network import Network, clip_values_of, logits_of, restored_modes
 
-__all__ = ["ModelError", "Network", "check_model", "check_plain", "clip_values_of", "restored_modes"]
+__all__ = [
+    "ModelError",
+    "Network",
+    "check_model",
+    "check_plain",
+    "clip_values_of",
+    "logits_of",
+    "predicted",
+    "restored_modes",
+    "returns_plain_logits",
+]

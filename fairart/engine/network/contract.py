@@ -6,13 +6,15 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from fairart.engine.network.network import Network, restored_modes
 
-__all__ = ["ModelError", "check_model", "check_plain"]
+__all__ = ["ModelError", "check_model", "check_plain", "predicted", "returns_plain_logits"]
 
 RULE = "a model must return a floating tensor of logits (N, K)"
 
@@ -61,10 +63,38 @@ def check_plain(network: Network, input_shape: tuple[int, ...]) -> None:
     Raises:
         ModelError: the model returns a mapping, or logits with further dimensions.
     """
-    out = _raw(network, _noise(network, input_shape))
-    if not isinstance(out, Tensor) or out.ndim != 2:
+    if not returns_plain_logits(network, input_shape):
+        out = _raw(network, _noise(network, input_shape))
         shape = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
         raise ModelError(f"an ART attack needs a model that returns logits (N, K) themselves, this one returns {shape}")
+
+
+def returns_plain_logits(network: Network, input_shape: tuple[int, ...]) -> bool:
+    """Whether a model returns logits (N, K) themselves, as ART expects, and not a mapping with them.
+
+    Args:
+        network: the model with its preprocessing.
+        input_shape: shape of one input.
+    """
+    out = _raw(network, _noise(network, input_shape))
+    return isinstance(out, Tensor) and out.ndim == 2
+
+
+def predicted(network: Network, images: npt.NDArray[Any], batch_size: int) -> npt.NDArray[np.float32]:
+    """Logits (n, K) in eval mode, batch by batch, for models whose output ART's ``predict`` does not take.
+
+    Args:
+        network: the model with its preprocessing.
+        images: (n, *input_shape) in clip values.
+        batch_size: images at once.
+    """
+    with restored_modes(network.module, training=False), torch.no_grad():
+        parts = [
+            network(torch.as_tensor(images[first : first + batch_size], dtype=network.dtype, device=network.device)).cpu()
+            for first in range(0, len(images), batch_size)
+        ]
+    logits: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
+    return logits
 
 
 def _check_parameters(module: nn.Module, *, training: bool) -> None:

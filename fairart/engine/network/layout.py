@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from fairart.engine.network.network import Network, restored_modes
+from fairart.engine.network.network import Network, logits_of, restored_modes
 from fairart.engine.randomness import isolated_random_state
 
 __all__ = ["ChannelsLastWeights", "runs_with_channels_last"]
@@ -65,8 +65,7 @@ def _logits(network: Network, weights: dict[str, Tensor], x: Tensor, layout: tor
     # What the network draws is the same every time.
     with isolated_random_state(0, network.device):
         inside = network.preprocessed(x).to(memory_format=layout)
-        logits: Tensor = torch.func.functional_call(network.module, weights, (inside,))
-        return logits
+        return logits_of(torch.func.functional_call(network.module, weights, (inside,)))
 
 
 class ChannelsLastWeights:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fairart.attacks.common import ClipValues
 
-__all__ = ["Network", "clip_values_of", "restored_modes"]
+__all__ = ["Network", "clip_values_of", "logits_of", "restored_modes"]
 
 Operation = Callable[[Tensor], Tensor]
 
@@ -148,7 +148,7 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, K) of inputs (n, ...) in clip values."""
         out = self.module(self.preprocessed(x))
-        return out if isinstance(out, Tensor) and out.ndim == 2 else _logits_of(out)
+        return logits_of(out)
 
     def preprocessed(self, x: Tensor) -> Tensor:
         """What the module is given for inputs in clip values."""
@@ -161,8 +161,10 @@ class Network(nn.Module):
         return self
 
 
-def _logits_of(out: Any) -> Tensor:
-    """Logits of an output that has them under ``logits``, or with two dimensions of one at the end."""
+def logits_of(out: Any) -> Tensor:
+    """Logits of a model's output: the tensor itself, its entry ``logits``, or (N, K, 1, 1) without the last two dimensions."""
+    if isinstance(out, Tensor) and out.ndim == 2:
+        return out
     if not isinstance(out, Tensor):
         out = out["logits"] if isinstance(out, Mapping) else getattr(out, "logits", out)
     if isinstance(out, Tensor) and out.ndim == 4 and out.shape[2:] == (1, 1):

@@ -144,20 +144,24 @@ ADAPTED = {
 }
 
 
+@pytest.mark.parametrize("options", [{}, {"precision": "bf16-mixed"}, {"channels_last": True}], ids=str)
 @pytest.mark.parametrize("form", ADAPTED)
 @pytest.mark.filterwarnings("ignore:the model returns .* its last two dimensions:UserWarning")
-def test_logits_in_another_form_train_and_evaluate_like_plain_ones(form, data):
+def test_logits_in_another_form_train_and_evaluate_like_plain_ones(form, options, data):
     torch.manual_seed(0)
     plain = Made()
     other = copy.deepcopy(plain)
     other.output = ADAPTED[form]
-    results = []
+    results, logits = [], []
     for model in (plain, other):
         classifier = classifier_of(model)
-        ATTrainer(classifier, eps=0.1, eps_step=0.05, max_iter=2).fit(*data, batch_size=6, nb_epochs=2, seed=0, verbose=False)
+        trainer = ATTrainer(classifier, eps=0.1, eps_step=0.05, max_iter=2, **options)
+        trainer.fit(*data, batch_size=6, nb_epochs=2, seed=0, verbose=False)
+        logits.append(trainer.predict(data[0], batch_size=5))
         attacks = [("pgd", {"eps": 0.2, "max_iter": 3}), ("square", {"eps": 0.2, "max_iter": 5})]
         results.append(evaluate(classifier, *data, attacks=attacks, verbose=False, sanity_samples=0))
     assert torch.equal(plain.linear.weight, other.linear.weight)
+    np.testing.assert_allclose(logits[0], logits[1], rtol=1e-5, atol=1e-6)
     for label, result in results[0].items():
         assert np.array_equal(result.predictions, results[1][label].predictions)
 
