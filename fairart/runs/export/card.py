@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -12,9 +14,10 @@ from fairart.escapes import markdown, markdown_line
 from fairart.evaluation import EvaluationResult
 from fairart.evaluation.results.flags import FAILED, failed_checks
 from fairart.evaluation.results.outcome import AttackResult
+from fairart.runs.config import RunConfig
 from fairart.runs.run import LoadedRun
 
-__all__ = ["model_card"]
+__all__ = ["model_card", "settings_to_publish"]
 
 
 def model_card(run: LoadedRun, result: EvaluationResult | None) -> str:
@@ -29,12 +32,13 @@ def model_card(run: LoadedRun, result: EvaluationResult | None) -> str:
         "---",
         yaml.safe_dump(_metadata(run), sort_keys=False, allow_unicode=True).strip(),
         "---",
-        f"# {markdown_line(config.trainer)} on {markdown_line(run.dataset.name)}",
+        f"# {markdown_line(config.trainer)} on {markdown_line(Path(run.dataset.name).name)}",
         "",
         f"An image classifier, trained by fairart {fairart.__version__} with the method {markdown_line(config.trainer)}. "
         "Images are in [0, 1]; the normalisation is in `config.json`.",
         "",
-        "    fairart evaluate --model hf:FOLDER --dataset " + markdown_line(config.dataset) + " --attack pgd --output eval/it",
+        f"    fairart evaluate --model hf:FOLDER --dataset {settings_to_publish(config)['dataset']} --attack pgd --output eval/it",
+        +str(settings_to_publish(config)["dataset"]) + " --attack pgd --output eval/it",
         "",
         "## Training",
         "",
@@ -42,7 +46,7 @@ def model_card(run: LoadedRun, result: EvaluationResult | None) -> str:
         "",
         "## Data",
         "",
-        f"Data set {markdown_line(run.dataset.name)}: {len(run.dataset.y_train)} training images of shape "
+        f"Data set {markdown_line(Path(run.dataset.name).name)}: {len(run.dataset.y_train)} training images of shape "
         f"{'x'.join(map(str, run.dataset.input_shape))}, {run.dataset.nb_classes} classes. {markdown(run.dataset.note)}".strip(),
         "",
         "## Accuracy per class",
@@ -59,18 +63,33 @@ def model_card(run: LoadedRun, result: EvaluationResult | None) -> str:
     return "\n".join(lines)
 
 
+def settings_to_publish(config: RunConfig) -> dict[str, Any]:
+    """The settings of a run without folders of this machine: of a path, only its last name is kept.
+
+    Args:
+        config: the run.
+    """
+    settings = config.to_dict()
+    for name in ("data_root", "plugins_dir", "warm_start"):
+        if settings.get(name) is not None:
+            settings[name] = Path(settings[name]).name
+    prefix, colon, path = str(settings["dataset"]).partition(":")
+    settings["dataset"] = f"{prefix}{colon}{Path(path).name}" if colon else prefix
+    return settings
+
+
 def _metadata(run: LoadedRun) -> dict[str, object]:
     return {
         "library_name": "fairart",
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", "adversarial-robustness", "fairness", "fairart", run.config.trainer],
-        "datasets": [run.dataset.name],
+        "datasets": [Path(run.dataset.name).name],
         "metrics": ["accuracy"],
     }
 
 
 def _settings(run: LoadedRun) -> list[tuple[str, str]]:
-    return [(name, str(value)) for name, value in run.config.to_dict().items() if value not in (None, {}, [])]
+    return [(name, str(value)) for name, value in settings_to_publish(run.config).items() if value not in (None, {}, [])]
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
@@ -86,7 +105,7 @@ def _accuracies(result: EvaluationResult | None) -> list[str]:
     names = columns[0].class_names or [str(index) for index in range(columns[0].nb_classes)]
     rows = [(name, *(_per_cent(column.class_accuracy[index]) for column in columns)) for index, name in enumerate(names)]
     rows.append(("all", *(_per_cent(column.accuracy) + _mark(column, result) for column in columns)))
-    rows.append(("worst class", *(_per_cent(column.worst_class_accuracy()) for column in columns)))
+    rows.append(("worst class", *(_per_cent(column.worst_class_accuracy()) + _mark(column, result) for column in columns)))
     failed = [check for check in result.checks if not check.passed]
     return [
         f"In per cent, on {len(result.labels)} test images.",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,8 @@ from torch import Tensor, nn
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
 from fairart.files import replacing
-from fairart.runs.export.card import model_card
-from fairart.runs.folders import EVALUATION, WEIGHTS
+from fairart.runs.export.card import model_card, settings_to_publish
+from fairart.runs.folders import CONFIG, EVALUATION, WEIGHTS
 from fairart.runs.run import LoadedRun, load_run
 from fairart.runs.weights import read_scaling, save_weights
 
@@ -62,7 +60,7 @@ def export_run(
         format: one of :data:`FORMATS`. ``safetensors`` and ``hub-folder`` are read again by ``fairart evaluate --model``;
             ``torchscript`` and ``onnx`` are programs of images in [0, 1], checked against the model and never read by fairart.
         output: file, or folder for ``hub-folder``.
-        overwrite: replace what is there.
+        overwrite: replace the file; of a folder, only the files of the export.
 
     Returns:
         The files.
@@ -79,6 +77,8 @@ def export_run(
     target = Path(output).expanduser()
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists already: choose another output, or replace it (--overwrite)")
+    if (target / CONFIG).exists():
+        raise FileExistsError(f"{target} is the folder of a run: choose another output")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {str(target.parent)!r} to write {target.name} to")
     if target.is_dir() != (format == "hub-folder") and target.exists():
@@ -108,11 +108,17 @@ def _described(run: LoadedRun) -> dict[str, Any]:
 def _hub_folder(run: LoadedRun, target: Path) -> list[Path]:
     evaluation = run.folder / EVALUATION
     result = EvaluationResult.load(evaluation) if evaluation.is_file() else None
-    with _new_folder(target) as temporary:
+    names = (WEIGHTS, "config.json", "README.md")
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as made:
+        temporary = Path(made)
         _save_weights(run, temporary / WEIGHTS)
         (temporary / "config.json").write_text(json.dumps(_config(run), indent=2) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(run, result), encoding="utf-8")
-    return [target / name for name in (WEIGHTS, "config.json", "README.md")]
+        # Only these files are replaced: the folder may be a clone of a repository, with files of its own.
+        target.mkdir(exist_ok=True)
+        for name in names:
+            (temporary / name).replace(target / name)
+    return [target / name for name in names]
 
 
 def _config(run: LoadedRun) -> Mapping[str, Any]:
@@ -131,26 +137,8 @@ def _config(run: LoadedRun) -> Mapping[str, Any]:
             "mean": np.ravel(mean).tolist(),
             "std": np.ravel(std).tolist(),
         },
-        "training": run.config.to_dict(),
+        "training": settings_to_publish(run.config),
     }
-
-
-@contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
-    """A folder that gets its name when it is complete; an earlier one is replaced then."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-            target.replace(old / "was")
-            temporary.replace(target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _program(run: LoadedRun) -> tuple[NormalizedModel, Tensor]:

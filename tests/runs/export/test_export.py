@@ -111,3 +111,31 @@ def test_what_is_there_is_replaced_only_on_request(run, tmp_path, format):
     with pytest.raises(FileExistsError, match="exists already"):
         export_run(run, format, target)
     assert target.is_dir() or target.read_bytes() == b"mine"
+
+
+def test_a_folder_keeps_its_other_files_and_a_run_is_never_written_to(run, tmp_path):
+    target = tmp_path / "clone"
+    (target / ".git").mkdir(parents=True)
+    (target / "notes.txt").write_text("mine")
+    export_run(run, "hub-folder", target, overwrite=True)
+    assert (target / "notes.txt").read_text() == "mine"
+    assert {path.name for path in target.iterdir()} == {".git", "notes.txt", "model.safetensors", "config.json", "README.md"}
+    before = sorted(path.name for path in run.iterdir())
+    with pytest.raises(FileExistsError, match="is the folder of a run"):
+        export_run(run, "hub-folder", run, overwrite=True)
+    assert sorted(path.name for path in run.iterdir()) == before
+
+
+def test_no_folder_of_this_machine_is_published(tmp_path):
+    random = np.random.default_rng(0)
+    (tmp_path / "secret").mkdir()
+    arrays = {name: random.integers(0, 255, (20, 8, 8, 1), dtype=np.uint8) for name in ("x_train", "x_test")}
+    np.savez(tmp_path / "secret" / "mine.npz", **arrays, y_train=np.arange(20) % 2, y_test=np.arange(20) % 2)
+    config = RunConfig(
+        trainer="standard", dataset=f"npz:{tmp_path / 'secret' / 'mine.npz'}", data_root=str(tmp_path / "secret"), epochs=1
+    )
+    train_run(config, tmp_path / "run", verbose=False)
+    export_run(tmp_path / "run", "hub-folder", tmp_path / "hub")
+    for name in ("config.json", "README.md"):
+        assert str(tmp_path) not in (tmp_path / "hub" / name).read_text()
+        assert "npz:mine.npz" in (tmp_path / "hub" / name).read_text()
