@@ -28,6 +28,7 @@ def model_card(run: LoadedRun, result: EvaluationResult | None) -> str:
         result: its evaluation; None if there is none.
     """
     config = run.config
+    published = settings_to_publish(config)["dataset"]
     lines = [
         "---",
         yaml.safe_dump(_metadata(run), sort_keys=False, allow_unicode=True).strip(),
@@ -37,8 +38,7 @@ def model_card(run: LoadedRun, result: EvaluationResult | None) -> str:
         f"An image classifier, trained by fairart {fairart.__version__} with the method {markdown_line(config.trainer)}. "
         "Images are in [0, 1]; the normalisation is in `config.json`.",
         "",
-        f"    fairart evaluate --model hf:FOLDER --dataset {settings_to_publish(config)['dataset']} --attack pgd --output eval/it",
-        +str(settings_to_publish(config)["dataset"]) + " --attack pgd --output eval/it",
+        f"    fairart evaluate --model hf:FOLDER --dataset {published} --attack pgd --output eval/it",
         "",
         "## Training",
         "",
