@@ -35,7 +35,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "compile": {"compile": True},
     "cuda_graphs": {"cuda_graphs": True},
 }
-IMPRECISE = {"bf16": 1.0}
+IMPRECISE = {"bf16": 0.2}
+"""bfloat16 keeps eight bits; on a CPU the update of this step differs by 0.02."""
 
 
 def parts(campaign: Campaign) -> Sequence[Part]:
@@ -187,7 +188,10 @@ def resume(device: str) -> Result:
         stopped = trainer_on(device, "at")
         with contextlib.suppress(KeyboardInterrupt), _stopped_after_one_epoch():
             fit(stopped, 2, Checkpointing(Path(folder)))
-        resumed = fit(trainer_on(device, "at"), 2, Checkpointing(Path(folder), resume=True))
+        again = trainer_on(device, "at")
+        resumed = fit(again, 2, Checkpointing(Path(folder), resume=True))
+        if again.resumed_from is None:
+            raise AssertionError("there was no checkpoint to resume from")
     if not torch.equal(whole, resumed):
         raise AssertionError(f"resumed weights differ by up to {float((whole - resumed).abs().max()):.3g}")
     return {"equal": True}
@@ -208,11 +212,15 @@ def _stopped_after_one_epoch() -> Iterator[None]:
 
 
 def one_process(device: str) -> Result:
-    """A launched Fabric of one process gives the same weights as none."""
+    """DDP with one process gives the same weights as none."""
     package = next(name for name in FABRIC if importlib.util.find_spec(name.partition(".")[0]) is not None)
-    fabric = importlib.import_module(package).Fabric(accelerator="cuda" if device == "cuda" else "cpu", devices=1)
+    fabric = importlib.import_module(package).Fabric(accelerator="cuda" if device == "cuda" else "cpu", devices=1, strategy="ddp")
     fabric.launch()
-    alone, with_fabric = update(trainer_on(device, "at")), update(trainer_on(device, "at", fabric=fabric))
+    try:
+        alone, with_fabric = update(trainer_on(device, "at")), update(trainer_on(device, "at", fabric=fabric))
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
     apart = difference(with_fabric, alone)
     if not apart <= CLOSE:
         raise AssertionError(f"one process of Fabric differs by {apart:.3g}")

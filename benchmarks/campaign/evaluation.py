@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,8 +25,10 @@ def parts(campaign: Campaign) -> Sequence[Part]:
     """PGD-20, AutoAttack, corruptions."""
     number = 24 if campaign.smoke else 500
     made = [Part("pgd-20", 20, lambda save: timed(subject(campaign, number), attacks.pgd, 1 if campaign.smoke else 3))]
-    if importlib.util.find_spec("pyautoattack") is not None and not campaign.smoke:
-        made.append(Part("autoattack", 60, lambda save: timed(subject(campaign, number), _autoattack, 1)))
+    if not campaign.smoke:
+        missing = importlib.util.find_spec("pyautoattack") is None
+        name, seconds = ("autoattack (pyautoattack is not installed)", math.inf) if missing else ("autoattack", 60)
+        made.append(Part(name, seconds, lambda save: timed(subject(campaign, number), _autoattack, 1)))
     made.append(Part("corruptions", 40, lambda save: corruptions(campaign, 50 if campaign.smoke else 10_000, save)))
     return made
 
@@ -54,7 +57,8 @@ def subject(campaign: Campaign, number: int) -> Subject:
 
 def timed(of: Subject, contenders: Callable[[Subject], dict[str, Any]], rounds: int) -> Result:
     """Seconds of each program, in turns."""
-    return {"images": len(of.y), "table": attacks.measured(contenders(of), rounds)}
+    missing = [name for name in ("torchattacks", "pyautoattack") if importlib.util.find_spec(name) is None]
+    return {"images": len(of.y), "not_installed": missing, "table": attacks.measured(contenders(of), rounds)}
 
 
 def corruptions(campaign: Campaign, number: int, save: Callable[[Result], None]) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import time
@@ -38,6 +39,10 @@ class Campaign:
     deadline: float
     data: Path | None = None
 
+    def until(self, seconds: float) -> Campaign:
+        """The same campaign, ending so many seconds earlier: what is kept for later stages."""
+        return dataclasses.replace(self, deadline=self.deadline - seconds)
+
     @property
     def left(self) -> float:
         """Seconds left."""
@@ -65,10 +70,12 @@ class Stage:
 
     Args:
         name: also the name of its file.
+        share: share of the budget that is kept for it while earlier stages run.
         parts: makes the parts, most important first.
     """
 
     name: str
+    share: float
     parts: Callable[[Campaign], Sequence[Part]]
 
 
@@ -147,7 +154,11 @@ def _measure(record: Record, part: Part) -> None:
 
     try:
         result = part.run(save)
-        record.parts[part.name] = {"seconds": round(time.monotonic() - began, 2), "result": result}
+        # What ran out of time is kept, and done again by the next call.
+        key = "so_far" if result.get("stopped_early") else "result"
+        record.parts[part.name] = {"seconds": round(time.monotonic() - began, 2), key: result}
+        if key == "so_far":
+            record.skipped.append(part.name)
     except Exception:  # a failed measurement must not stop the next one
         failed = {"seconds": round(time.monotonic() - began, 2), "error": traceback.format_exc(limit=6)}
         record.parts[part.name] = {**record.parts.get(part.name, {}), **failed}

@@ -95,7 +95,6 @@ def evaluate_model(
             print(f"fairart: {note}", file=sys.stderr)
     about = {
         "dataset": dataset,
-        "label": folder.resolve().name,
         "model": model,
         "model_options": dict(model_options or {}),
         "weights": None if weights is None else str(weights),

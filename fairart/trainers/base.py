@@ -167,7 +167,7 @@ class FairnessTrainer(Fitting):
         check_combination(self.method)
         execution = Execution.among(checked)
         check_execution(execution, self._network, self.method, tuple(classifier.input_shape))
-        self._start_weights = None if warm_start is None else read_weights(warm_start, self._network.module)
+        self._start_weights = None if warm_start is None else read_weights(warm_start, self._network)
         step = float(step_of(checked["eps"], checked["eps_step"], checked["max_iter"]))
         self.budget = Budget(eps=float(checked["eps"]), eps_step=step, max_iter=int(checked["max_iter"]))
         if augmentation == "crop-flip" and not classifier.channels_first:

@@ -50,7 +50,7 @@ def test_what_does_not_fit_is_skipped_what_fails_stops_nothing_and_a_second_call
             running.Part("last", 1, lambda save: calls.append("last") or {"value": 4}),
         ]
 
-    stage = running.Stage("x", parts)
+    stage = running.Stage("x", 1, parts)
     running.run_stage(campaign_of(running, tmp_path, 60), stage)
     found = read(tmp_path)
     assert found["parts"]["first"]["result"] == {"value": 1}
@@ -68,12 +68,12 @@ def test_a_stage_that_cannot_begin_is_recorded(running, tmp_path):
     def parts(campaign):
         raise ValueError("needs --data")
 
-    running.run_stage(campaign_of(running, tmp_path, 10), running.Stage("x", parts))
+    running.run_stage(campaign_of(running, tmp_path, 10), running.Stage("x", 1, parts))
     assert "needs --data" in read(tmp_path)["error"]
 
 
 def test_figures_of_another_machine_are_not_mixed_in(running, tmp_path):
-    stage = running.Stage("x", lambda campaign: [running.Part("p", 0, lambda save: {})])
+    stage = running.Stage("x", 1, lambda campaign: [running.Part("p", 0, lambda save: {})])
     running.run_stage(campaign_of(running, tmp_path, 10), stage)
     document = read(tmp_path)
     document["machine"]["card"] = "another"
@@ -134,3 +134,30 @@ def test_a_kill_leaves_whole_files_and_the_next_call_goes_on(tmp_path):
     for name, part in before["parts"].items():
         if "result" in part:
             assert after["parts"][name] == part
+
+
+def test_what_ran_out_of_time_is_kept_and_done_again(running, tmp_path):
+    answers = [{"stopped_early": True, "epochs": 3}, {"stopped_early": False, "epochs": 15}]
+    stage = running.Stage("x", 1, lambda campaign: [running.Part("p", 0, lambda save: answers.pop(0))])
+    running.run_stage(campaign_of(running, tmp_path, 10), stage)
+    assert read(tmp_path)["parts"]["p"]["so_far"]["epochs"] == 3
+    assert read(tmp_path)["skipped"] == ["p"]
+    running.run_stage(campaign_of(running, tmp_path, 10), stage)
+    assert read(tmp_path)["parts"]["p"]["result"]["epochs"] == 15
+
+
+def test_every_stage_keeps_time_for_the_later_ones(running, tmp_path):
+    campaign = campaign_of(running, tmp_path, 100)
+    stage = running.Stage("x", 0.3, lambda campaign: [running.Part("long", 60, lambda save: {})])
+    running.run_stage(campaign.until(70), stage)
+    assert read(tmp_path)["skipped"] == ["long"]
+    running.run_stage(campaign, stage)
+    assert read(tmp_path)["complete"] is True
+
+
+def test_a_folder_of_another_machine_is_refused_before_any_work(tmp_path):
+    (tmp_path / "evaluation.json").write_text(json.dumps({"machine": {"card": "another"}, "parts": {}}))
+    done = script("--smoke", "--stages", "evaluation", "--output", str(tmp_path))
+    assert done.returncode == 2
+    assert "choose another --output" in done.stderr
+    assert "Traceback" not in done.stderr

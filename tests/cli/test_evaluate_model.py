@@ -54,7 +54,6 @@ def test_a_weight_file_gives_the_numbers_of_the_run_it_came_from(fairart_command
     assert out.startswith(result.table())
     for label in ("clean", "pgd"):
         assert (result[label].predictions == ours[label].predictions).all()
-    assert result.config["label"] == "mine"
     assert result.config["model"] == "small-cnn"
     assert result["pgd"].config["options"]["eps"] == 0.1
 

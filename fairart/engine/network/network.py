@@ -156,6 +156,13 @@ class Network(nn.Module):
             x = operation(x)
         return x
 
+    @property
+    def standardisation(self) -> tuple[Tensor, Tensor] | None:
+        """Mean and standard deviation of the preprocessing, flattened; None if it does not standardise, or not that alone."""
+        if len(self._operations) != 1 or not isinstance(self._operations[0], _Standardised):
+            return None
+        return self._operations[0].mean.flatten(), self._operations[0].std.flatten()
+
     def for_attack(self) -> Network:
         """The network as the passes of one attack see it."""
         return self
