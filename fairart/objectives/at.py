@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fairart.attacks import pgd
-from fairart.objectives.base import AttackMode, Batch, Examples, Objective, cross_entropy
+from fairart.objectives.base import AttackMode, Batch, Examples, Objective
 from fairart.policies.class_weightings.base import LossTerms
 
 __all__ = ["ATObjective"]
@@ -31,4 +31,4 @@ class ATObjective(Objective):
     def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
         """Cross-entropy of the adversarial inputs."""
         logits = network(examples[0])
-        return LossTerms(natural=cross_entropy(logits, batch.y, batch.label_smoothing), adversarial_logits=logits)
+        return LossTerms(natural=batch.classification(logits), adversarial_logits=logits)

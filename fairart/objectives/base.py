@@ -38,6 +38,7 @@ class Batch(ComparedByValue):
         clip_values: smallest and largest value of an input.
         epoch: number of the epoch, from 0.
         label_smoothing: share of each label that the loss spreads over all classes, in [0, 1); attacks do not use it.
+        soft_labels: (n, K) shares of the classes in each sample, where samples are mixed; None where ``y`` says it all.
         generator: random state on the device of ``x``.
     """
 
@@ -51,6 +52,7 @@ class Batch(ComparedByValue):
     clip_values: ClipValues = (0.0, 1.0)
     epoch: int = 0
     label_smoothing: float = 0.0
+    soft_labels: Tensor | None = None
     generator: torch.Generator | None = field(default=None, repr=False)
 
     @property
@@ -62,6 +64,13 @@ class Batch(ComparedByValue):
     def targeted(self) -> bool | Tensor:
         """Which samples aim at a class: (n,) bool, or False for none."""
         return False if self.targets is None else self.targets != self.y
+
+    def classification(self, logits: Tensor) -> Tensor:
+        """The classification loss of each sample, (n,), on logits (n, K) of its clean or adversarial input.
+
+        Every objective takes its cross-entropy from here, so that label smoothing and soft labels reach all of them.
+        """
+        return cross_entropy(logits, self.y if self.soft_labels is None else self.soft_labels, self.label_smoothing)
 
     @property
     def budget(self) -> dict[str, Any]:
@@ -120,7 +129,7 @@ def cross_entropy(logits: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Te
 
     Args:
         logits: (n, K).
-        y: (n,) labels.
+        y: (n,) labels, or (n, K) shares of the classes.
         label_smoothing: s in [0, 1) (Szegedy et al., CVPR 2016).
     """
     return F.cross_entropy(logits, y, reduction="none", label_smoothing=label_smoothing)

@@ -9,7 +9,7 @@ from torch import nn
 
 from fairart.attacks import boundary_pgd
 from fairart.attacks.common import kl_divergence
-from fairart.objectives.base import AttackMode, Batch, Examples, Objective, cross_entropy
+from fairart.objectives.base import AttackMode, Batch, Examples, Objective
 from fairart.plugins.options import Option
 from fairart.policies.class_weightings.base import LossTerms
 
@@ -55,7 +55,7 @@ class BATObjective(Objective):
         # Equal logits are the uniform distribution.
         uniform = torch.zeros_like(clean)
         return LossTerms(
-            natural=cross_entropy(last_clean, batch.y, batch.label_smoothing),
+            natural=batch.classification(last_clean),
             boundary=kl_divergence(first_adversarial, clean),
             extra=kl_divergence(uniform, last_clean) + kl_divergence(uniform, first_adversarial),
             beta=self.beta,

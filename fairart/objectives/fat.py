@@ -7,7 +7,7 @@ from typing import Annotated
 from torch import Tensor, nn
 
 from fairart.attacks import early_stopped_pgd
-from fairart.objectives.base import AttackMode, Batch, Examples, Objective, cross_entropy
+from fairart.objectives.base import AttackMode, Batch, Examples, Objective
 from fairart.plugins.options import Option
 from fairart.policies.class_weightings.base import LossTerms
 
@@ -55,4 +55,4 @@ class FATObjective(Objective):
     def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
         """Cross-entropy of the adversarial inputs."""
         logits = network(examples[0])
-        return LossTerms(natural=cross_entropy(logits, batch.y, batch.label_smoothing), adversarial_logits=logits)
+        return LossTerms(natural=batch.classification(logits), adversarial_logits=logits)

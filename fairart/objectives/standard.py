@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from fairart.objectives.base import Batch, Examples, Objective, cross_entropy
+from fairart.objectives.base import Batch, Examples, Objective
 from fairart.policies.class_weightings.base import LossTerms
 
 __all__ = ["StandardObjective"]
@@ -25,6 +25,4 @@ class StandardObjective(Objective):
     def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
         """Cross-entropy of each sample."""
         logits = network(examples[0])
-        return LossTerms(
-            natural=cross_entropy(logits, batch.y, batch.label_smoothing), adversarial_logits=logits, clean_logits=logits
-        )
+        return LossTerms(natural=batch.classification(logits), adversarial_logits=logits, clean_logits=logits)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fairart.attacks import pgd
 from fairart.attacks.common import kl_divergence
 from fairart.attacks.pgd import draw_start
-from fairart.objectives.base import AttackMode, Batch, Examples, Objective, cross_entropy
+from fairart.objectives.base import AttackMode, Batch, Examples, Objective
 from fairart.plugins.options import Option
 from fairart.policies.class_weightings.base import LossTerms
 
@@ -59,7 +59,7 @@ class TRADESObjective(Objective):
         clean = network(batch.x)
         adversarial = network(examples[0])
         return LossTerms(
-            natural=cross_entropy(clean, batch.y, batch.label_smoothing),
+            natural=batch.classification(clean),
             boundary=kl_divergence(adversarial, clean),
             beta=self.beta,
             adversarial_logits=adversarial,

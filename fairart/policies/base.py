@@ -12,9 +12,10 @@ from torch import Tensor
 from fairart.errors import PolicyError
 from fairart.plugins import origin
 
-__all__ = ["FloatArray", "Policy", "ask", "checked"]
+__all__ = ["FloatArray", "IntArray", "Policy", "ask", "checked"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 def ask(owner: object, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -74,13 +75,16 @@ class Policy:
     """Base of everything that is planned between epochs.
 
     ``needs`` says which statistics the engine has to measure on top of the robust confusion matrix of training: any of
-    ``"clean"``, ``"validation"``, ``"validation_losses"``, ``"mean_probabilities"``.
+    ``"clean"``, ``"validation"``, ``"validation_losses"``, ``"mean_probabilities"``. With ``"class_counts"`` a fit on a
+    generator, whose classes nobody has counted, is refused.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     validation_iter: int | None = None
     """Steps of the attack on validation data that the policy asks for, or None; the most that any asks for are taken."""
     nb_classes: int = 0
+    class_counts: IntArray | None = None
+    """(K,) training samples of each class, set before the policy is started; None for a generator."""
     all_reduce: Callable[[Tensor], Tensor] = staticmethod(_itself)
     """Sums a tensor, in place, over the processes that share each batch; a policy that looks at a whole batch calls it."""
 

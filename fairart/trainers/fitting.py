@@ -33,7 +33,7 @@ from fairart.engine.scheduling import Interval, chosen_interval
 from fairart.engine.validation import ValidationAttack, Validator
 from fairart.execution import Execution
 from fairart.fingerprint import short_digest
-from fairart.plugins import get_plugin_manager
+from fairart.plugins import get_plugin_manager, origin
 from fairart.trainers.copying import ClassifierState
 from fairart.trainers.epoch_ends import EpochEnds
 from fairart.trainers.whole_epoch import WholeEpoch, say_what_is_left
@@ -138,6 +138,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         last = first + int(nb_epochs)
         engine = self._engine(seed, scheduler, interval)
         with self._left_whole(engine) as whole:
+            self._tell_class_counts(source)
             self._start_policies()
             self.execution = self.processes.same(self.execution)
             identity: dict[str, str | int | float] = {}
@@ -307,6 +308,16 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             losses="validation_losses" in needs,
             processes=self.processes,
         )
+
+    def _tell_class_counts(self, source: Source) -> None:
+        counts = source.class_counts(self._classifier.nb_classes)
+        for _, policy in self.method.policies():
+            if counts is None and "class_counts" in policy.needs:
+                raise ValueError(
+                    f"{origin(policy)} needs the number of training samples of each class, which a generator does not tell: "
+                    "use fit(x, y)"
+                )
+            policy.class_counts = counts
 
     def _start_policies(self) -> None:
         classes, method = self._classifier.nb_classes, self.method

@@ -131,6 +131,9 @@ class Source(Protocol):
     def nb_batches(self) -> int:
         """Batches an epoch, for the progress bar."""
 
+    def class_counts(self, nb_classes: int) -> npt.NDArray[np.int64] | None:
+        """(K,) samples of each class in an epoch's data; None where nobody has counted them."""
+
 
 class ArraySource:
     """Arrays that stay on the device for the whole run."""
@@ -153,6 +156,11 @@ class ArraySource:
     def nb_batches(self) -> int:
         """Batches an epoch."""
         return len(batch_slices(len(self.data), self.batch_size))
+
+    def class_counts(self, nb_classes: int) -> npt.NDArray[np.int64]:
+        """(K,) samples of each class."""
+        counts: npt.NDArray[np.int64] = torch.bincount(self.data.y, minlength=nb_classes).cpu().numpy()
+        return counts
 
 
 class GeneratorSource:
@@ -196,6 +204,9 @@ class GeneratorSource:
     def nb_batches(self) -> int:
         """Batches an epoch."""
         return -(-int(self.generator.size) // self.batch_size)
+
+    def class_counts(self, nb_classes: int) -> None:
+        """Not known before the generator was drawn from."""
 
     def identity(self) -> str:
         """Kind and size; what it will give cannot be known."""
