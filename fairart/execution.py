@@ -11,7 +11,17 @@ from typing import Annotated, Any, Literal
 
 from fairart.plugins.options import Option, check_value, declared_options
 
-__all__ = ["EXECUTION", "ChannelsLast", "Compile", "CudaGraphs", "Execution", "FoldBatchNorm", "PhaseGradients", "Precision"]
+__all__ = [
+    "EXECUTION",
+    "ChannelsLast",
+    "Compile",
+    "CudaGraphs",
+    "Execution",
+    "FoldBatchNorm",
+    "OnOverfitting",
+    "PhaseGradients",
+    "Precision",
+]
 
 Precision = Annotated[
     Literal["32-true", "bf16-mixed"],
@@ -30,6 +40,13 @@ FoldBatchNorm = Annotated[
     bool, Option("fold batch-norm into the convolutions before it during attacks in eval mode (trades, fat, bat)")
 ]
 CudaGraphs = Annotated[bool, Option("replay the attack's passes as CUDA graphs")]
+
+OnOverfitting = Annotated[
+    Literal["stop", "return", "ignore"],
+    Option(
+        "when single-step training overfits catastrophically: stop with an error, return to the last good epoch, or ignore it"
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,15 @@ def test_what_it_links_is_there():
 
 
 def test_every_name_in_it_is_registered():
-    for kind in ("objective", "target_sampler", "epsilon_scheduler", "class_weighting", "weight_perturbation", "averaging"):
+    for kind in (
+        "objective",
+        "target_sampler",
+        "epsilon_scheduler",
+        "class_weighting",
+        "class_sampling",
+        "weight_perturbation",
+        "averaging",
+    ):
         (row,) = re.findall(rf"^\| `{kind}` \| (.*) \|$", README, flags=re.MULTILINE)
         builtin = [name for name, entry in fairart.registered(kind).items() if entry.plugin == "fairart"]
         assert sorted(row.split(", ")) == sorted(builtin)

@@ -19,6 +19,7 @@ REFERENCE = {
         "fairart.policies.target_samplers",
         "fairart.policies.epsilon_schedulers",
         "fairart.policies.class_weightings",
+        "fairart.policies.class_samplings",
         "fairart.policies.weight_perturbations",
         "fairart.policies.averaging",
     ),

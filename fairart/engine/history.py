@@ -34,6 +34,10 @@ class EpochRecord(ComparedByValue):
         class_weights: (K,) weight of each class in the loss.
         learning_rate: of the first parameter group.
         averaged: whether the epoch entered the averaged weights; None without averaging.
+        sampling: (K,) probabilities with which the epoch began to draw classes; None where every sample is drawn once.
+        pair_weights: (K, K) weight of each (predicted, true) pair in the loss; None without such a weighting.
+        pgd_accuracy: accuracy under PGD-10 on a few hundred training samples; None unless single-step training is watched.
+        overfitted: whether the epoch showed catastrophic overfitting.
         seconds: wall-clock time, validation included.
         images_per_second: training images over the time spent training.
     """
@@ -47,6 +51,10 @@ class EpochRecord(ComparedByValue):
     averaged: bool | None
     seconds: float
     images_per_second: float
+    sampling: FloatArray | None = None
+    pair_weights: FloatArray | None = None
+    pgd_accuracy: float | None = None
+    overfitted: bool = False
 
     @property
     def epoch(self) -> int:
@@ -81,9 +89,20 @@ class EpochRecord(ComparedByValue):
             "class_weights": self.class_weights.tolist(),
             "learning_rate": self.learning_rate,
             "averaged": self.averaged,
+            **self._only_where_there(),
             "seconds": self.seconds,
             "images_per_second": self.images_per_second,
         }
+
+    def _only_where_there(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in ("sampling", "pair_weights"):
+            plan = getattr(self, name)
+            if plan is not None:
+                found[name] = plan.tolist()
+        if self.pgd_accuracy is not None:
+            found.update(pgd_accuracy=self.pgd_accuracy, overfitted=self.overfitted)
+        return found
 
     def to_json(self) -> str:
         """One line of ``history.jsonl``."""

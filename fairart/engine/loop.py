@@ -17,16 +17,18 @@ from tqdm.auto import tqdm
 from fairart.attacks import project
 from fairart.attacks.common import ClipValues
 from fairart.engine.data.augmentation import Augmentation
-from fairart.engine.data.sources import Source, batch_slices, rows_of
+from fairart.engine.data.drawing import ClassRows
+from fairart.engine.data.sources import DeviceData, Source, batch_slices, rows_of
 from fairart.engine.history import EpochRecord
+from fairart.engine.measures import Measures
 from fairart.engine.meter import EpochMeter
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
+from fairart.engine.overfitting import watched_epoch
 from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.engine.randomness import Streams
 from fairart.engine.scheduling import Interval, step_scheduler
 from fairart.engine.under_way import EpochUnderWay
-from fairart.engine.validation import Validator
 from fairart.errors import PolicyError
 from fairart.objectives.answers import (
     asked,
@@ -39,8 +41,9 @@ from fairart.objectives.answers import (
 from fairart.objectives.base import Batch, Examples
 from fairart.plugins import origin
 from fairart.policies import TargetSampler
-from fairart.policies.base import ask
+from fairart.policies.base import FloatArray, ask
 from fairart.policies.class_weightings.base import LossTerms
+from fairart.policies.class_weightings.pairs import PairWeighting
 from fairart.statistics import EpochStatistics
 
 __all__ = ["Engine", "TrainingDivergedError"]
@@ -108,7 +111,7 @@ class Engine:
         *,
         first_epoch: int,
         nb_epochs: int,
-        validator: Validator | None,
+        measures: Measures,
         on_epoch_end: Callable[[EpochRecord], None],
         verbose: bool,
         under_way: EpochUnderWay | None = None,
@@ -120,7 +123,7 @@ class Engine:
             source: gives the data of each epoch.
             first_epoch: number of the first epoch; what came before is in the policies.
             nb_epochs: where to stop.
-            validator: measures validation data after every epoch, or None.
+            measures: what every epoch measures besides its batches.
             on_epoch_end: is given every epoch's record.
             verbose: show a progress bar where there is a terminal.
             under_way: the first epoch as a checkpoint left it, or None to begin it.
@@ -129,6 +132,7 @@ class Engine:
         Raises:
             TrainingDivergedError: the loss became NaN or infinite.
             PolicyError: a policy broke its rules.
+            CatastrophicOverfittingError: single-step training lost its robustness, and that is to stop it.
         """
         # disable=None shows the bar on terminals only.
         steps = source.nb_batches() * (nb_epochs - first_epoch)
@@ -136,22 +140,32 @@ class Engine:
         with tqdm(total=steps, disable=None if shown else True, unit="batch", dynamic_ncols=True) as bar:
             for epoch in range(first_epoch, nb_epochs):
                 bar.set_description(f"epoch {epoch + 1}/{nb_epochs}")
-                current = under_way or EpochUnderWay(epoch, EpochMeter(self.nb_classes, self.network.device, self.needs))
+                current = under_way or self._begun(epoch, measures)
                 under_way = None
-                record = self._epoch(source, current, nb_epochs, validator, bar, on_batch_end)
+                record = self._epoch(source, current, nb_epochs, measures, bar, on_batch_end)
                 bar.set_postfix(
                     loss=f"{record.loss:.3f}",
                     robust=f"{record.robust.accuracy:.1%}",
                     worst=f"{record.robust.worst_class_accuracy():.1%}",
                 )
                 on_epoch_end(record)
+                if record.overfitted and measures.watch is not None and measures.watch.action == "return":
+                    return
+
+    def _begun(self, epoch: int, measures: Measures) -> EpochUnderWay:
+        if measures.training_pass is not None:
+            training = measures.training_pass.measure(self.streams.validation)
+            for _, policy in self.method.policies():
+                if "training_pass" in policy.needs:
+                    policy.before_epoch(training)
+        return EpochUnderWay(epoch, EpochMeter(self.nb_classes, self.network.device, self.needs))
 
     def _epoch(
         self,
         source: Source,
         current: EpochUnderWay,
         nb_epochs: int,
-        validator: Validator | None,
+        measures: Measures,
         bar: tqdm[Any],
         on_batch_end: Callable[[EpochUnderWay], None] | None,
     ) -> EpochRecord:
@@ -159,7 +173,7 @@ class Engine:
         plan = self._plan()
         rate = float(self.optimizer.param_groups[0]["lr"])
         with restored_modes(self.network, training=True), self.while_training():
-            self._train(source, current, bar, on_batch_end)
+            self._train(source, current, measures, bar, on_batch_end)
         self._check(meter, epoch)
         meter.reduce_(self.processes)
         self._check_change(meter, epoch)
@@ -171,9 +185,11 @@ class Engine:
             robust=meter.robust(),
             clean=meter.clean(),
             mean_probabilities=meter.mean_probabilities(),
-            validation=validator.measure(self.streams.validation) if validator is not None else None,
+            validation=None if measures.validator is None else measures.validator.measure(self.streams.validation),
         )
-        averaged = self._update(statistics)
+        watched = watched_epoch(measures.watch, statistics)
+        # Neither policies nor averages learn from an epoch that is thrown away.
+        averaged = None if watched.thrown_away else self._update(statistics)
         loss = meter.mean_loss()
         if self.scheduler is not None and self.scheduler_interval == "epoch":
             step_scheduler(self.scheduler, loss=loss, epochs_done=epoch + 1)
@@ -184,6 +200,8 @@ class Engine:
             averaged=averaged,
             seconds=current.seconds(),
             images_per_second=meter.samples / trained,
+            pgd_accuracy=watched.accuracy,
+            overfitted=watched.overfitted,
             **plan,
         )
 
@@ -203,24 +221,38 @@ class Engine:
             "epsilons": epsilons.current.copy(),
             "target_probabilities": sampler.probabilities.copy() if fixed else None,  # type: ignore[union-attr]
             "class_weights": weighting.current.copy(),
+            "pair_weights": weighting.pairs.copy()
+            if isinstance(weighting, PairWeighting) and weighting.pairs is not None
+            else None,
+            "sampling": self._sampling_plan(),
         }
+
+    def _sampling_plan(self) -> FloatArray | None:
+        sampling = self.method.class_sampling
+        if sampling is None or sampling.permutes:
+            return None
+        # Not what is in force: a resumed epoch shows the plan that it began with.
+        return None if sampling.current is None else sampling.current.copy()
 
     def _train(
         self,
         source: Source,
         current: EpochUnderWay,
+        measures: Measures,
         bar: tqdm[Any],
         on_batch_end: Callable[[EpochUnderWay], None] | None,
     ) -> None:
         epoch, meter = current.epoch, current.meter
         for data in source.pools():
-            order = current.begin_pool(len(data), self.streams.order).to(self.network.device)
+            if measures.watch is not None:
+                measures.watch.look_at(data)
+            rows = self._rows(data, current)
             batches = batch_slices(len(data), source.batch_size, smallest=2 * self.processes.size)
             bar.update(current.batches)
             for batch in batches[current.batches :]:
                 # What is drawn for the batch is drawn alike in every process, each then takes its own rows.
                 part = self.streams.attack.part = self.processes.part(batch.stop - batch.start)
-                x, y = data.take(order[rows_of(batch, part)])
+                x, y = data.take(rows(rows_of(batch, part)))
                 if self.augmentation is not None:
                     x = checked_images(self.augmentation, self.augmentation(x, self.streams.attack), x)
                 self._step(x, y, epoch, meter)
@@ -231,6 +263,20 @@ class Engine:
                 if on_batch_end is not None and current.batches < len(batches):
                     on_batch_end(current)
             current.end_pool()
+
+    def _rows(self, data: DeviceData, current: EpochUnderWay) -> Callable[[slice], Tensor]:
+        """Gives the rows of some places in a pool's order."""
+        sampling = self.method.class_sampling
+        if sampling is None or sampling.permutes:
+            order = current.begin_pool(len(data), self.streams.order).to(self.network.device)
+            return lambda places: order[places]
+        classes = ClassRows(data.y, self.nb_classes)
+
+        def drawn(places: slice) -> Tensor:
+            chances = asked(sampling, "in_force", lambda: sampling.in_force(self.network.device))
+            return classes.draw(chances, places.stop - places.start, self.streams.attack)
+
+        return drawn
 
     def _step(self, x: Tensor, y: Tensor, epoch: int, meter: EpochMeter) -> None:
         batch = self._batch(x, y, epoch, meter)
@@ -247,7 +293,15 @@ class Engine:
         self.optimizer.step()
         if self.scheduler is not None and self.scheduler_interval == "batch":
             self.scheduler.step()
+        self._tell_batch_end(terms, y)
         meter.add(terms, y, loss)
+
+    def _tell_batch_end(self, terms: LossTerms, y: Tensor) -> None:
+        weighting, sampling = self.method.class_weighting, self.method.class_sampling
+        with torch.no_grad():
+            asked(weighting, "batch_end", lambda: weighting.batch_end(terms, y))
+            if sampling is not None:
+                asked(sampling, "batch_end", lambda: sampling.batch_end(y, terms.adversarial_logits.detach()))
 
     def _perturbed(self, batch: Batch, examples: Examples) -> contextlib.AbstractContextManager[None]:
         perturbation = self.method.weight_perturbation
@@ -321,7 +375,9 @@ class Engine:
                 answer = asked(objective, "examples", lambda: objective.examples(network, batch))
             made = checked_examples(objective, answer, batch)
         # Examples outside a sample's budget are never trained on, whatever made them.
-        examples = tuple(project(one.detach(), batch.x, eps=batch.eps, clip_values=batch.clip_values) for one in made)
+        factor = 1.0 if self.method.attack is not None else objective.budget_factor
+        radius = batch.eps if factor == 1 else factor * batch.eps
+        examples = tuple(project(one.detach(), batch.x, eps=radius, clip_values=batch.clip_values) for one in made)
         for one in examples:
             meter.add_change(one - batch.x, batch.y)
         return examples
@@ -362,7 +418,7 @@ class Engine:
 
     def _update(self, statistics: EpochStatistics) -> bool | None:
         method = self.method
-        for policy in (method.target_sampler, method.epsilon_scheduler, method.class_weighting):
+        for policy in (method.target_sampler, method.epsilon_scheduler, method.class_weighting, method.class_sampling):
             if policy is not None:
                 policy.update(statistics)
         if method.averaging is None:

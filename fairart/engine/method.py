@@ -7,9 +7,27 @@ from dataclasses import dataclass
 
 from fairart.engine.art_attack import ArtInnerAttack
 from fairart.objectives.base import Objective
-from fairart.policies import Averaging, ClassWeighting, EpsilonScheduler, Policy, TargetSampler, WeightPerturbation
+from fairart.policies import (
+    Averaging,
+    ClassSampling,
+    ClassWeighting,
+    EpsilonScheduler,
+    Policy,
+    TargetSampler,
+    WeightPerturbation,
+)
 
 __all__ = ["Budget", "Method"]
+
+KINDS = (
+    "objective",
+    "target_sampler",
+    "epsilon_scheduler",
+    "class_weighting",
+    "class_sampling",
+    "weight_perturbation",
+    "averaging",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +54,7 @@ class Method:
         target_sampler: which classes to aim at; None for untargeted training.
         epsilon_scheduler: budget of each class.
         class_weighting: weight of each class.
+        class_sampling: which classes a batch is drawn from; None for every sample once an epoch.
         weight_perturbation: moves the weights while a gradient is computed, or None.
         averaging: weight averaging, or None.
         attack: an ART attack in place of the objective's own, or None.
@@ -46,6 +65,7 @@ class Method:
     epsilon_scheduler: EpsilonScheduler
     class_weighting: ClassWeighting
     target_sampler: TargetSampler | None = None
+    class_sampling: ClassSampling | None = None
     weight_perturbation: WeightPerturbation | None = None
     averaging: Averaging | None = None
     attack: ArtInnerAttack | None = None
@@ -53,7 +73,7 @@ class Method:
 
     def policies(self) -> Iterator[tuple[str, Policy]]:
         """Every part that has needs or memory, with its kind."""
-        for kind in ("objective", "target_sampler", "epsilon_scheduler", "class_weighting", "weight_perturbation", "averaging"):
+        for kind in KINDS:
             policy = getattr(self, kind)
             if policy is not None:
                 yield kind, policy
@@ -62,6 +82,21 @@ class Method:
     def needs(self) -> frozenset[str]:
         """What the engine has to measure for these parts."""
         return frozenset().union(*(policy.needs for _, policy in self.policies()))
+
+    @property
+    def draws_classes(self) -> bool:
+        """Whether batches are drawn class by class, with replacement."""
+        return self.class_sampling is not None and not self.class_sampling.permutes
+
+    def takes_one_step(self, budget: Budget) -> bool:
+        """Whether the inner attack takes one gradient, which may overfit catastrophically."""
+        one = self.objective.single_step or budget.max_iter == 1
+        return self.objective.perturbs and self.attack is None and one
+
+    @property
+    def true_logit_cut(self) -> float:
+        """Share by which the pass over the training data lowers each true logit: the largest that a part asks for."""
+        return max(policy.true_logit_cut for _, policy in self.policies())
 
     @property
     def validation_iter(self) -> int | None:

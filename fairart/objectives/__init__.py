@@ -6,6 +6,8 @@ from fairart.objectives.at import ATObjective
 from fairart.objectives.base import Batch, Examples, Objective
 from fairart.objectives.bat import BATObjective
 from fairart.objectives.fat import FATObjective
+from fairart.objectives.mart import MARTObjective
+from fairart.objectives.single_step import FGSMRSObjective, NFGSMObjective
 from fairart.objectives.standard import StandardObjective
 from fairart.objectives.trades import TRADESObjective
 
@@ -15,6 +17,9 @@ __all__ = [
     "Batch",
     "Examples",
     "FATObjective",
+    "FGSMRSObjective",
+    "MARTObjective",
+    "NFGSMObjective",
     "Objective",
     "StandardObjective",
     "TRADESObjective",

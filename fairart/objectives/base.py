@@ -100,6 +100,14 @@ class Objective(Policy):
     """Whether :meth:`examples` heeds the batch's targets; with a target sampler the objective is refused where not."""
     nb_examples: ClassVar[int] = 1
     """Number of tensors that :meth:`examples` gives."""
+    single_step: ClassVar[bool] = False
+    """Whether the inner attack takes one gradient, whatever ``max_iter`` says: training is then watched for catastrophic
+    overfitting."""
+
+    @property
+    def budget_factor(self) -> float:
+        """How far from its input an example may lie, in units of its eps; the engine projects onto that."""
+        return 1.0
 
     def examples(self, network: nn.Module, batch: Batch) -> Tensor | Examples:
         """The inner maximisation.

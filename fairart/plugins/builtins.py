@@ -22,6 +22,7 @@ def fairart_register_target_samplers(register: Register) -> None:
     register("cfps-softmax", "fairart.policies.target_samplers:SoftmaxCFPSSampler")
     register("confusion", "fairart.policies.target_samplers:ConfusionSampler")
     register("runner-up", "fairart.policies.target_samplers:RunnerUpSampler")
+    register("trix", "fairart.policies.target_samplers:TRIXSampler")
 
 
 @hookimpl
@@ -40,6 +41,17 @@ def fairart_register_class_weightings(register: Register) -> None:
     register("wat", "fairart.policies.class_weightings.wat:WorstClassWeighting")
     register("dafa", "fairart.policies.class_weightings.dafa:DAFAWeighting")
     register("faal", "fairart.policies.class_weightings.faal:WorstCaseWeighting")
+    register("csr", "fairart.policies.class_weightings.csr:ConfusionalSpectralWeighting")
+    register("trix", "fairart.policies.class_weightings.trix:TRIXWeighting")
+    register("cvar", "fairart.policies.class_weightings.cvar:ClassCVaRWeighting")
+    register("group-dro", "fairart.policies.class_weightings.group_dro:GroupDROWeighting")
+
+
+@hookimpl
+def fairart_register_class_samplings(register: Register) -> None:
+    register("natural", "fairart.policies.class_samplings.natural:NaturalSampling")
+    register("balanced", "fairart.policies.class_samplings.balanced:BalancedSampling")
+    register("cfol", "fairart.policies.class_samplings.cfol:ClassFocusedSampling")
 
 
 @hookimpl
@@ -60,6 +72,9 @@ def fairart_register_objectives(register: Register) -> None:
     register("trades", "fairart.objectives.trades:TRADESObjective")
     register("fat", "fairart.objectives.fat:FATObjective")
     register("bat", "fairart.objectives.bat:BATObjective")
+    register("mart", "fairart.objectives.mart:MARTObjective")
+    register("fgsm-rs", "fairart.objectives.single_step:FGSMRSObjective")
+    register("n-fgsm", "fairart.objectives.single_step:NFGSMObjective")
 
 
 @hookimpl
@@ -128,3 +143,9 @@ def fairart_register_trainers(register: Register) -> None:
     register("wat", "fairart.trainers:WATTrainer")
     register("dafa", "fairart.trainers:DAFATrainer")
     register("faal", "fairart.trainers:FAALTrainer")
+    register("trix", "fairart.trainers:TRIXTrainer")
+    register("csr", "fairart.trainers:CSRTrainer")
+    register("cfol", "fairart.trainers:CFOLTrainer")
+    register("mart", "fairart.trainers:MARTTrainer")
+    register("fgsm-rs", "fairart.trainers:FastATTrainer")
+    register("n-fgsm", "fairart.trainers:NFGSMTrainer")

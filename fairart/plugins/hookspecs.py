@@ -49,6 +49,11 @@ def fairart_register_class_weightings(register: Register) -> None:
 
 
 @hookspec
+def fairart_register_class_samplings(register: Register) -> None:
+    """Register subclasses of ``fairart.policies.ClassSampling``: which classes the next batch is drawn from."""
+
+
+@hookspec
 def fairart_register_weight_perturbations(register: Register) -> None:
     """Register subclasses of ``fairart.policies.WeightPerturbation``: wrappers of the optimiser step such as AWP."""
 
@@ -112,6 +117,7 @@ HOOK_OF_KIND = {
     "target_sampler": "fairart_register_target_samplers",
     "epsilon_scheduler": "fairart_register_epsilon_schedulers",
     "class_weighting": "fairart_register_class_weightings",
+    "class_sampling": "fairart_register_class_samplings",
     "weight_perturbation": "fairart_register_weight_perturbations",
     "averaging": "fairart_register_averagings",
     "objective": "fairart_register_objectives",

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from fairart.policies.averaging import Averaging
 from fairart.policies.base import Policy
+from fairart.policies.class_samplings.base import ClassSampling
 from fairart.policies.class_weightings.base import ClassWeighting, LossTerms
 from fairart.policies.epsilon_schedulers.base import EpsilonScheduler
 from fairart.policies.target_samplers import TargetSampler
 from fairart.policies.weight_perturbations.base import WeightPerturbation
 
-__all__ = ["Averaging", "ClassWeighting", "EpsilonScheduler", "LossTerms", "Policy", "TargetSampler", "WeightPerturbation"]
+__all__ = [
+    "Averaging",
+    "ClassSampling",
+    "ClassWeighting",
+    "EpsilonScheduler",
+    "LossTerms",
+    "Policy",
+    "TargetSampler",
+    "WeightPerturbation",
+]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fairart.errors import PolicyError
 from fairart.plugins import origin
+from fairart.statistics import ConfusionMatrix
 
 __all__ = ["FloatArray", "IntArray", "Policy", "ask", "checked"]
 
@@ -75,18 +76,28 @@ class Policy:
     """Base of everything that is planned between epochs.
 
     ``needs`` says which statistics the engine has to measure on top of the robust confusion matrix of training: any of
-    ``"clean"``, ``"validation"``, ``"validation_losses"``, ``"mean_probabilities"``. With ``"class_counts"`` a fit on a
+    ``"clean"``, ``"validation"``, ``"validation_losses"``, ``"mean_probabilities"``, ``"training_pass"``
+    (see :meth:`before_epoch`). With ``"class_counts"`` a fit on a
     generator, whose classes nobody has counted, is refused.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     validation_iter: int | None = None
     """Steps of the attack on validation data that the policy asks for, or None; the most that any asks for are taken."""
+    true_logit_cut: float = 0.0
+    """Share of itself by which the pass over the training data lowers each true logit, so that near errors count as errors."""
     nb_classes: int = 0
     class_counts: IntArray | None = None
     """(K,) training samples of each class, set before the policy is started; None for a generator."""
     all_reduce: Callable[[Tensor], Tensor] = staticmethod(_itself)
     """Sums a tensor, in place, over the processes that share each batch; a policy that looks at a whole batch calls it."""
+
+    def before_epoch(self, training: ConfusionMatrix) -> None:
+        """Told before every epoch what the pass over the training data found, where ``needs`` has ``"training_pass"``.
+
+        Args:
+            training: predictions under PGD in eval mode, each true logit lowered by the share ``true_logit_cut`` of itself.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that must survive a checkpoint, as numbers, text, lists and tensors."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,6 +22,7 @@ __all__ = [
     "ConfusionSampler",
     "RunnerUpSampler",
     "SoftmaxCFPSSampler",
+    "TRIXSampler",
     "TargetSampler",
     "UniformSampler",
 ]
@@ -30,7 +32,8 @@ class TargetSampler(Policy):
     """Draws a target class for every sample; subclasses write :meth:`class_weights`.
 
     The first epoch draws uniformly among the other classes. After each epoch :meth:`class_weights` is asked again: the true
-    class's weight is set to zero and the rest renormalised here, a row that is then empty falls back to uniform.
+    class's weight is set to zero (unless the sampler ``mixes``) and the rest renormalised here, a row that is then empty falls
+    back to uniform.
     ``needs_logits = True`` has the engine compute clean logits (one forward pass more a batch) and hand them to :meth:`sample`.
     """
 
@@ -56,10 +59,10 @@ class TargetSampler(Policy):
             raise PolicyError(f"{origin(self)}: targets other than the label need at least 2 classes, got {nb_classes}")
         self.nb_classes = nb_classes
         if self.probabilities is None or len(self.probabilities) != nb_classes:
-            self._plan(np.ones((nb_classes, nb_classes)))
+            self._plan(1.0 - np.eye(nb_classes))
 
     def class_weights(self, statistics: EpochStatistics) -> Any:
-        """How often to aim at each class in the next epoch.
+        """How often to aim at each class in the next epoch; with ``mixes``, a weight of the true class asks for no target.
 
         Args:
             statistics: of the epoch that ended.
@@ -81,10 +84,10 @@ class TargetSampler(Policy):
         self._plan(np.array(np.broadcast_to(weights, (size, size))))
 
     def _plan(self, weights: FloatArray) -> None:
-        np.fill_diagonal(weights, 0.0)
+        if not self.mixes:
+            np.fill_diagonal(weights, 0.0)
         empty = weights.sum(axis=1) <= 0
-        weights[empty] = 1.0
-        np.fill_diagonal(weights, 0.0)
+        weights[empty] = 1.0 - np.eye(len(weights))[empty]
         self.probabilities = weights / weights.sum(axis=1, keepdims=True)
         self._table = None
 
@@ -185,3 +188,47 @@ class RunnerUpSampler(TargetSampler):
         if logits is None:
             raise PolicyError(f"{origin(self)}: sample() needs logits (n, K), got None")
         return logits.scatter(1, labels[:, None], -torch.inf).argmax(dim=1)
+
+
+class TRIXSampler(TargetSampler):
+    """Strong classes get targeted examples, targets drawn uniformly; weak classes untargeted ones (TRIX, Medi et al., 2025).
+
+    Class k is strong where its robust accuracy in training reaches the threshold. Untargeted attacks are the stronger ones, so
+    weak classes train on harder examples. The first epoch aims every class; so does a class without samples.
+
+    Args:
+        threshold: accuracy from which a class is strong: a number in [0, 1], or "mean" or "median" of the classes. The paper's
+            could not be read: "mean" is ours.
+    """
+
+    mixes: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        threshold: Annotated[
+            Literal["mean", "median"] | float,
+            Option("accuracy from which a class is strong: mean, median, or a number in [0, 1]", low=0, high=1, source="ours"),
+        ] = "mean",
+    ) -> None:
+        super().__init__()
+        self.threshold = threshold
+
+    def strong(self, statistics: EpochStatistics) -> npt.NDArray[np.bool_]:
+        """(K,) bool, which classes are strong; an absent class is.
+
+        Args:
+            statistics: of the epoch that ended.
+        """
+        accuracy = statistics.robust.class_accuracy
+        seen = accuracy[statistics.robust.support > 0]
+        if not len(seen):
+            return np.ones(len(accuracy), dtype=bool)
+        named = {"mean": float(np.mean(seen)), "median": float(np.median(seen))}
+        threshold = named[self.threshold] if isinstance(self.threshold, str) else self.threshold
+        return np.isnan(accuracy) | (accuracy >= threshold)
+
+    def class_weights(self, statistics: EpochStatistics) -> FloatArray:
+        """(K, K): rows of strong classes uniform over the others, rows of weak ones all on the class itself."""
+        strong, own = self.strong(statistics), np.eye(statistics.robust.nb_classes)
+        return np.where(strong[:, None], 1.0 - own, own)

@@ -12,13 +12,21 @@ from typing import Annotated, Any
 
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
-from fairart.execution import ChannelsLast, Compile, CudaGraphs, FoldBatchNorm, PhaseGradients, Precision
+from fairart.execution import ChannelsLast, Compile, CudaGraphs, FoldBatchNorm, OnOverfitting, PhaseGradients, Precision
 from fairart.files import write_text
 from fairart.plugins.options import Declared, Option, check_value, declared_options
 
 __all__ = ["LOGGERS", "OFF", "OPTION_KINDS", "PART_KINDS", "RunConfig", "check_names", "parse_setting", "read_yaml"]
 
-PART_KINDS = ("objective", "target_sampler", "epsilon_scheduler", "class_weighting", "weight_perturbation", "averaging")
+PART_KINDS = (
+    "objective",
+    "target_sampler",
+    "epsilon_scheduler",
+    "class_weighting",
+    "class_sampling",
+    "weight_perturbation",
+    "averaging",
+)
 """The parts of a method that a run may choose."""
 
 OPTION_KINDS = ("trainer", "dataset", "model", *PART_KINDS)
@@ -62,6 +70,7 @@ class RunConfig:
     target_sampler: Annotated[str | None, Option(f"target class of each adversarial example: {_PART}")] = None
     epsilon_scheduler: Annotated[str | None, Option(f"eps of each class: {_PART}")] = None
     class_weighting: Annotated[str | None, Option(f"weight of each class in the loss: {_PART}")] = None
+    class_sampling: Annotated[str | None, Option(f"classes that a batch is drawn from: {_PART}")] = None
     weight_perturbation: Annotated[str | None, Option(f"perturbation of the weights during a step: {_PART}")] = None
     averaging: Annotated[str | None, Option(f"weight averaging: {_PART}")] = None
     eps: Annotated[float, Option("L-inf budget for images in 0..1, such as 8/255", low=0)] = 8 / 255
@@ -73,6 +82,7 @@ class RunConfig:
     hold_out: Annotated[
         float, Option("share of each class kept for validation where a part needs it", low=0, low_open=True, high=0.5)
     ] = 0.02
+    on_overfitting: OnOverfitting = "stop"
     epochs: Annotated[int, Option("passes over the training images", low=1)] = 20
     batch_size: Annotated[int, Option("images a batch", low=1)] = 128
     lr: Annotated[float, Option("learning rate of SGD", low=0, low_open=True)] = 0.1

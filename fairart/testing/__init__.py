@@ -20,6 +20,7 @@ from fairart.testing.models import check_model
 from fairart.testing.objectives import check_objective
 from fairart.testing.policies import (
     check_averaging,
+    check_class_sampling,
     check_class_weighting,
     check_epsilon_scheduler,
     check_target_sampler,
@@ -31,6 +32,7 @@ from fairart.testing.trainers import check_trainer
 __all__ = [
     "check_attack",
     "check_averaging",
+    "check_class_sampling",
     "check_class_weighting",
     "check_corruption",
     "check_dataset",

@@ -37,15 +37,19 @@ def check_objective(objective: Objective) -> None:
             examples = checked_examples(mine, mine.examples(network, batch), batch)
         require(all(p.grad is None for p in network.parameters()), f"{name}: examples() must leave no parameter gradient")
         for one in examples:
-            _check_example(name, one, batch)
+            _check_example(name, one, batch, mine.budget_factor)
         with same_rules():
             terms = checked_terms(mine, mine.losses(network, batch, tuple(one.detach() for one in examples)), batch, 3)
         _check_terms(name, terms, network)
 
 
-def _check_example(name: str, x_adv: Tensor, batch: Batch) -> None:
+def _check_example(name: str, x_adv: Tensor, batch: Batch, factor: float) -> None:
     distance = (x_adv - batch.x).abs().flatten(1).amax(dim=1)
-    require(bool((distance <= batch.eps + 1e-6).all()), f"{name}: examples() must stay within each sample's eps")
+    allowed = factor * batch.eps + 1e-6
+    rule = f"{name}: examples() must stay within each sample's eps" + (
+        f" times its budget_factor {factor:g}" if factor != 1 else ""
+    )
+    require(bool((distance <= allowed).all()), rule)
     require(bool((x_adv >= 0).all() and (x_adv <= 1).all()), f"{name}: examples() must stay within the clip values")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fairart.objectives.answers import checked_loss, checked_targets
 from fairart.policies import (
     Averaging,
+    ClassSampling,
     ClassWeighting,
     EpsilonScheduler,
     LossTerms,
@@ -24,6 +25,7 @@ from fairart.testing.rules import CLASSES, expect, is_plain, require, same_rules
 
 __all__ = [
     "check_averaging",
+    "check_class_sampling",
     "check_class_weighting",
     "check_epsilon_scheduler",
     "check_target_sampler",
@@ -116,9 +118,52 @@ def check_class_weighting(weighting: ClassWeighting) -> None:
         mine.start(nb_classes)
         _check_loss(mine, nb_classes)
         for statistics in statistics_examples(nb_classes):
+            mine.before_epoch(statistics.robust)
+            _check_loss(mine, nb_classes)
             mine.update(statistics)
             _check_loss(mine, nb_classes)
         _check_state(mine, copy.deepcopy(weighting))
+
+
+def check_class_sampling(sampling: ClassSampling) -> None:
+    """Check that a class sampling keeps the rules, with classes of different size and one without training samples.
+
+    Args:
+        sampling: the sampling; a copy of it is used.
+
+    Raises:
+        AssertionError: probabilities that are no (K,) float64 tensor, do not sum to 1, draw a class without samples or never
+            draw one that has some; lost state.
+        PolicyError: ``probabilities`` broke a rule of its own.
+    """
+    expect(sampling, ClassSampling)
+    for nb_classes in CLASSES:
+        mine = copy.deepcopy(sampling)
+        mine.class_counts = np.arange(nb_classes, dtype=np.int64) * 5 + (nb_classes == 2)
+        mine.start(nb_classes)
+        _check_probabilities(mine, nb_classes)
+        for statistics in statistics_examples(nb_classes):
+            labels, random = torch.arange(1, nb_classes), torch.Generator().manual_seed(5)
+            mine.batch_end(labels, torch.randn(len(labels), nb_classes, generator=random))
+            _check_probabilities(mine, nb_classes)
+            mine.update(statistics)
+            _check_probabilities(mine, nb_classes)
+        other = copy.deepcopy(sampling)
+        other.class_counts = mine.class_counts
+        _check_state(mine, other)
+        same = torch.equal(mine.in_force(torch.device("cpu")), other.in_force(torch.device("cpu")))
+        require(same, f"{type(mine).__name__}: in_force() must be the same after load_state_dict(state_dict())")
+
+
+def _check_probabilities(sampling: ClassSampling, nb_classes: int) -> None:
+    name, chances = type(sampling).__name__, sampling.in_force(torch.device("cpu"))
+    good = isinstance(chances, Tensor) and chances.shape == (nb_classes,) and chances.dtype == torch.float64
+    require(good, f"{name}: in_force() must give a float64 tensor ({nb_classes},)")
+    require(bool(torch.isfinite(chances).all()), f"{name}: in_force() must be finite")
+    require(abs(float(chances.sum()) - 1) < 1e-6, f"{name}: in_force() must sum to 1, got {float(chances.sum()):g}")
+    absent = torch.as_tensor(~sampling.present)
+    require(not bool(chances[absent].any()), f"{name}: a class without training samples must have probability 0")
+    require(bool((chances[~absent] > 0).all()), f"{name}: a class with training samples must have a probability > 0")
 
 
 def _check_loss(weighting: ClassWeighting, nb_classes: int) -> None:
@@ -133,6 +178,8 @@ def _check_loss(weighting: ClassWeighting, nb_classes: int) -> None:
         name = type(weighting).__name__
         with same_rules():
             loss = checked_loss(weighting, weighting.combine(terms, labels))
+            with torch.no_grad():
+                weighting.batch_end(terms, labels)
         require(math.isfinite(loss.item()), f"{name}: combine() must give a finite scalar")
         (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
         require(bool(torch.isfinite(gradient).all()), f"{name}: combine() must pass finite gradients on")

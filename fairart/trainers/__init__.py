@@ -6,18 +6,26 @@ from fairart.trainers.base import FairnessTrainer
 from fairart.trainers.methods import BATTrainer, CFATrainer, DAFATrainer, FAALTrainer, FRLTrainer, WATTrainer
 from fairart.trainers.presets import (
     ATTrainer,
+    CFOLTrainer,
+    CSRTrainer,
     FairTATFixedEpsTrainer,
     FairTATTrainer,
     FairTATUniformTrainer,
+    FastATTrainer,
     FATTrainer,
+    MARTTrainer,
+    NFGSMTrainer,
     StandardTrainer,
     TRADESTrainer,
+    TRIXTrainer,
 )
 
 __all__ = [
     "ATTrainer",
     "BATTrainer",
     "CFATrainer",
+    "CFOLTrainer",
+    "CSRTrainer",
     "DAFATrainer",
     "FAALTrainer",
     "FATTrainer",
@@ -26,7 +34,11 @@ __all__ = [
     "FairTATTrainer",
     "FairTATUniformTrainer",
     "FairnessTrainer",
+    "FastATTrainer",
+    "MARTTrainer",
+    "NFGSMTrainer",
     "StandardTrainer",
     "TRADESTrainer",
+    "TRIXTrainer",
     "WATTrainer",
 ]

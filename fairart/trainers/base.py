@@ -38,6 +38,7 @@ from fairart.execution import (
     CudaGraphs,
     Execution,
     FoldBatchNorm,
+    OnOverfitting,
     PhaseGradients,
     Precision,
 )
@@ -53,6 +54,7 @@ from fairart.trainers.parts import (
     EpsilonPart,
     ObjectivePart,
     PerturbationPart,
+    SamplingPart,
     TargetPart,
     WeightingPart,
     resolve,
@@ -84,6 +86,7 @@ class FairnessTrainer(Fitting):
         target_sampler: registered name or instance; None for untargeted training.
         epsilon_scheduler: registered name or instance; None for the same budget for every class.
         class_weighting: registered name or instance; None to weight every class alike.
+        class_sampling: registered name or instance; None for every sample once an epoch.
         weight_perturbation: registered name or instance, or None.
         averaging: ``"ema"``, ``"fawa"``, an instance, or None.
         eps: L-inf budget in the classifier's input space, >= 0.
@@ -93,6 +96,8 @@ class FairnessTrainer(Fitting):
         augmentation: ``"crop-flip"``, ``"none"``, or a function (images, generator) -> images.
         hold_out: share of each class kept back for validation where a policy needs it and no ``validation_data`` is given.
         clean_statistics: also count clean predictions on the training batches (one forward pass more a batch).
+        on_overfitting: what follows when single-step training (one gradient a batch) loses its robustness within an epoch:
+            ``"stop"`` with an error, ``"return"`` to the last good epoch, or ``"ignore"``.
         warm_start: folder of a run, or weight file, that the first ``fit`` starts from.
         precision: see :class:`fairart.execution.Execution`, as for the five after it.
         channels_last: kernels and images with channels last while training; None: where it pays, on the CPU.
@@ -120,6 +125,7 @@ class FairnessTrainer(Fitting):
         target_sampler: TargetPart = PRESET,
         epsilon_scheduler: EpsilonPart = PRESET,
         class_weighting: WeightingPart = PRESET,
+        class_sampling: SamplingPart = PRESET,
         weight_perturbation: PerturbationPart = PRESET,
         averaging: AveragingPart = PRESET,
         eps: Annotated[float, Option("L-inf budget, in the classifier's input space", low=0)] = 8 / 255,
@@ -132,6 +138,7 @@ class FairnessTrainer(Fitting):
             Option("share of each class held out where a policy needs validation data", low=0, low_open=True, high=0.5),
         ] = 0.02,
         clean_statistics: Annotated[bool, Option("also count clean predictions in training")] = False,
+        on_overfitting: OnOverfitting = "stop",
         warm_start: WarmStart = None,
         precision: Precision = "32-true",
         channels_last: ChannelsLast = None,
@@ -143,7 +150,7 @@ class FairnessTrainer(Fitting):
         **unknown: Any,
     ) -> None:
         ways = (precision, channels_last, phase_gradients, compile, fold_batch_norm, cuda_graphs)
-        numbers = {"eps": eps, "eps_step": eps_step, "max_iter": max_iter, "hold_out": hold_out}
+        numbers = {"eps": eps, "eps_step": eps_step, "max_iter": max_iter, "hold_out": hold_out, "on_overfitting": on_overfitting}
         checked = self._check_options({**unknown, **numbers, **dict(zip(EXECUTION, ways, strict=True))})
         self._network = Network(classifier, fit=True)
         self._predicting = Network(classifier)
@@ -154,6 +161,7 @@ class FairnessTrainer(Fitting):
             "target_sampler": target_sampler,
             "epsilon_scheduler": epsilon_scheduler,
             "class_weighting": class_weighting,
+            "class_sampling": class_sampling,
             "weight_perturbation": weight_perturbation,
             "averaging": averaging,
         }
@@ -174,6 +182,7 @@ class FairnessTrainer(Fitting):
             raise OptionError("augmentation 'crop-flip' expects channels first, got a classifier with channels_first=False")
         self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
+        self.on_overfitting: OnOverfitting = checked["on_overfitting"]
         self.processes = ONE_PROCESS if fabric is None else FabricProcesses(fabric)
         self.execution = chosen_execution(execution, self._network, classifier)
         self.history = History()

@@ -51,7 +51,7 @@ def _weighting(method: Method) -> str:
         return ""
     return (
         f"class_weighting: {origin(method.class_weighting)} weighs the boundary term against the cross-entropy and "
-        f"{origin(method.objective)} has no boundary term. Take objective='trades' or 'bat', or another class weighting"
+        f"{origin(method.objective)} has no boundary term. Take objective='trades', 'mart' or 'bat', or another class weighting"
     )
 
 
@@ -60,6 +60,11 @@ def _attack(method: Method) -> str:
         return ""
     if not method.objective.perturbs:
         return f"attack: {type(method.attack.attack).__name__} would go unused, {origin(method.objective)} attacks nothing"
+    if method.objective.single_step:
+        return (
+            f"attack: {type(method.attack.attack).__name__} would take the place of the single step that "
+            f"{origin(method.objective)} is about. Take objective='at'"
+        )
     if method.objective.nb_examples > 1:
         return (
             f"attack: {type(method.attack.attack).__name__} makes one example a sample, {origin(method.objective)} needs "

@@ -66,7 +66,11 @@ class EpochEnds:
     def on_epoch_end(self, record: EpochRecord) -> None:
         """Add the record, call the plugins, and write a checkpoint when one is due."""
         self.trainer.history.append(record)
-        self.whole.keep(f"epoch {record.epoch} (from 0), the last whole one")
+        ended = record.overfitted and self.trainer.on_overfitting == "return"
+        if ended:
+            self.whole.put_back()
+        else:
+            self.whole.keep(f"epoch {record.epoch} (from 0), the last whole one")
         if record.epoch == self._unseen:
             warn_absent_classes(record.robust.support, stacklevel=7)
         try:
@@ -74,6 +78,6 @@ class EpochEnds:
         finally:
             # Also when a plugin raised: the epoch is not lost with it.
             if self.wanted and self.trainer.processes.same(
-                record.epoch == self._last or (self.checkpoints is not None and self.checkpoints.due(epoch_end=True))
+                ended or record.epoch == self._last or (self.checkpoints is not None and self.checkpoints.due(epoch_end=True))
             ):
                 self.save(None)

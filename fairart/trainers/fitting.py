@@ -6,7 +6,7 @@ import contextlib
 import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,17 +21,20 @@ from fairart.engine.checkpoints.identity import classifier_identity, described, 
 from fairart.engine.checkpoints.packing import pack, unpack
 from fairart.engine.checkpoints.snapshot import restore
 from fairart.engine.data.augmentation import Augmentation
-from fairart.engine.data.sources import DeviceData, Source
+from fairart.engine.data.sources import ArraySource, DeviceData, Source
 from fairart.engine.execution import executed
 from fairart.engine.history import EpochRecord, History
 from fairart.engine.loop import Engine
+from fairart.engine.measures import Measures
 from fairart.engine.method import Budget, Method
 from fairart.engine.network import Network, restored_modes
+from fairart.engine.overfitting import OverfittingWatch
 from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.engine.randomness import Streams, isolated_random_state, set_global_random_state
 from fairart.engine.scheduling import Interval, chosen_interval
+from fairart.engine.training_pass import TrainingPass
 from fairart.engine.validation import ValidationAttack, Validator
-from fairart.execution import Execution
+from fairart.execution import Execution, OnOverfitting
 from fairart.fingerprint import short_digest
 from fairart.plugins import get_plugin_manager, origin
 from fairart.trainers.copying import ClassifierState
@@ -55,6 +58,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     execution: Execution
     augmentation: Augmentation | None
     clean_statistics: bool
+    on_overfitting: OnOverfitting
     history: History
     processes: Processes
     seed: int | None
@@ -132,7 +136,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         interval: Interval = "epoch"
         if scheduler is not None:
             interval = chosen_interval(scheduler, scheduler_interval, nb_epochs=int(nb_epochs), nb_batches=source.nb_batches())
-        if self.method.objective.perturbs and self.method.attack is None:
+        if self.method.objective.perturbs and self.method.attack is None and not self.method.objective.single_step:
             warn_short_steps(type(self).__name__, **vars(self.budget), stacklevel=4)
         self.seed, self.resumed_from, first = seed, None, len(self.history)
         last = first + int(nb_epochs)
@@ -200,11 +204,13 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             else:
                 # Before any work: a checkpoint that cannot be written is an error now.
                 epochs.save(None)
+            # Where it came back from catastrophic overfitting before, there is nothing left to train.
+            ended = bool(resumed and self.history and self.history[-1].overfitted and self.on_overfitting == "return")
             engine.run(
                 source,
-                first_epoch=len(self.history),
+                first_epoch=last if ended else len(self.history),
                 nb_epochs=last,
-                validator=self._validator(held, source.batch_size),
+                measures=self._measures(source, held, seed),
                 on_epoch_end=epochs.on_epoch_end,
                 verbose=verbose,
                 under_way=resumed.get("under_way"),
@@ -241,6 +247,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             "augmentation": "none"
             if augmentation is None
             else getattr(augmentation, "__qualname__", type(augmentation).__name__),
+            "on_overfitting": self.on_overfitting,
             "clean_statistics": str(self.clean_statistics),
             "execution": str(self.execution) or "as it is",
             "data": source.identity(),
@@ -288,17 +295,42 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         if size > 1 and batch_size < 2 * size:
             raise ValueError(f"batch_size must be at least 2 samples for each of the {size} processes, got {batch_size}")
 
+    def _measures(self, source: Source, held: Held, seed: int) -> Measures:
+        training_pass = None
+        if "training_pass" in self.method.needs:
+            assert isinstance(source, ArraySource), "a generator has no class counts, and was refused"
+            training_pass = TrainingPass(
+                self._predicting,
+                source.data,
+                self._attack(loss="ce"),
+                nb_classes=self._classifier.nb_classes,
+                batch_size=max(source.batch_size, 256),
+                true_logit_cut=self.method.true_logit_cut,
+                processes=self.processes,
+            )
+        watch = None
+        if self.method.takes_one_step(self.budget) and self.budget.eps > 0:
+            watch = OverfittingWatch(
+                self._predicting,
+                eps=self.budget.eps,
+                action=self.on_overfitting,
+                history=self.history,
+                seed=seed,
+                processes=self.processes,
+            )
+        return Measures(validator=self._validator(held, source.batch_size), training_pass=training_pass, watch=watch)
+
+    def _attack(self, *, loss: Literal["ce", "kl"]) -> ValidationAttack:
+        budget = self.budget
+        steps = self.method.validation_iter or budget.max_iter
+        return ValidationAttack(eps=budget.eps, eps_step=budget.eps_step, max_iter=steps, loss=loss)
+
     def _validator(self, held: Held, batch_size: int) -> Validator | None:
         if held is None:
             return None
-        budget, needs = self.budget, self.method.needs
+        needs = self.method.needs
         # Losses are those of TRADES, which their own attack must maximise; its predictions then serve everybody.
-        attack = ValidationAttack(
-            eps=budget.eps,
-            eps_step=budget.eps_step,
-            max_iter=self.method.validation_iter or budget.max_iter,
-            loss="kl" if "validation_losses" in needs else "ce",
-        )
+        attack = self._attack(loss="kl" if "validation_losses" in needs else "ce")
         return Validator(
             self._predicting,
             self._on_device(*held),
@@ -325,6 +357,8 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         method.class_weighting.start(classes)
         if method.target_sampler is not None:
             method.target_sampler.start(classes)
+        if method.class_sampling is not None:
+            method.class_sampling.start(classes)
 
     def _load_start_weights(self) -> None:
         if self._start_weights is not None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fairart.objectives.base import Objective
 from fairart.plugins import create
 from fairart.plugins.options import Option
-from fairart.policies import Averaging, ClassWeighting, EpsilonScheduler, TargetSampler, WeightPerturbation
+from fairart.policies import Averaging, ClassSampling, ClassWeighting, EpsilonScheduler, TargetSampler, WeightPerturbation
 
 __all__ = [
     "PART_OF_KIND",
@@ -15,6 +15,7 @@ __all__ = [
     "EpsilonPart",
     "ObjectivePart",
     "PerturbationPart",
+    "SamplingPart",
     "TargetPart",
     "WeightingPart",
     "resolve",
@@ -26,6 +27,9 @@ TargetPart = Annotated[
 ]
 EpsilonPart = Annotated[str | EpsilonScheduler | None, Option("budget of each class; None for the same")]
 WeightingPart = Annotated[str | ClassWeighting | None, Option("weight of each class in the loss; None for the same")]
+SamplingPart = Annotated[
+    str | ClassSampling | None, Option("which classes a batch is drawn from; None for every sample once an epoch")
+]
 PerturbationPart = Annotated[
     str | WeightPerturbation | None, Option("moves the weights while a gradient is computed; None for nothing")
 ]
@@ -36,6 +40,7 @@ PART_OF_KIND: dict[str, type[Any]] = {
     "target_sampler": TargetSampler,
     "epsilon_scheduler": EpsilonScheduler,
     "class_weighting": ClassWeighting,
+    "class_sampling": ClassSampling,
     "weight_perturbation": WeightPerturbation,
     "averaging": Averaging,
 }

@@ -8,12 +8,18 @@ from fairart.trainers.base import FairnessTrainer
 
 __all__ = [
     "ATTrainer",
+    "CFOLTrainer",
+    "CSRTrainer",
     "FATTrainer",
     "FairTATFixedEpsTrainer",
     "FairTATTrainer",
     "FairTATUniformTrainer",
+    "FastATTrainer",
+    "MARTTrainer",
+    "NFGSMTrainer",
     "StandardTrainer",
     "TRADESTrainer",
+    "TRIXTrainer",
 ]
 
 
@@ -62,3 +68,65 @@ class FairTATFixedEpsTrainer(FairTATTrainer):
     """FAIR-TAT's variant A.3: the same budget for every class; takes the arguments of :class:`FairnessTrainer`."""
 
     defaults: ClassVar[dict[str, Any]] = {**FairTATTrainer.defaults, "epsilon_scheduler": None}
+
+
+class TRIXTrainer(FairnessTrainer):
+    """TRIX: targeted examples for strong classes, untargeted ones for weak classes (Medi, Jung, Keuper, arXiv 2507.07768).
+
+    Class-wise budgets as CFA's, and loss weights that raise weak classes. The paper's threshold and weights could not be read:
+    here the mean accuracy, and 1 + (mean - A_k). Over ``objective="at"``, ``"trades"`` or ``"fat"``. Takes the arguments of
+    :class:`FairnessTrainer`.
+    """
+
+    defaults: ClassVar[dict[str, Any]] = {
+        "objective": "at",
+        "target_sampler": "trix",
+        "epsilon_scheduler": "ccm",
+        "class_weighting": "trix",
+    }
+
+
+class CSRTrainer(FairnessTrainer):
+    """CSR: confusional spectral regularisation of a robust model (Jin et al., ICLR 2025).
+
+    The paper fine-tunes a TRADES or TRADES-AWP model for two epochs, SGD at lr 0.001: give ``warm_start``; it trains from scratch
+    as well. Every epoch begins with an attack on the whole training set. Takes the arguments of :class:`FairnessTrainer`.
+    """
+
+    defaults: ClassVar[dict[str, Any]] = {"objective": "trades", "class_weighting": "csr"}
+
+
+class CFOLTrainer(FairnessTrainer):
+    """CFOL: draws the class of every sample, fooled classes more often (Pethick, Chrysos, Cevher, arXiv 2302.08872).
+
+    Its step ``eta`` is the sampling's: ``class_sampling=create("class_sampling", "cfol", eta=...)``. Takes the arguments of
+    :class:`FairnessTrainer`.
+    """
+
+    defaults: ClassVar[dict[str, Any]] = {"objective": "at", "class_sampling": "cfol"}
+
+
+class MARTTrainer(FairnessTrainer):
+    """MART: misclassified samples are regularised more (Wang et al., ICLR 2020); takes :class:`FairnessTrainer`'s arguments."""
+
+    defaults: ClassVar[dict[str, Any]] = {"objective": "mart"}
+
+
+class FastATTrainer(FairnessTrainer):
+    """Fast adversarial training by FGSM from a random start (Wong et al., ICLR 2020).
+
+    Two forward passes a batch. Watched for catastrophic overfitting; see ``on_overfitting``. Takes the arguments of
+    :class:`FairnessTrainer`.
+    """
+
+    defaults: ClassVar[dict[str, Any]] = {"objective": "fgsm-rs"}
+
+
+class NFGSMTrainer(FairnessTrainer):
+    """N-FGSM: one step from strong noise, not projected (de Jorge et al., NeurIPS 2022).
+
+    Two forward passes a batch. Its examples lie within 3 eps by definition. Watched for catastrophic overfitting; see
+    ``on_overfitting``. Takes the arguments of :class:`FairnessTrainer`.
+    """
+
+    defaults: ClassVar[dict[str, Any]] = {"objective": "n-fgsm"}

@@ -37,6 +37,12 @@ RUNS: dict[str, dict[str, Any]] = {
     "wat": {},
     "dafa": {},
     "faal": {"class_weighting": ("faal", {"warm_up": 0})},
+    "trix": {"class_sampling": "balanced"},
+    "csr": {},
+    "cfol": {"class_sampling": ("cfol", {"eta": 0.01})},
+    "mart": {"class_weighting": "group-dro"},
+    "fgsm-rs": {"class_weighting": "cvar"},
+    "n-fgsm": {},
     "trades": {"weight_perturbation": "awp", "clean_statistics": True},
     "standard": {},
 }

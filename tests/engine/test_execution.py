@@ -118,7 +118,7 @@ def test_under_mixed_precision_inputs_and_logits_are_float32_and_validation_is_e
     assert model.seen == {(torch.float32, torch.bfloat16)}
     assert logits.dtype == torch.float32
     assert torch.autograd.grad(logits.sum(), x)[0].dtype == torch.float32
-    trainer = ATTrainer(make_classifier(model=model), precision="bf16-mixed", max_iter=1)
+    trainer = ATTrainer(make_classifier(model=model), precision="bf16-mixed", max_iter=2)
     model.seen.clear()
     x_train, y_train = make_data(12)
     trainer.fit(x_train, y_train, batch_size=6, nb_epochs=1, seed=0, verbose=False)
@@ -185,7 +185,7 @@ def test_what_flows_through_the_network_has_its_channels_last(channels: int, mak
 
     model.features.conv2.register_forward_pre_hook(look)
     classifier = make_classifier(model=model, input_shape=(channels, 8, 8))
-    trainer = TRADESTrainer(classifier, max_iter=1, channels_last=True)
+    trainer = TRADESTrainer(classifier, max_iter=2, channels_last=True)
     flowed.clear()
     trainer.fit(*make_data(12, shape=(channels, 8, 8)), batch_size=6, nb_epochs=1, seed=0, verbose=False)
     assert flowed == {True}

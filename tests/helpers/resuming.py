@@ -7,23 +7,36 @@ import itertools
 import torch
 from torch import nn
 
+from fairart import create
 from fairart.engine import Checkpointing
 from fairart.trainers import (
     BATTrainer,
     CFATrainer,
+    CFOLTrainer,
+    CSRTrainer,
     DAFATrainer,
     FAALTrainer,
     FairTATTrainer,
+    FastATTrainer,
     FATTrainer,
     FRLTrainer,
+    MARTTrainer,
+    NFGSMTrainer,
     StandardTrainer,
     TRADESTrainer,
+    TRIXTrainer,
     WATTrainer,
 )
 
 EPOCHS = 4
 SAVES = 5
 """Checkpoints that a fit writes before it is stopped: two batches short of an epoch, so that it stops everywhere within one."""
+
+
+def quick_cfol(classifier, **options):
+    """CFOL that learns in a few batches."""
+    return CFOLTrainer(classifier, class_sampling=create("class_sampling", "cfol", eta=0.01), **options)
+
 
 FAWA = {"averaging": "fawa"}
 METHODS = {
@@ -37,6 +50,12 @@ METHODS = {
     "wat": (WATTrainer, {}),
     "dafa": (DAFATrainer, {"warm_up": 1}),
     "faal": (FAALTrainer, {"warm_up": 1, "objective": "trades"}),
+    "trix + balanced": (TRIXTrainer, {"class_sampling": "balanced"}),
+    "csr": (CSRTrainer, {}),
+    "cfol": (quick_cfol, {}),
+    "mart + group-dro": (MARTTrainer, {"class_weighting": "group-dro"}),
+    "n-fgsm + cvar": (NFGSMTrainer, {"class_weighting": "cvar"}),
+    "fgsm-rs": (FastATTrainer, {"augmentation": "crop-flip"}),
     "runner-up": (FairTATTrainer, {"target_sampler": "runner-up", "augmentation": "crop-flip"}),
 }
 

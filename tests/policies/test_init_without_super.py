@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from fairart.objectives import ATObjective
-from fairart.policies import Averaging, ClassWeighting, EpsilonScheduler, TargetSampler, WeightPerturbation
+from fairart.policies import Averaging, ClassSampling, ClassWeighting, EpsilonScheduler, TargetSampler, WeightPerturbation
 from fairart.testing import (
     check_averaging,
+    check_class_sampling,
     check_class_weighting,
     check_epsilon_scheduler,
     check_target_sampler,
@@ -47,6 +48,14 @@ class Weighting(ClassWeighting):
         return np.full(statistics.robust.nb_classes, self.floor)
 
 
+class Sampling(ClassSampling):
+    def __init__(self) -> None:
+        self.floor = 1.0
+
+    def probabilities(self, statistics: Any) -> Any:
+        return np.full(statistics.robust.nb_classes, self.floor / statistics.robust.nb_classes)
+
+
 class Average(Averaging):
     def __init__(self) -> None:
         self.seen = 0
@@ -66,6 +75,7 @@ PARTS = {
     "target_sampler": (Sampler, check_target_sampler),
     "epsilon_scheduler": (Scheduler, check_epsilon_scheduler),
     "class_weighting": (Weighting, check_class_weighting),
+    "class_sampling": (Sampling, check_class_sampling),
     "averaging": (Average, check_averaging),
     "weight_perturbation": (Perturbation, check_weight_perturbation),
     "objective": (Objective, None),

@@ -18,7 +18,15 @@ from fairart.statistics import ConfusionMatrix
 
 torch.set_num_threads(1)
 
-ELSEWHERE = {"target_sampler", "epsilon_scheduler", "class_weighting", "weight_perturbation", "averaging", "objective"}
+ELSEWHERE = {
+    "target_sampler",
+    "epsilon_scheduler",
+    "class_weighting",
+    "class_sampling",
+    "weight_perturbation",
+    "averaging",
+    "objective",
+}
 """Kinds whose built-ins are checked in ``tests/policies/test_conformance.py``."""
 
 

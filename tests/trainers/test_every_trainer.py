@@ -85,8 +85,8 @@ def test_a_trainer_of_one_s_own_is_a_class_with_defaults(make_classifier: Make, 
 
 
 def test_a_misspelt_default_of_a_subclass_is_an_error():
-    with pytest.raises(TypeError, match=r"Wrong.defaults: did you mean 'target_sampler'\?, got 'target_sampling'"):
-        type("Wrong", (FairnessTrainer,), {"defaults": {"target_sampling": "cfps"}})
+    with pytest.raises(TypeError, match=r"Wrong.defaults: did you mean 'target_sampler'\?, got 'target_samplr'"):
+        type("Wrong", (FairnessTrainer,), {"defaults": {"target_samplr": "cfps"}})
 
 
 def test_options_may_be_written_as_in_a_file(make_classifier: Make, make_data: Make):

@@ -24,6 +24,7 @@ _ATTRIBUTE = {
     "target_sampler": "{camel}Sampler",
     "epsilon_scheduler": "{camel}Epsilon",
     "class_weighting": "{camel}Weighting",
+    "class_sampling": "{camel}Sampling",
     "weight_perturbation": "{camel}Perturbation",
     "averaging": "{camel}Averaging",
     "objective": "{camel}Objective",

@@ -133,6 +133,17 @@ class ClassWeighting(Policy):
         total = terms.total()
         return (self.per_sample(labels, total) * total).mean()
 
+    def batch_end(self, terms: LossTerms, labels: Tensor) -> None:
+        """Told after every batch, for weightings that learn within the epoch; nothing may be read from the device here.
+
+        :meth:`combine` may run more than once a batch (AWP), this runs once. A process is told of its own part of the batch: sums
+        go through ``self.all_reduce``.
+
+        Args:
+            terms: the batch's losses.
+            labels: (n,) true classes.
+        """
+
     def state_dict(self) -> dict[str, Any]:
         """The weights in force."""
         return {"current": None if self.current is None else self.current.tolist()}

@@ -176,7 +176,7 @@ def test_between_epochs_policies_and_plugins_see_the_model_as_the_user_made_it(
                 kernel.data = kernel.data * 0
 
     monkeypatch.setattr(get_plugin_manager(), "notify", look)
-    trainer = ATTrainer(classifier, max_iter=1, averaging=create("averaging", "ema", start_epoch=0))
+    trainer = ATTrainer(classifier, max_iter=2, averaging=create("averaging", "ema", start_epoch=0))
     model.features.conv2.register_forward_pre_hook(lambda *_: batches.append((kernel.stride() == stride, bool(kernel.any()))))
     trainer.fit(*make_data(8, shape=(1, 16, 16)), batch_size=8, nb_epochs=2, seed=0, verbose=False)
     assert trainer.execution.channels_last

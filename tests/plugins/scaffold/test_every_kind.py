@@ -29,7 +29,15 @@ from .conftest import Written
 ROOT = Path(fairart.__file__).parents[1]
 QUICK = "--per-class 12 --epochs 2 --eps 0.1 --eps-step 0.05 --max-iter 2 --batch-size 40 --device cpu --quiet"
 SHORT = shlex.split(QUICK)
-TRAINED = ["class_weighting", "target_sampler", "epsilon_scheduler", "weight_perturbation", "averaging", "objective"]
+TRAINED = [
+    "class_weighting",
+    "class_sampling",
+    "target_sampler",
+    "epsilon_scheduler",
+    "weight_perturbation",
+    "averaging",
+    "objective",
+]
 HEAVY = ("torch", "art", "sklearn")
 
 
