@@ -24,8 +24,8 @@ IMAGES = 512
 STEPS = 10
 FALL = 0.5
 """Share of the best PGD accuracy below which there is catastrophic overfitting."""
-NOISE = 0.05
-"""Least fall of the PGD accuracy, more than chance on 512 images."""
+LEARNT = 2.0
+"""PGD accuracy, in units of guessing, from which there is robustness to lose."""
 
 
 class CatastrophicOverfittingError(RuntimeError):
@@ -100,8 +100,9 @@ class OverfittingWatch:
         """
         best = self.best()
         highest = 0.0 if best is None else best.pgd_accuracy or 0.0
-        fell = accuracy < FALL * min(highest, robust) and highest - accuracy > NOISE
-        if best is None or not fell or robust <= best.robust.accuracy:
+        if best is None or highest < LEARNT / best.robust.nb_classes or robust <= best.robust.accuracy:
+            return None
+        if accuracy >= FALL * min(highest, robust):
             return None
         return (
             f"catastrophic overfitting in epoch {epoch} (from 0): accuracy under PGD-{STEPS} on training images fell from "

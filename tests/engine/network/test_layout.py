@@ -185,5 +185,5 @@ def test_between_epochs_policies_and_plugins_see_the_model_as_the_user_made_it(
         (event, True, False) for event in ("fairart_fit_start", "fairart_epoch_end", "fairart_epoch_end", "fairart_fit_end")
     ]
     # What a plugin makes of the weights is what the next epoch begins with.
-    assert batches == [(False, True), (False, True), (False, False), (False, False)]
+    assert batches == [(False, True)] * 3 + [(False, False)] * 3
     assert all(value.is_contiguous() for value in trainer.method.averaging.average.values())
