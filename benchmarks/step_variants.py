@@ -119,8 +119,7 @@ def trainer_of(setting: Setting, trainer: str, **options: Any) -> FairnessTraine
         classifier=classifier_of(setting),
         eps=EPS,
         eps_step=EPS_STEP,
-        max_iter=setting.max_iter,
-        **options,
+        **{"max_iter": setting.max_iter, **options},
     )
     return made
 
