@@ -11,7 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from fairart.engine.history import EpochRecord
 
-__all__ = ["History", "epsilon_table", "target_table"]
+__all__ = ["History", "epsilon_table", "sampling_table", "target_table"]
 
 History = Sequence["EpochRecord | Mapping[str, Any]"]
 """The epochs of one run: records, or the dictionaries that ``history.jsonl`` holds."""
@@ -53,6 +53,19 @@ def epsilon_table(histories: Sequence[History]) -> tuple[FloatArray, list[int]]:
         ValueError: no epoch, or runs of other epochs or classes.
     """
     return _mean_table(histories, lambda record: np.asarray(record["epsilons"], dtype=np.float64))
+
+
+def sampling_table(histories: Sequence[History]) -> tuple[FloatArray, list[int]]:
+    """Probability with which an epoch began to draw each class, (K, epochs), mean over runs, and the epochs' numbers.
+
+    Args:
+        histories: one a run.
+
+    Raises:
+        KeyError: an epoch in which every sample was drawn once.
+        ValueError: no epoch, or runs of other epochs or classes.
+    """
+    return _mean_table(histories, lambda record: np.asarray(record["sampling"], dtype=np.float64))
 
 
 def _aimed_at(record: Mapping[str, Any]) -> FloatArray:

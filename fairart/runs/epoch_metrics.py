@@ -36,7 +36,8 @@ def epoch_metrics(record: EpochRecord, classes: Sequence[str]) -> dict[str, floa
     Returns:
         ``loss``, ``learning_rate``, ``images_per_second``, ``seconds``; ``robust/overall``, ``robust/worst``, ``robust/NAME`` for
         each class and the same of whatever else was measured (``clean``, ``validation_robust``, ``validation_clean``);
-        ``eps/NAME``, ``weight/NAME``, ``target/NAME`` for each class; ``averaged`` (0 or 1) with weight averaging.
+        ``eps/NAME``, ``weight/NAME``, ``target/NAME``, ``sampling/NAME`` for each class; ``averaged`` (0 or 1) with weight
+        averaging; ``pgd_accuracy`` and ``overfitted`` (0 or 1) where single-step training is watched.
     """
     row = {
         "loss": record.loss,
@@ -46,11 +47,15 @@ def epoch_metrics(record: EpochRecord, classes: Sequence[str]) -> dict[str, floa
     }
     if record.averaged is not None:
         row["averaged"] = float(record.averaged)
+    if record.pgd_accuracy is not None:
+        row.update(pgd_accuracy=record.pgd_accuracy, overfitted=float(record.overfitted))
     for name, matrix in _matrices(record):
         row[f"{name}/overall"], row[f"{name}/worst"] = matrix.accuracy, matrix.worst_class_accuracy()
         row.update(_by_class(name, classes, matrix.class_accuracy))
     row.update(_by_class("eps", classes, record.epsilons))
     row.update(_by_class("weight", classes, record.class_weights))
+    if record.sampling is not None:
+        row.update(_by_class("sampling", classes, record.sampling))
     shares = target_shares(record)
     if shares is not None:
         row.update(_by_class("target", classes, shares))

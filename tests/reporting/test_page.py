@@ -210,3 +210,22 @@ def test_charts_put_values_where_they_belong():
     assert float(height) == pytest.approx(190 * 0.75)
     (gap,) = re.findall(r'class="gap" [^>]*height="([\d.]+)"', diagram)
     assert float(gap) == pytest.approx(190 * 0.25)
+
+
+def test_watched_and_drawn_epochs_are_shown(made):
+    runs = [made.run("fgsm-rs", 0), made.run("cfol", 0), made.run("at", 0)]
+    for epoch, record in enumerate(runs[0].history):
+        record.update(pgd_accuracy=0.4 if epoch < 5 else 0.01, overfitted=epoch == 5)
+    for record in runs[1].history:
+        record["sampling"] = [0.19, *[0.09] * 9]
+    text = Page(render_page(runs)).text
+    assert "Single-step training, in %" in text
+    assert "Catastrophic overfitting" in text
+    assert re.search(r"fgsm-rs, runs/fgsm-rs-0: epoch 5 \(the first is 0\)", text)
+    drawn = text.partition("Classes drawn")[2].partition("Targets")[0]
+    assert "cfol" in drawn
+    assert "0.19" in drawn
+    assert not re.search(r"\bat\b, ", drawn)
+    plain = Page(render_page([made.run("at", 0)])).text
+    assert "Single-step" not in plain
+    assert "Classes drawn" not in plain

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairart.reporting.histories import History, epsilon_table, target_table
+from fairart.reporting.histories import History, epsilon_table, sampling_table, target_table
 from fairart.reporting.page.pixels import data_uri, opacities
 from fairart.reporting.page.svg import Line, line_chart
 from fairart.reporting.run_results import Run
@@ -47,6 +47,8 @@ def training(methods: Mapping[str, Sequence[Run]], class_names: Sequence[str] | 
     return {
         "charts": _charts(trained, indices),
         "epsilons": _strips(trained, indices, epsilon_table, class_names, _Look((31, 119, 190), None, 3)),
+        "overfitted": _overfitted(trained),
+        "sampling": _strips(trained, indices, sampling_table, class_names, _Look((150, 90, 170), 0.0, 2)),
         "targets": _strips(trained, indices, target_table, class_names, _Look((20, 140, 105), 0.0, 2)),
     }
 
@@ -56,6 +58,11 @@ def _charts(trained: Mapping[str, Sequence[Run]], indices: Mapping[str, int]) ->
     for title, note, columns in (
         ("Accuracy on the training batches, in %", "solid: overall; dashed: worst class", (_robust, _worst)),
         ("Accuracy on validation data under attack, in %", "solid: overall; dashed: worst class", (_valid, _valid_worst)),
+        (
+            "Single-step training, in %",
+            "solid: under PGD-10 on training images; dashed: on its single-step examples",
+            (_pgd, _single),
+        ),
         ("Training loss", "", (lambda record: float(record["loss"]),)),
     ):
         lines = [
@@ -92,6 +99,26 @@ def _valid(record: Mapping[str, Any]) -> float:
 
 def _valid_worst(record: Mapping[str, Any]) -> float:
     return 100 * ConfusionMatrix(record["validation_robust"]).worst_class_accuracy()
+
+
+def _pgd(record: Mapping[str, Any]) -> float:
+    return 100 * float(record["pgd_accuracy"])
+
+
+def _single(record: Mapping[str, Any]) -> float:
+    # Only where the epoch was watched.
+    return _robust(record) if "pgd_accuracy" in record else math.nan
+
+
+def _overfitted(trained: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Which runs overfitted catastrophically, and when."""
+    return [
+        f"{label}, {run.name}: epoch {record['epoch']} (the first is 0)"
+        for label, runs in trained.items()
+        for run in runs
+        for record in run.history
+        if record.get("overfitted")
+    ]
 
 
 def _strips(
