@@ -18,6 +18,7 @@ __all__ = [
     "CudaGraphs",
     "Execution",
     "FoldBatchNorm",
+    "LossScale",
     "OnOverfitting",
     "PhaseGradients",
     "Precision",
@@ -46,6 +47,11 @@ OnOverfitting = Annotated[
     Option(
         "when single-step training overfits catastrophically: stop with an error, return to the last good epoch, or ignore it"
     ),
+]
+
+LossScale = Annotated[
+    Literal["published", "mean-one"],
+    Option("scale of the loss: published, or mean-one, the same for every method: the coefficients of its terms sum to 1"),
 ]
 
 

@@ -20,6 +20,7 @@ from fairart.engine.data.augmentation import Augmentation
 from fairart.engine.data.drawing import ClassRows
 from fairart.engine.data.sources import DeviceData, Source, batch_slices, rows_of
 from fairart.engine.history import EpochRecord
+from fairart.engine.loss_scale import sum_of_coefficients
 from fairart.engine.measures import Measures
 from fairart.engine.meter import EpochMeter
 from fairart.engine.method import Budget, Method
@@ -329,6 +330,8 @@ class Engine:
     def _loss(self, terms: LossTerms, y: Tensor) -> Tensor:
         weighting = self.method.class_weighting
         loss = checked_loss(weighting, asked(weighting, "combine", lambda: weighting.combine(terms, y)))
+        if self.method.loss_scale == "mean-one":
+            loss = loss / sum_of_coefficients(weighting, terms, y, self.processes)
         return self.processes.share(loss, self.streams.attack.part)
 
     def _clean_logits(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fairart.engine.art_attack import ArtInnerAttack
+from fairart.execution import LossScale
 from fairart.objectives.base import Objective
 from fairart.policies import (
     Averaging,
@@ -59,6 +60,7 @@ class Method:
         averaging: weight averaging, or None.
         attack: an ART attack in place of the objective's own, or None.
         label_smoothing: share of each label that is spread over all classes, in [0, 1).
+        loss_scale: ``"published"``, or ``"mean-one"`` for coefficients of a sample's terms that sum to 1 in the mean of a batch.
     """
 
     objective: Objective
@@ -70,6 +72,7 @@ class Method:
     averaging: Averaging | None = None
     attack: ArtInnerAttack | None = None
     label_smoothing: float = 0.0
+    loss_scale: LossScale = "published"
 
     def policies(self) -> Iterator[tuple[str, Policy]]:
         """Every part that has needs or memory, with its kind."""

@@ -37,7 +37,7 @@ __all__ = [
 
 Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
-HANDED_OVER = ("eps", "eps_step", "max_iter", "hold_out", "on_overfitting", "warm_start", *EXECUTION)
+HANDED_OVER = ("eps", "eps_step", "max_iter", "hold_out", "on_overfitting", "loss_scale", "warm_start", *EXECUTION)
 """Fields of a config that are arguments of the trainer under the same name."""
 
 

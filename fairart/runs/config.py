@@ -12,7 +12,16 @@ from typing import Annotated, Any
 
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
-from fairart.execution import ChannelsLast, Compile, CudaGraphs, FoldBatchNorm, OnOverfitting, PhaseGradients, Precision
+from fairart.execution import (
+    ChannelsLast,
+    Compile,
+    CudaGraphs,
+    FoldBatchNorm,
+    LossScale,
+    OnOverfitting,
+    PhaseGradients,
+    Precision,
+)
 from fairart.files import write_text
 from fairart.plugins.options import Declared, Option, check_value, declared_options
 
@@ -83,6 +92,7 @@ class RunConfig:
         float, Option("share of each class kept for validation where a part needs it", low=0, low_open=True, high=0.5)
     ] = 0.02
     on_overfitting: OnOverfitting = "stop"
+    loss_scale: LossScale = "published"
     epochs: Annotated[int, Option("passes over the training images", low=1)] = 20
     batch_size: Annotated[int, Option("images a batch", low=1)] = 128
     lr: Annotated[float, Option("learning rate of SGD", low=0, low_open=True)] = 0.1

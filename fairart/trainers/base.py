@@ -38,6 +38,7 @@ from fairart.execution import (
     CudaGraphs,
     Execution,
     FoldBatchNorm,
+    LossScale,
     OnOverfitting,
     PhaseGradients,
     Precision,
@@ -98,6 +99,7 @@ class FairnessTrainer(Fitting):
         clean_statistics: also count clean predictions on the training batches (one forward pass more a batch).
         on_overfitting: what follows when single-step training (one gradient a batch) loses its robustness within an epoch:
             ``"stop"`` with an error, ``"return"`` to the last good epoch, or ``"ignore"``.
+        loss_scale: ``"published"``, or ``"mean-one"``: the coefficients of a sample's terms sum to 1 for every method.
         warm_start: folder of a run, or weight file, that the first ``fit`` starts from.
         precision: see :class:`fairart.execution.Execution`, as for the five after it.
         channels_last: kernels and images with channels last while training; None: where it pays, on the CPU.
@@ -139,6 +141,7 @@ class FairnessTrainer(Fitting):
         ] = 0.02,
         clean_statistics: Annotated[bool, Option("also count clean predictions in training")] = False,
         on_overfitting: OnOverfitting = "stop",
+        loss_scale: LossScale = "published",
         warm_start: WarmStart = None,
         precision: Precision = "32-true",
         channels_last: ChannelsLast = None,
@@ -150,8 +153,9 @@ class FairnessTrainer(Fitting):
         **unknown: Any,
     ) -> None:
         ways = (precision, channels_last, phase_gradients, compile, fold_batch_norm, cuda_graphs)
-        numbers = {"eps": eps, "eps_step": eps_step, "max_iter": max_iter, "hold_out": hold_out, "on_overfitting": on_overfitting}
-        checked = self._check_options({**unknown, **numbers, **dict(zip(EXECUTION, ways, strict=True))})
+        numbers = {"eps": eps, "eps_step": eps_step, "max_iter": max_iter, "hold_out": hold_out}
+        named = {"on_overfitting": on_overfitting, "loss_scale": loss_scale}
+        checked = self._check_options({**unknown, **numbers, **named, **dict(zip(EXECUTION, ways, strict=True))})
         self._network = Network(classifier, fit=True)
         self._predicting = Network(classifier)
         _check_optimizer(classifier)
@@ -171,7 +175,13 @@ class FairnessTrainer(Fitting):
         if attack is not None:
             check_plain(self._network, tuple(classifier.input_shape))
             inner = ArtInnerAttack(attack, self._network.module, targets=parts["target_sampler"] is not None)
-        self.method = Method(objective=chosen, **parts, attack=inner, label_smoothing=label_smoothing_of(classifier))
+        self.method = Method(
+            objective=chosen,
+            **parts,
+            attack=inner,
+            label_smoothing=label_smoothing_of(classifier),
+            loss_scale=checked["loss_scale"],
+        )
         check_combination(self.method)
         execution = Execution.among(checked)
         check_execution(execution, self._network, self.method, tuple(classifier.input_shape))
