@@ -374,16 +374,16 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             return
         if averaging.average is None:
             if warn:
-                _warn_no_average(len(self.history))
+                _warn_no_average(len(self.history), averaging.hint())
             return
         self.raw_weights = copy.deepcopy(self._network.module.state_dict())
         self._network.module.load_state_dict(averaging.average)
 
 
-def _warn_no_average(nb_epochs: int) -> None:
+def _warn_no_average(nb_epochs: int, hint: str) -> None:
+    why = hint or "start_epoch or threshold too high for this run"
     warnings.warn(
-        f"weight averaging took in none of the {nb_epochs} epochs (start_epoch or threshold too high for this run): the "
-        "classifier keeps its last weights",
+        f"weight averaging took in none of the {nb_epochs} epochs ({why}): the classifier keeps its last weights",
         UserWarning,
         stacklevel=5,
     )
