@@ -18,6 +18,7 @@ __all__ = [
     "CudaGraphs",
     "Execution",
     "FoldBatchNorm",
+    "GradientClipping",
     "LossScale",
     "OnOverfitting",
     "PhaseGradients",
@@ -49,6 +50,9 @@ OnOverfitting = Annotated[
     ),
 ]
 
+GradientClipping = Annotated[
+    float | None, Option("largest norm of the gradient, all parameters together; by default none", low=0, low_open=True)
+]
 LossScale = Annotated[
     Literal["published", "mean-one"],
     Option("scale of the loss: published, or mean-one, the same for every method: the coefficients of its terms sum to 1"),

@@ -288,6 +288,8 @@ class Engine:
             loss = self._loss(terms, y)
             loss.backward()  # type: ignore[no-untyped-call]
         self.processes.sum_gradients(self.network.module.parameters())
+        if self.method.gradient_clipping is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.module.parameters(), self.method.gradient_clipping)
         if "clean" in self.needs and terms.clean_logits is None:
             # Before the step: of the same weights as the robust ones.
             terms = dataclasses.replace(terms, clean_logits=self._clean_logits(x))

@@ -60,6 +60,7 @@ class Method:
         averaging: weight averaging, or None.
         attack: an ART attack in place of the objective's own, or None.
         label_smoothing: share of each label that is spread over all classes, in [0, 1).
+        gradient_clipping: largest norm of the gradient, or None.
         loss_scale: ``"published"``, or ``"mean-one"`` for coefficients of a sample's terms that sum to 1 in the mean of a batch.
     """
 
@@ -73,6 +74,7 @@ class Method:
     attack: ArtInnerAttack | None = None
     label_smoothing: float = 0.0
     loss_scale: LossScale = "published"
+    gradient_clipping: float | None = None
 
     def policies(self) -> Iterator[tuple[str, Policy]]:
         """Every part that has needs or memory, with its kind."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,12 +20,12 @@ from fairart.execution import EXECUTION
 from fairart.plugins import create, get_plugin_manager
 from fairart.plugins.options import declared_options
 from fairart.runs.config import OFF, PART_KINDS, RunConfig
+from fairart.runs.optimising import build_optimizer
 from fairart.trainers.base import FairnessTrainer
 
 __all__ = [
     "build_classifier",
     "build_dataset",
-    "build_scheduler",
     "build_trainer",
     "load_dataset",
     "load_plugins",
@@ -37,7 +36,17 @@ __all__ = [
 
 Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
-HANDED_OVER = ("eps", "eps_step", "max_iter", "hold_out", "on_overfitting", "loss_scale", "warm_start", *EXECUTION)
+HANDED_OVER = (
+    "eps",
+    "eps_step",
+    "max_iter",
+    "hold_out",
+    "on_overfitting",
+    "loss_scale",
+    "gradient_clipping",
+    "warm_start",
+    *EXECUTION,
+)
 """Fields of a config that are arguments of the trainer under the same name."""
 
 
@@ -137,7 +146,7 @@ def build_classifier(config: RunConfig, data: Dataset, *, device: str, scaling: 
         raise PluginError(f"model {config.model!r} must give a torch.nn.Module, got {type(model).__qualname__}")
     # Moved first: the optimizer must hold the parameters that are trained.
     model.to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    optimizer = build_optimizer(config, model.parameters())
     return PyTorchClassifier(
         model=model,
         loss=torch.nn.CrossEntropyLoss(label_smoothing=config.label_smoothing),
@@ -148,13 +157,6 @@ def build_classifier(config: RunConfig, data: Dataset, *, device: str, scaling: 
         preprocessing=data.mean_std() if scaling is None else scaling,
         device_type="gpu" if device == "cuda" else "cpu",
     )
-
-
-def build_scheduler(config: RunConfig, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.MultiStepLR:
-    """Divide the learning rate by 10 after each of the config's shares of the epochs."""
-    # Rounded up, and with room for 0.1 * 30 > 3 in floats: a share never falls on the very first epoch.
-    milestones = [math.ceil(share * config.epochs - 1e-9) for share in config.lr_milestones]
-    return torch.optim.lr_scheduler.MultiStepLR(optimizer, sorted(milestones), gamma=0.1)
 
 
 def trainer_class(config: RunConfig) -> type[FairnessTrainer]:

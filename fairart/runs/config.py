@@ -17,6 +17,7 @@ from fairart.execution import (
     Compile,
     CudaGraphs,
     FoldBatchNorm,
+    GradientClipping,
     LossScale,
     OnOverfitting,
     PhaseGradients,
@@ -24,6 +25,7 @@ from fairart.execution import (
 )
 from fairart.files import write_text
 from fairart.plugins.options import Declared, Option, check_value, declared_options
+from fairart.runs.recipes import with_recipe
 
 __all__ = ["LOGGERS", "OFF", "OPTION_KINDS", "PART_KINDS", "RunConfig", "check_names", "parse_setting", "read_yaml"]
 
@@ -62,6 +64,12 @@ class RunConfig:
     """
 
     trainer: Annotated[str, Option("method to train with")]
+    recipe: Annotated[
+        str,
+        Option(
+            "settings that are not given: our defaults (none), or those of the method's publication", choices=("none", "paper")
+        ),
+    ] = "none"
     dataset: Annotated[str, Option("data set: a registered name, npz:PATH or folder:PATH")] = "digits"
     data_root: Annotated[str | None, Option("folder of the data files; by default FAIRART_DATA, else ~/.cache/fairart")] = None
     test_share: Annotated[
@@ -95,15 +103,25 @@ class RunConfig:
     loss_scale: LossScale = "published"
     epochs: Annotated[int, Option("passes over the training images", low=1)] = 20
     batch_size: Annotated[int, Option("images a batch", low=1)] = 128
-    lr: Annotated[float, Option("learning rate of SGD", low=0, low_open=True)] = 0.1
+    optimizer: Annotated[str, Option("sgd or adamw", choices=("sgd", "adamw"))] = "sgd"
+    lr: Annotated[float, Option("learning rate", low=0, low_open=True)] = 0.1
+    schedule: Annotated[
+        str,
+        Option(
+            "learning rate over the run: multistep, cosine (to 0), onecycle (up for two fifths, then to 0) or constant",
+            choices=("multistep", "cosine", "onecycle", "constant"),
+        ),
+    ] = "multistep"
+    warmup_epochs: Annotated[float, Option("epochs in which the learning rate rises linearly; not with onecycle", low=0)] = 0.0
+    gradient_clipping: GradientClipping = None
     label_smoothing: Annotated[
         float, Option("share of each label that the training loss spreads over all classes", low=0, high=1, high_open=True)
     ] = 0.0
     momentum: Annotated[float, Option("momentum of SGD", low=0, high=1, high_open=True)] = 0.9
-    weight_decay: Annotated[float, Option("weight decay of SGD", low=0)] = 5e-4
+    weight_decay: Annotated[float, Option("weight decay", low=0)] = 5e-4
     lr_milestones: Annotated[
         tuple[float, ...],
-        Option("shares of the epochs after which the learning rate is divided by 10, such as 0.5,0.75", source="FAIR-TAT"),
+        Option("shares of the epochs after which multistep divides the learning rate by 10, such as 0.5,0.75", source="FAIR-TAT"),
     ] = (0.5, 0.75)
     seed: Annotated[int, Option("seed of all random numbers of the run", low=0)] = 0
     device: Annotated[str, Option("device: auto, cpu or cuda", choices=("auto", "cpu", "cuda"))] = "auto"
@@ -131,6 +149,10 @@ class RunConfig:
         given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         for name, value in check_values(given, where="RunConfig").items():
             object.__setattr__(self, name, value)
+        if self.schedule == "onecycle" and self.warmup_epochs:
+            raise OptionError("warmup_epochs: the schedule onecycle has a warm-up of its own; take another schedule, or 0")
+        if self.warmup_epochs >= self.epochs:
+            raise OptionError(f"warmup_epochs must be less than the {self.epochs} epochs of the run, got {self.warmup_epochs:g}")
 
     @classmethod
     def declared(cls) -> dict[str, Declared]:
@@ -139,16 +161,16 @@ class RunConfig:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, where: str = "config") -> RunConfig:
-        """Make a config from plain values.
+        """Make a config from plain values; with ``recipe`` those of a publication stand in for what is missing.
 
         Args:
             mapping: field -> value.
             where: name of the source in error messages, such as the file's name.
 
         Raises:
-            OptionError: an unknown key (similar ones are suggested), a bad value, or no trainer.
+            OptionError: an unknown key (similar ones are suggested), a bad value, no trainer, or a recipe that does not fit.
         """
-        checked = check_values(mapping, where=where)
+        checked = with_recipe(check_values(mapping, where=where), where=where)
         if "trainer" not in checked:
             raise OptionError(f"{where} needs 'trainer', the method to train with")
         return cls(**checked)
@@ -206,7 +228,7 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
         read = _SPECIAL.get(name)
         if read is not None:
             value = read(value, f"{where}: {label}")
-        elif value == OFF and name in ("per_class", "checkpoint_every_minutes"):
+        elif value == OFF and name in ("per_class", "checkpoint_every_minutes", "gradient_clipping"):
             value = None
         checked[name] = check_value(value, shown, where=where)
     return checked

@@ -36,6 +36,7 @@ from fairart.runs.folders import (
     read_config,
 )
 from fairart.runs.loggers import build_loggers, check_loggers
+from fairart.runs.optimising import Schedule
 from fairart.runs.recorder import HistoryFile, Observer, observed
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 from fairart.trainers.base import FairnessTrainer
@@ -221,7 +222,8 @@ def _train(
             data.y_train,
             batch_size=config.batch_size,
             nb_epochs=config.epochs,
-            scheduler=build.build_scheduler(config, trainer.get_classifier().optimizer),
+            scheduler=Schedule(config),
+            scheduler_interval="batch" if Schedule(config).by_batch else "epoch",
             seed=config.seed,
             verbose=verbose,
             checkpoint=checkpoint,

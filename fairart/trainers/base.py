@@ -38,6 +38,7 @@ from fairart.execution import (
     CudaGraphs,
     Execution,
     FoldBatchNorm,
+    GradientClipping,
     LossScale,
     OnOverfitting,
     PhaseGradients,
@@ -100,6 +101,7 @@ class FairnessTrainer(Fitting):
         on_overfitting: what follows when single-step training (one gradient a batch) loses its robustness within an epoch:
             ``"stop"`` with an error, ``"return"`` to the last good epoch, or ``"ignore"``.
         loss_scale: ``"published"``, or ``"mean-one"``: the coefficients of a sample's terms sum to 1 for every method.
+        gradient_clipping: largest norm of the gradient of all parameters together, > 0, or None.
         warm_start: folder of a run, or weight file, that the first ``fit`` starts from.
         precision: see :class:`fairart.execution.Execution`, as for the five after it.
         channels_last: kernels and images with channels last while training; None: where it pays, on the CPU.
@@ -142,6 +144,7 @@ class FairnessTrainer(Fitting):
         clean_statistics: Annotated[bool, Option("also count clean predictions in training")] = False,
         on_overfitting: OnOverfitting = "stop",
         loss_scale: LossScale = "published",
+        gradient_clipping: GradientClipping = None,
         warm_start: WarmStart = None,
         precision: Precision = "32-true",
         channels_last: ChannelsLast = None,
@@ -153,7 +156,13 @@ class FairnessTrainer(Fitting):
         **unknown: Any,
     ) -> None:
         ways = (precision, channels_last, phase_gradients, compile, fold_batch_norm, cuda_graphs)
-        numbers = {"eps": eps, "eps_step": eps_step, "max_iter": max_iter, "hold_out": hold_out}
+        numbers = {
+            "eps": eps,
+            "eps_step": eps_step,
+            "max_iter": max_iter,
+            "hold_out": hold_out,
+            "gradient_clipping": gradient_clipping,
+        }
         named = {"on_overfitting": on_overfitting, "loss_scale": loss_scale}
         checked = self._check_options({**unknown, **numbers, **named, **dict(zip(EXECUTION, ways, strict=True))})
         self._network = Network(classifier, fit=True)
@@ -181,6 +190,7 @@ class FairnessTrainer(Fitting):
             attack=inner,
             label_smoothing=label_smoothing_of(classifier),
             loss_scale=checked["loss_scale"],
+            gradient_clipping=checked["gradient_clipping"],
         )
         check_combination(self.method)
         execution = Execution.among(checked)
@@ -261,7 +271,8 @@ class FairnessTrainer(Fitting):
             validation_data: (x, y), measured clean and under attack after every epoch; never trained on.
             batch_size: samples a batch; more than n is one batch. A last batch of one sample is merged into the one before.
             nb_epochs: epochs to train, >= 1.
-            scheduler: learning-rate scheduler of the classifier's optimizer; anything with ``step()``.
+            scheduler: learning-rate scheduler of the classifier's optimizer; anything with ``step()``. Or a function that makes
+                one once the number of batches is known: ``make(optimizer, nb_epochs=..., nb_batches=...)``.
             scheduler_interval: ``"epoch"`` or ``"batch"``: when the scheduler steps. None: what its class and the number of steps
                 it was made for say; ``OneCycleLR`` and ``CyclicLR`` step once a batch, others once an epoch.
             seed: of everything random in the run; None draws one (kept in ``self.seed``).

@@ -131,6 +131,9 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         verbose: bool,
         checkpoints: FitCheckpoints | None,
     ) -> None:
+        if scheduler is not None and callable(scheduler) and not hasattr(scheduler, "step"):
+            _check_run(nb_epochs, None, checkpoints)
+            scheduler = scheduler(self._classifier.optimizer, nb_epochs=int(nb_epochs), nb_batches=source.nb_batches())
         _check_run(nb_epochs, scheduler, checkpoints)
         self._check_shared(source.batch_size)
         interval: Interval = "epoch"
