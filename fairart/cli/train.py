@@ -162,6 +162,7 @@ def _document(trained: Any) -> dict[str, Any]:
         "config": trained.config.to_dict(),
         "classes": list(trained.dataset.classes),
         "note": trained.dataset.note,
+        "training_counts": trained.dataset.training_counts,
         "finished_before": trained.finished_before,
         "epochs": len(trained.history),
         "seconds": sum(record.seconds for record in trained.history),

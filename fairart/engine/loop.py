@@ -357,6 +357,7 @@ class Engine:
             clip_values=self._clip_values,
             epoch=epoch,
             label_smoothing=self.method.label_smoothing,
+            classification_loss=self.method.classification_loss,
             generator=self.streams.attack,
         )
 
@@ -423,7 +424,8 @@ class Engine:
 
     def _update(self, statistics: EpochStatistics) -> bool | None:
         method = self.method
-        for policy in (method.target_sampler, method.epsilon_scheduler, method.class_weighting, method.class_sampling):
+        learning = (method.epsilon_scheduler, method.class_weighting, method.class_sampling, method.classification_loss)
+        for policy in (method.target_sampler, *learning):
             if policy is not None:
                 policy.update(statistics)
         if method.averaging is None:

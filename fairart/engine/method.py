@@ -10,6 +10,7 @@ from fairart.execution import LossScale
 from fairart.objectives.base import Objective
 from fairart.policies import (
     Averaging,
+    ClassificationLoss,
     ClassSampling,
     ClassWeighting,
     EpsilonScheduler,
@@ -26,6 +27,7 @@ KINDS = (
     "epsilon_scheduler",
     "class_weighting",
     "class_sampling",
+    "classification_loss",
     "weight_perturbation",
     "averaging",
 )
@@ -56,6 +58,7 @@ class Method:
         epsilon_scheduler: budget of each class.
         class_weighting: weight of each class.
         class_sampling: which classes a batch is drawn from; None for every sample once an epoch.
+        classification_loss: what stands in for the cross-entropy; None for the cross-entropy.
         weight_perturbation: moves the weights while a gradient is computed, or None.
         averaging: weight averaging, or None.
         attack: an ART attack in place of the objective's own, or None.
@@ -69,6 +72,7 @@ class Method:
     class_weighting: ClassWeighting
     target_sampler: TargetSampler | None = None
     class_sampling: ClassSampling | None = None
+    classification_loss: ClassificationLoss | None = None
     weight_perturbation: WeightPerturbation | None = None
     averaging: Averaging | None = None
     attack: ArtInnerAttack | None = None

@@ -13,6 +13,7 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
+from fairart.datasets.imbalance import imbalanced_counts
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import OptionError, PluginError
@@ -108,7 +109,7 @@ def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[st
 
 
 def build_dataset(config: RunConfig) -> Dataset:
-    """Load the config's data set, cut down to ``per_class`` training images of each class.
+    """Load the config's data set, cut down to ``per_class`` training images of each class and to its imbalance.
 
     Raises:
         OptionError: an option that the data set does not have, or a bad value.
@@ -122,7 +123,13 @@ def build_dataset(config: RunConfig) -> Dataset:
             raise OptionError(f"test_share: data set {config.dataset!r} already has a test split, so no share of it is drawn")
         options.setdefault("test_share", config.test_share)
     data = load_dataset(config.dataset, data_root=config.data_root, options=options)
-    return data if config.per_class is None else data.subset(per_class=config.per_class, seed=config.seed)
+    if config.per_class is not None:
+        data = data.subset(per_class=config.per_class, seed=config.seed)
+    if config.imbalance is not None:
+        counts = imbalanced_counts(config.imbalance, data.training_counts, name=data.name)
+        shown = f"imbalance {config.imbalance}: {', '.join(map(str, counts))} training images, seed {config.seed}"
+        data = data.with_counts(counts, seed=config.seed, note=shown)
+    return data
 
 
 def build_classifier(config: RunConfig, data: Dataset, *, device: str, scaling: Scaling | None = None) -> PyTorchClassifier:

@@ -27,7 +27,17 @@ from fairart.files import write_text
 from fairart.plugins.options import Declared, Option, check_value, declared_options
 from fairart.runs.recipes import with_recipe
 
-__all__ = ["LOGGERS", "OFF", "OPTION_KINDS", "PART_KINDS", "RunConfig", "check_names", "parse_setting", "read_yaml"]
+__all__ = [
+    "ADJUSTMENTS",
+    "LOGGERS",
+    "OFF",
+    "OPTION_KINDS",
+    "PART_KINDS",
+    "RunConfig",
+    "check_names",
+    "parse_setting",
+    "read_yaml",
+]
 
 PART_KINDS = (
     "objective",
@@ -35,6 +45,7 @@ PART_KINDS = (
     "epsilon_scheduler",
     "class_weighting",
     "class_sampling",
+    "classification_loss",
     "weight_perturbation",
     "averaging",
 )
@@ -42,6 +53,9 @@ PART_KINDS = (
 
 OPTION_KINDS = ("trainer", "dataset", "model", *PART_KINDS)
 """The kinds that ``options`` may set options of."""
+
+ADJUSTMENTS = ("tau-norm", "logit-adjustment", "crt")
+"""What can be done to the last layer after training."""
 
 OFF = "none"
 """The name that switches a part off."""
@@ -79,6 +93,10 @@ class RunConfig:
         ),
     ] = None
     per_class: Annotated[int | None, Option("training images kept of each class; by default all", low=1)] = None
+    imbalance: Annotated[
+        str | None,
+        Option("long-tailed training set: exp:100, step:10, or a file with the images kept of each class; none for all"),
+    ] = None
     model: Annotated[str, Option("network to train")] = "small-cnn"
     warm_start: Annotated[
         str | None, Option("weights to start from: folder of a run, or a weight file in any layout; by default random ones")
@@ -88,6 +106,7 @@ class RunConfig:
     epsilon_scheduler: Annotated[str | None, Option(f"eps of each class: {_PART}")] = None
     class_weighting: Annotated[str | None, Option(f"weight of each class in the loss: {_PART}")] = None
     class_sampling: Annotated[str | None, Option(f"classes that a batch is drawn from: {_PART}")] = None
+    classification_loss: Annotated[str | None, Option(f"loss in place of the cross-entropy: {_PART}")] = None
     weight_perturbation: Annotated[str | None, Option(f"perturbation of the weights during a step: {_PART}")] = None
     averaging: Annotated[str | None, Option(f"weight averaging: {_PART}")] = None
     eps: Annotated[float, Option("L-inf budget for images in 0..1, such as 8/255", low=0)] = 8 / 255
@@ -123,6 +142,9 @@ class RunConfig:
         tuple[float, ...],
         Option("shares of the epochs after which multistep divides the learning rate by 10, such as 0.5,0.75", source="FAIR-TAT"),
     ] = (0.5, 0.75)
+    adjustment: Annotated[
+        str | None, Option("of the last layer after training: tau-norm:0.7, logit-adjustment:1 or crt:EPOCHS; by default none")
+    ] = None
     seed: Annotated[int, Option("seed of all random numbers of the run", low=0)] = 0
     device: Annotated[str, Option("device: auto, cpu or cuda", choices=("auto", "cpu", "cuda"))] = "auto"
     devices: Annotated[
@@ -228,7 +250,7 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
         read = _SPECIAL.get(name)
         if read is not None:
             value = read(value, f"{where}: {label}")
-        elif value == OFF and name in ("per_class", "checkpoint_every_minutes", "gradient_clipping"):
+        elif value == OFF and name in ("per_class", "imbalance", "adjustment", "checkpoint_every_minutes", "gradient_clipping"):
             value = None
         checked[name] = check_value(value, shown, where=where)
     return checked

@@ -19,6 +19,7 @@ from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
 from fairart.files import remove_leftovers
 from fairart.runs import build
+from fairart.runs.adjusting import apply_adjustment, parsed_adjustment
 from fairart.runs.config import RunConfig, check_names
 from fairart.runs.devices import join, joined_size, leave, start
 from fairart.runs.evaluating import Request, carry_out, prepare
@@ -178,6 +179,8 @@ def _prepare(config: RunConfig, fabric: Any) -> tuple[Dataset, FairnessTrainer]:
     check_loggers(config.logger)
     build.load_plugins(config)
     check_names(config)
+    if config.adjustment is not None:
+        parsed_adjustment(config.adjustment)
     build.trainer_class(config)
     device = build.resolved_device(config.device)
     data = build.build_dataset(config)
@@ -229,6 +232,7 @@ def _train(
             checkpoint=checkpoint,
         )
     if first:
+        apply_adjustment(config, trainer.get_classifier(), data, verbose=verbose)
         save_weights(trainer.get_classifier().model, data, folder / WEIGHTS)
     return TrainedRun(folder=folder, config=full, dataset=data, trainer=trainer, finished_before=finished)
 

@@ -53,6 +53,7 @@ from fairart.trainers.loss import label_smoothing_of
 from fairart.trainers.parts import (
     PART_OF_KIND,
     AveragingPart,
+    ClassificationLossPart,
     EpsilonPart,
     ObjectivePart,
     PerturbationPart,
@@ -89,6 +90,7 @@ class FairnessTrainer(Fitting):
         epsilon_scheduler: registered name or instance; None for the same budget for every class.
         class_weighting: registered name or instance; None to weight every class alike.
         class_sampling: registered name or instance; None for every sample once an epoch.
+        classification_loss: registered name or instance, in place of the cross-entropy of the objective; None for that.
         weight_perturbation: registered name or instance, or None.
         averaging: ``"ema"``, ``"fawa"``, an instance, or None.
         eps: L-inf budget in the classifier's input space, >= 0.
@@ -130,6 +132,7 @@ class FairnessTrainer(Fitting):
         epsilon_scheduler: EpsilonPart = PRESET,
         class_weighting: WeightingPart = PRESET,
         class_sampling: SamplingPart = PRESET,
+        classification_loss: ClassificationLossPart = PRESET,
         weight_perturbation: PerturbationPart = PRESET,
         averaging: AveragingPart = PRESET,
         eps: Annotated[float, Option("L-inf budget, in the classifier's input space", low=0)] = 8 / 255,
@@ -175,6 +178,7 @@ class FairnessTrainer(Fitting):
             "epsilon_scheduler": epsilon_scheduler,
             "class_weighting": class_weighting,
             "class_sampling": class_sampling,
+            "classification_loss": classification_loss,
             "weight_perturbation": weight_perturbation,
             "averaging": averaging,
         }

@@ -362,6 +362,8 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             method.target_sampler.start(classes)
         if method.class_sampling is not None:
             method.class_sampling.start(classes)
+        if method.classification_loss is not None:
+            method.classification_loss.start(classes)
 
     def _load_start_weights(self) -> None:
         if self._start_weights is not None:
