@@ -33,7 +33,7 @@ def exponential_profile(nb_classes: int, ratio: float) -> npt.NDArray[np.float64
 
 
 def step_profile(nb_classes: int, ratio: float) -> npt.NDArray[np.float64]:
-    """(K,) shares of the largest class: 1 for the first half of the classes, 1 / ratio for the rest (Buda et al., 2018).
+    """(K,) shares of the largest class: 1 for the first half of the classes, 1 / ratio for the rest.
 
     Args:
         nb_classes: K >= 2.
