@@ -23,14 +23,15 @@ from fairart.runs.adjusting import adjust_run
 from fairart.runs.config import RunConfig
 from fairart.runs.run import evaluate_run, train_run
 
+LDAM_SCALE = 3.0
+"""On plain logits; 30 is made for cosines. The learning rate is divided by it: steps are as large as those of the others."""
 OBJECTIVES = ("standard", "at", "trades")
 REMEDIES: dict[str, dict[str, Any]] = {
     "none": {},
     "inverse-frequency": {"class_weighting": "inverse-frequency"},
     "effective-number": {"class_weighting": "effective-number"},
     "balanced-softmax": {"classification_loss": "balanced-softmax"},
-    # On plain logits; 30 is made for cosines.
-    "ldam-drw": {"classification_loss": "ldam", "options": {"classification_loss.scale": 3.0}},
+    "ldam-drw": {"classification_loss": "ldam", "options": {"classification_loss.scale": LDAM_SCALE}},
     "focal": {"classification_loss": "focal"},
     "label smoothing": {"label_smoothing": 0.1},
     "balanced sampling": {"class_sampling": "balanced"},
@@ -49,7 +50,7 @@ def settings(arguments: argparse.Namespace, objective: str, remedy: str, seed: i
         per_class=arguments.per_class,
         imbalance=arguments.imbalance,
         epochs=arguments.epochs,
-        lr=arguments.lr,
+        lr=arguments.lr / (LDAM_SCALE if remedy == "ldam-drw" else 1.0),
         loss_scale="mean-one",
         eps=arguments.eps,
         seed=seed,
