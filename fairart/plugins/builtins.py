@@ -127,6 +127,9 @@ def fairart_register_datasets(register: Register) -> None:
     register("fashion-mnist", "fairart.datasets.vision:load_fashion_mnist")
     register("cifar10", "fairart.datasets.vision:load_cifar10")
     register("cifar100", "fairart.datasets.vision:load_cifar100")
+    register("svhn", "fairart.datasets.vision:load_svhn")
+    register("stl10", "fairart.datasets.vision:load_stl10")
+    register("tiny-imagenet", "fairart.datasets.tiny_imagenet:load_tiny_imagenet")
     register("npz", "fairart.datasets.files:load_npz")
     register("folder", "fairart.datasets.files:load_folder")
 
