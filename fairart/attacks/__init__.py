@@ -1,4 +1,4 @@
-"""Inner attacks: pure torch functions in the L-inf ball, with a budget per sample and no gradient on the parameters."""
+"""Inner attacks: pure torch functions in the L-inf or the L2 ball, with a budget per sample and no gradient on the parameters."""
 
 from __future__ import annotations
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from fairart.attacks.common import ClipValues, Model, frozen, kl_divergence, make_box, per_sample
+from fairart.attacks.common import ClipValues, Model, frozen, kl_divergence, make_region, per_sample
 from fairart.attacks.pgd import draw_start
 
 __all__ = ["boundary_pgd"]
@@ -24,6 +26,7 @@ def boundary_pgd(
     reference: Tensor | None = None,
     clip_values: ClipValues = (0.0, 1.0),
     generator: torch.Generator | None = None,
+    norm: float | str = math.inf,
 ) -> tuple[Tensor, Tensor]:
     """KL-PGD that keeps, for each sample, the last clean and the first adversarial iterate (BAT, AAAI 2023).
 
@@ -43,6 +46,7 @@ def boundary_pgd(
         reference: (n, K) clean logits.
         clip_values: smallest and largest value of an input.
         generator: random state of the start.
+        norm: that eps and step are measured in, inf or 2; in L2 a step follows the gradient at the step's length.
 
     Returns:
         ``last_clean``: the iterate before the first misclassified one, the start where that is misclassified already, the last
@@ -50,19 +54,19 @@ def boundary_pgd(
         steps last, the last iterate where none is. Both (n, ...), within eps and clip values, detached.
 
     Raises:
-        ValueError: a negative ``tau``, ``max_iter``, eps or step.
+        ValueError: a negative ``tau``, ``max_iter``, eps or step, or another norm.
     """
     if tau < 0 or max_iter < 0:
         raise ValueError(f"tau and max_iter must be >= 0, got {tau!r} and {max_iter!r}")
-    step, box = per_sample(eps_step, x, "eps_step"), make_box(x, eps, clip_values)
+    step, region = per_sample(eps_step, x, "eps_step"), make_region(x, eps, clip_values, norm)
     shape = (-1, *[1] * (x.ndim - 1))
     extra, fooled = torch.zeros_like(y), torch.zeros_like(y, dtype=torch.bool)
     with frozen(model):
         if reference is None:
             with torch.no_grad():
                 reference = model(x)
-        x_adv = draw_start(x, per_sample(eps, x, "eps"), "kl", generator) if start is None else start
-        x_adv = last_clean = box.project(x_adv.detach())
+        x_adv = draw_start(x, per_sample(eps, x, "eps"), "kl", generator, norm) if start is None else start
+        x_adv = last_clean = region.project(x_adv.detach())
         for _ in range(max_iter):
             inputs = x_adv.detach().requires_grad_(True)
             with torch.enable_grad():
@@ -72,6 +76,6 @@ def boundary_pgd(
             last_clean = torch.where(fooled.view(shape), last_clean, x_adv)
             active = ~fooled | (extra < tau)
             extra = extra + (fooled & active)
-            moved = box.project(x_adv + step * gradient.sign_())
+            moved = region.move(x_adv, gradient, step)
             x_adv = torch.where(active.view(shape), moved, x_adv)
     return torch.where(fooled.view(shape), last_clean, x_adv).detach(), x_adv.detach()

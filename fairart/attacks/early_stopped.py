@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from fairart.attacks.common import ClipValues, Model, frozen, make_box, per_sample
+from fairart.attacks.common import ClipValues, Model, frozen, make_region, per_sample
 from fairart.attacks.pgd import draw_start, signed_cross_entropy
 
 __all__ = ["early_stopped_pgd"]
@@ -24,6 +26,7 @@ def early_stopped_pgd(
     start: Tensor | None = None,
     clip_values: ClipValues = (0.0, 1.0),
     generator: torch.Generator | None = None,
+    norm: float | str = math.inf,
 ) -> Tensor:
     """PGD on cross-entropy in which a sample stops ``tau`` steps after it is first misclassified (FAT, ICML 2020, Alg. 1).
 
@@ -41,24 +44,25 @@ def early_stopped_pgd(
         start: (n, ...) where to start; drawn uniformly in the ball by default.
         clip_values: smallest and largest value of an input.
         generator: random state of the start.
+        norm: that eps and step are measured in, inf or 2; in L2 a step follows the gradient at the step's length.
 
     Returns:
         (n, ...) adversarial inputs within eps and clip values, detached.
 
     Raises:
-        ValueError: a negative ``tau``, ``max_iter``, eps or step.
+        ValueError: a negative ``tau``, ``max_iter``, eps or step, or another norm.
     """
     if tau < 0 or max_iter < 0:
         raise ValueError(f"tau and max_iter must be >= 0, got {tau!r} and {max_iter!r}")
     step = per_sample(eps_step, x, "eps_step")
-    box = make_box(x, eps, clip_values)
+    region = make_region(x, eps, clip_values, norm)
     aims = y if targets is None else targets
     targeted: bool | Tensor = False if targets is None else targets != y
     extra = torch.zeros_like(y)
     fooled = torch.zeros_like(y, dtype=torch.bool)
     with frozen(model):
-        x_adv = draw_start(x, per_sample(eps, x, "eps"), "ce", generator) if start is None else start
-        x_adv = box.project(x_adv.detach())
+        x_adv = draw_start(x, per_sample(eps, x, "eps"), "ce", generator, norm) if start is None else start
+        x_adv = region.project(x_adv.detach())
         for _ in range(max_iter):
             inputs = x_adv.requires_grad_(True)
             with torch.enable_grad():
@@ -67,6 +71,6 @@ def early_stopped_pgd(
             fooled = fooled | (logits.argmax(dim=1) != y)
             active = ~fooled | (extra < tau)
             extra = extra + (fooled & active)
-            moved = box.project(x_adv.detach() + step * gradient.sign_())
+            moved = region.move(x_adv.detach(), gradient, step)
             x_adv = torch.where(active.view(-1, *[1] * (x.ndim - 1)), moved, x_adv.detach())
     return x_adv.detach()

@@ -114,7 +114,8 @@ def _check_group(group: Sequence[Cell], grid: Grid, reasons: dict[str, list[Cell
             if key not in classifiers:
                 classifiers[key] = build.build_classifier(config, data, device="cpu")
             build.build_trainer(config, classifiers[key], data)
-            resolve_attacks(choose_attacks(Budget(config.eps, config.eps_step), grid.plan.attacks, {}))
+            budget = Budget(config.eps, config.eps_step, config.norm)
+            resolve_attacks(choose_attacks(budget, grid.plan.attacks, {}))
             full[cell.name] = build.resolved_config(config, data)
     return full
 

@@ -39,7 +39,7 @@ def parser() -> Parser:
     made.add_argument(
         "--eps",
         metavar="EPS",
-        help="L-inf budget of the attacks, such as 8/255; by default that of the run, else the attack's own",
+        help="budget of the attacks in the norm of the run, such as 8/255; by default that of the run, else the attack's own",
     )
     made.add_argument(
         "--set",

@@ -55,6 +55,15 @@ class ArtInnerAttack:
         self.attack, self._module = attack, module
         self._inner = _inner_attacks(attack)
 
+    @property
+    def norm(self) -> float | str | None:
+        """The norm that the attack measures its eps in, as ART writes it; None where the attack has no eps or names no norm.
+
+        Attacks without an eps look for the smallest change, in a norm of their own; the budget holds what they find.
+        """
+        norm: float | str | None = getattr(self.attack, "norm", None)
+        return norm if "eps" in self.attack.attack_params else None
+
     def examples(self, batch: Batch) -> Tensor:
         """Adversarial inputs for a batch, (n, ...), in the type and on the device of the clean ones."""
         x = batch.x.detach().cpu().numpy().astype(np.float32)

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from fairart.attacks import project
-from fairart.attacks.common import ClipValues
+from fairart.attacks.common import ClipValues, make_region
 from fairart.engine.data.augmentation import Augmentation
 from fairart.engine.data.drawing import ClassRows
 from fairart.engine.data.sources import DeviceData, Source, batch_slices, rows_of
@@ -355,6 +354,7 @@ class Engine:
             targets=targets,
             mixed=sampler is not None and sampler.mixes,
             clip_values=self._clip_values,
+            norm=self.budget.norm,
             epoch=epoch,
             label_smoothing=self.method.label_smoothing,
             classification_loss=self.method.classification_loss,
@@ -383,9 +383,10 @@ class Engine:
         # Examples outside a sample's budget are never trained on, whatever made them.
         factor = 1.0 if self.method.attack is not None else objective.budget_factor
         radius = batch.eps if factor == 1 else factor * batch.eps
-        examples = tuple(project(one.detach(), batch.x, eps=radius, clip_values=batch.clip_values) for one in made)
+        region = make_region(batch.x, radius, batch.clip_values, batch.norm)
+        examples = tuple(region.project(one.detach()) for one in made)
         for one in examples:
-            meter.add_change(one - batch.x, batch.y)
+            meter.add_change(one - batch.x, batch.y, batch.norm)
         return examples
 
     def _check(self, meter: EpochMeter, epoch: int) -> None:

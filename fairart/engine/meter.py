@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairart.attacks.common import distances
 from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.policies.class_weightings.base import LossTerms
 from fairart.statistics import ConfusionMatrix
@@ -77,14 +78,15 @@ class EpochMeter:
         """Number of batches so far."""
         return len(self._losses)
 
-    def add_change(self, change: Tensor, labels: Tensor) -> None:
-        """Note the largest change that an attack made to any value of each class's samples.
+    def add_change(self, change: Tensor, labels: Tensor, norm: float = math.inf) -> None:
+        """Note the largest change that an attack made to a sample of each class.
 
         Args:
             change: (n, ...) adversarial less clean inputs.
             labels: (n,) classes.
+            norm: that the change is measured in, inf or 2.
         """
-        largest = change.detach().abs().flatten(1).amax(dim=1).float()
+        largest = distances(change.detach(), norm).float()
         self._changes.scatter_reduce_(0, labels, largest, "amax")
 
     def add_bad_targets(self, found: Tensor) -> None:
@@ -101,7 +103,7 @@ class EpochMeter:
         return int(bad[0]) if len(bad) else None
 
     def largest_changes(self) -> FloatArray:
-        """(K,) largest change that the epoch's attacks made to each class. Reads from the device."""
+        """(K,) largest change that the epoch's attacks made to each class, in the norm of the budget. Reads from the device."""
         changes: FloatArray = self._changes.cpu().numpy()
         return changes
 

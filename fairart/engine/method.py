@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,17 +36,19 @@ KINDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """The trainer's L-inf budget, in the classifier's input space.
+    """The trainer's budget, in the classifier's input space.
 
     Args:
         eps: radius, >= 0.
         eps_step: attack step, >= 0.
         max_iter: attack steps, >= 0.
+        norm: that eps and step are measured in, inf or 2.
     """
 
     eps: float
     eps_step: float
     max_iter: int
+    norm: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True)

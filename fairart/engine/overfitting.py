@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class OverfittingWatch:
     Args:
         network: the classifier as it predicts.
         eps: budget of the attack, in the classifier's input space.
+        norm: of that budget, inf or 2.
         action: what follows.
         history: the epochs so far; the trainer's own list, which grows.
         seed: of the choice of samples and of the attack's starts.
@@ -52,12 +54,13 @@ class OverfittingWatch:
         network: Network,
         *,
         eps: float,
+        norm: float = math.inf,
         action: OnOverfitting,
         history: Sequence[EpochRecord],
         seed: int,
         processes: Processes = ONE_PROCESS,
     ) -> None:
-        self.network, self.eps, self.action, self.history = network, eps, action, history
+        self.network, self.eps, self.norm, self.action, self.history = network, eps, norm, action, history
         self.seed, self.processes = seed, processes
         self._samples: tuple[Tensor, Tensor] | None = None
 
@@ -79,8 +82,17 @@ class OverfittingWatch:
         generator = torch.Generator(x.device).manual_seed(self.seed)
         with restored_modes(self.network, training=False):
             step = step_of(self.eps, None, STEPS)
-            values = self.network.clip_values
-            x_adv = pgd(self.network, x, y, eps=self.eps, eps_step=step, max_iter=STEPS, clip_values=values, generator=generator)
+            x_adv = pgd(
+                self.network,
+                x,
+                y,
+                eps=self.eps,
+                eps_step=step,
+                max_iter=STEPS,
+                clip_values=self.network.clip_values,
+                generator=generator,
+                norm=self.norm,
+            )
             with torch.no_grad():
                 accuracy = float((self.network(x_adv).argmax(dim=1) == y).double().mean())
         return float(self.processes.same(accuracy))

@@ -64,6 +64,7 @@ class TrainingPass:
                     max_iter=self.attack.max_iter,
                     clip_values=self.network.clip_values,
                     generator=generator,
+                    norm=self.attack.norm,
                 )
                 with torch.no_grad():
                     logits = self.network(x_adv)

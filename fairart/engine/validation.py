@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,12 +31,14 @@ class ValidationAttack:
         eps_step: step.
         max_iter: steps.
         loss: ``"ce"``, or ``"kl"`` where the losses that are measured are those of TRADES.
+        norm: that eps and step are measured in, inf or 2.
     """
 
     eps: float
     eps_step: float
     max_iter: int
     loss: Literal["ce", "kl"] = "ce"
+    norm: float = math.inf
 
 
 class Validator:
@@ -104,6 +107,7 @@ class Validator:
             reference=clean_logits,
             clip_values=self.network.clip_values,
             generator=generator,
+            norm=self.attack.norm,
         )
         with torch.no_grad():
             return clean_logits, self.network(x_adv)

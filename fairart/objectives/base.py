@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -36,6 +37,7 @@ class Batch(ComparedByValue):
         targets: (n,) classes to aim at, one equal to its label for an untargeted example; None for untargeted training.
         mixed: whether some targets may equal their labels.
         clip_values: smallest and largest value of an input.
+        norm: that eps and step are measured in, inf or 2.
         epoch: number of the epoch, from 0.
         label_smoothing: share of each label that the loss spreads over all classes, in [0, 1); attacks do not use it.
         classification_loss: what stands in for the cross-entropy; None for the cross-entropy.
@@ -51,6 +53,7 @@ class Batch(ComparedByValue):
     targets: Tensor | None = None
     mixed: bool = False
     clip_values: ClipValues = (0.0, 1.0)
+    norm: float = math.inf
     epoch: int = 0
     label_smoothing: float = 0.0
     classification_loss: ClassificationLoss | None = None
@@ -86,6 +89,7 @@ class Batch(ComparedByValue):
             "max_iter": self.max_iter,
             "clip_values": self.clip_values,
             "generator": self.generator,
+            "norm": self.norm,
         }
 
 
@@ -103,6 +107,8 @@ class Objective(Policy):
     """Whether :meth:`losses` gives a ``boundary`` term, which some class weightings are about."""
     takes_targets: ClassVar[bool] = True
     """Whether :meth:`examples` heeds the batch's targets; with a target sampler the objective is refused where not."""
+    norms: ClassVar[frozenset[float]] = frozenset({math.inf, 2})
+    """Norms of the budget that :meth:`examples` heeds (``batch.norm``); with another one the objective is refused."""
     nb_examples: ClassVar[int] = 1
     """Number of tensors that :meth:`examples` gives."""
     single_step: ClassVar[bool] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, ClassVar
 
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ class _SingleStep(Objective):
     """CE(f(x'), y) with x' from one gradient; ``max_iter`` and ``eps_step`` are those of the validation attacks."""
 
     single_step: ClassVar[bool] = True
+    norms: ClassVar[frozenset[float]] = frozenset({math.inf})
 
     def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
         """Cross-entropy of the adversarial inputs."""

@@ -41,6 +41,7 @@ HANDED_OVER = (
     "eps",
     "eps_step",
     "max_iter",
+    "norm",
     "hold_out",
     "on_overfitting",
     "loss_scale",

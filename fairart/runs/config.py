@@ -5,6 +5,7 @@ Importing this module loads neither numpy, torch nor YAML.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -24,6 +25,7 @@ from fairart.execution import (
     Precision,
 )
 from fairart.files import write_text
+from fairart.norms import DEFAULT_EPS, Norm, norm_name, norm_order
 from fairart.plugins.options import Declared, Option, check_value, declared_options
 from fairart.runs.recipes import with_recipe
 
@@ -109,7 +111,10 @@ class RunConfig:
     classification_loss: Annotated[str | None, Option(f"loss in place of the cross-entropy: {_PART}")] = None
     weight_perturbation: Annotated[str | None, Option(f"perturbation of the weights during a step: {_PART}")] = None
     averaging: Annotated[str | None, Option(f"weight averaging: {_PART}")] = None
-    eps: Annotated[float, Option("L-inf budget for images in 0..1, such as 8/255", low=0)] = 8 / 255
+    norm: Norm = "inf"
+    eps: Annotated[
+        float | None, Option("budget for images in 0..1, such as 8/255; by default 8/255, with --norm 2 128/255", low=0)
+    ] = None
     eps_step: Annotated[float | None, Option("step of the inner attack; by default a quarter of eps", low=0)] = None
     max_iter: Annotated[int, Option("steps of the inner attack", low=1)] = 10
     augmentation: Annotated[
@@ -171,6 +176,8 @@ class RunConfig:
         given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         for name, value in check_values(given, where="RunConfig").items():
             object.__setattr__(self, name, value)
+        if self.eps is None:
+            object.__setattr__(self, "eps", DEFAULT_EPS[norm_order(self.norm) or math.inf])
         if self.schedule == "onecycle" and self.warmup_epochs:
             raise OptionError("warmup_epochs: the schedule onecycle has a warm-up of its own; take another schedule, or 0")
         if self.warmup_epochs >= self.epochs:
@@ -295,7 +302,13 @@ def _loggers(value: Any, label: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-_SPECIAL = {"logger": _loggers, "lr_milestones": _milestones, "options": _options}
+def _norm(value: Any, label: str) -> Any:
+    # A flag's 2 is text; what is no norm is refused by the declaration.
+    order = norm_order(value)
+    return value if order is None else norm_name(order)
+
+
+_SPECIAL = {"norm": _norm, "logger": _loggers, "lr_milestones": _milestones, "options": _options}
 """Fields whose form cannot be declared as a type and a range."""
 
 

@@ -27,7 +27,8 @@ class Request:
 
     Args:
         attacks: registered names, or (name, options) pairs, with a ``label`` for a second setting of one attack.
-        eps: L-inf budget of every attack that has one and is not given its own; None for the run's, else the attack's default.
+        eps: budget, in the norm of the run, of every attack that has one and is not given its own; None for the run's, else the
+            attack's default.
         corruptions: a named set, or names; made of the test images, unless a folder is given.
         corruptions_dir: folder in the layout of CIFAR-10-C to read corruptions from; without names all that it has.
         severities: of the corruptions, any of 1 to 5; None for all.
@@ -89,7 +90,9 @@ def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str |
     given = request.options or {}
     names = [name for name in request.attacks if isinstance(name, str)]
     plan.check_options(given, names, plan.names_to_make(request.corruptions, request.corruptions_dir))
-    chosen = plan.choose_attacks(budget if request.eps is None else plan.Budget(request.eps), request.attacks, given)
+    chosen = plan.choose_attacks(
+        budget if request.eps is None else plan.Budget(request.eps, norm=budget.norm), request.attacks, given
+    )
     # By label: two settings of one attack may each have their own.
     surrogates = {
         own.get("label", name): str(own["surrogate"]) for name, own in chosen if isinstance(own.get("surrogate"), str | Path)

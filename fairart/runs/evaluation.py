@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +15,9 @@ from fairart.datasets import Dataset
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
-from fairart.evaluation.attacks.norms import norm_order
 from fairart.evaluation.results.corruption_results import check_same_kind
 from fairart.evaluation.running.corrupted import CorruptionSource
+from fairart.norms import norm_order, norm_text
 from fairart.plugins import get_plugin_manager, registered
 from fairart.plugins.options import declared_options
 
@@ -42,10 +43,11 @@ Limit = int | str | None
 
 
 class Budget(NamedTuple):
-    """L-inf eps and step that attacks use if they are not given their own; None leaves each attack its default."""
+    """eps, step and norm that attacks use if they are not given their own; None leaves each attack its default."""
 
     eps: float | None = None
     eps_step: float | None = None
+    norm: str | float = "inf"
 
 
 def check_options(options: Options, attacks: Sequence[str], corruptions: Sequence[str]) -> None:
@@ -79,7 +81,7 @@ def names_to_make(corruptions: str | Sequence[str] | None, folder: str | Path | 
 def choose_attacks(budget: Budget, attacks: Sequence[Attack], options: Options) -> list[tuple[str, dict[str, Any]]]:
     """Attacks with their options; by default the ``eps`` and ``eps_step`` of the budget, if an attack has them.
 
-    With another ``eps`` the step follows that, and not the budget's.
+    With another ``eps`` the step follows that, and not the budget's. Attacks that have a ``norm`` take the budget's as well.
 
     Args:
         budget: of the run that is evaluated, or given by the user.
@@ -88,21 +90,26 @@ def choose_attacks(budget: Budget, attacks: Sequence[Attack], options: Options) 
 
     Raises:
         UnknownNameError: no such attack.
-        OptionError: an attack in L2 without its eps: that of the budget is an L-inf radius.
+        OptionError: an attack in another norm than the budget's without its own eps.
     """
-    chosen = []
+    chosen, order = [], norm_order(budget.norm)
     for attack in attacks:
         name, given = (attack, options.get(attack, {})) if isinstance(attack, str) else attack
         entry, _ = get_plugin_manager().find("attack", name)
         declared = declared_options(entry.load(), keyword_only=True)
         # Robustness is asked for at the budget that was trained for: 8/255 says nothing about digits trained at 0.2.
-        own: dict[str, Any] = {key: value for key, value in budget._asdict().items() if key in declared and (value or 0) > 0}
+        radii = {"eps": budget.eps, "eps_step": budget.eps_step}
+        own: dict[str, Any] = {key: value for key, value in radii.items() if key in declared and (value or 0) > 0}
+        if "norm" in declared and order == 2:
+            own["norm"] = 2
         if "eps" in given:
             # The step belongs to the budget's own eps.
             own.pop("eps_step", None)
-        if "eps" in own and "eps" not in given and norm_order(given.get("norm", "inf")) == 2:
+        if "eps" in own and "eps" not in given and norm_order({**own, **given}.get("norm", "inf")) != order:
+            why = "" if "norm" in declared else ", and this attack has no option norm"
             raise OptionError(
-                f"attack {name!r}: set eps as well; that of the run or of --eps, {own['eps']:g}, is an L-inf radius"
+                f"attack {name!r}: set eps as well; that of the run or of --eps, {own['eps']:g}, is an "
+                f"{norm_text(order or math.inf)} radius{why}"
             )
         chosen.append((name, {**own, **given}))
     return chosen

@@ -12,6 +12,7 @@ from typing import Any
 
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
+from fairart.norms import norm_order
 
 __all__ = ["RECIPES", "Recipe", "recipe_of", "with_recipe"]
 
@@ -241,13 +242,19 @@ def with_recipe(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
         where: name of the source in error messages.
 
     Raises:
-        OptionError: a recipe for another data set, or of a method that has none; a method that fine-tunes without a warm start.
+        OptionError: a recipe for another data set, or of a method that has none; a budget in another norm; a method that
+            fine-tunes without a warm start.
     """
     values = dict(given)
     if values.get("recipe") in (None, "none") or "trainer" not in values:
         return values
     dataset = str(values.get("dataset") or "digits")
     recipe = recipe_of(values["trainer"], dataset)
+    if "eps" in recipe.settings and norm_order(values.get("norm") or "inf") == 2:
+        raise OptionError(
+            f"{where}: recipe: {recipe.source} trains {values['trainer']} with a budget in L-inf, got norm {values['norm']!r}: "
+            "leave the recipe out and give the settings that suit L2"
+        )
     if recipe.warm_start and values.get("warm_start") is None:
         raise OptionError(
             f"{where}: the recipe of {values['trainer']} fine-tunes and needs a warm start: first train {recipe.warm_start}"

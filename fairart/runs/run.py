@@ -302,7 +302,7 @@ def evaluate_run(folder: str | Path, attacks: Sequence[Attack] = ("pgd",), **opt
     request = Request(attacks=attacks, **options)
     where = build.resolved_device(request.device or config.device)
     prepared = prepare(
-        request, Budget(config.eps, config.eps_step), surrogate=lambda path: load_run(path, device=where).classifier
+        request, Budget(config.eps, config.eps_step, config.norm), surrogate=lambda path: load_run(path, device=where).classifier
     )
     run = load_run(folder, device=where)
     about = {"dataset": run.config.dataset, "trainer": run.config.trainer}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import torch
 from torch import Tensor, nn
 
+from fairart.attacks.common import distances
 from fairart.objectives import Batch, Objective
 from fairart.objectives.answers import checked_examples, checked_terms
 from fairart.policies import LossTerms
@@ -16,7 +18,7 @@ __all__ = ["check_objective"]
 
 
 def check_objective(objective: Objective) -> None:
-    """Check that an objective keeps the rules on a small network.
+    """Check that an objective keeps the rules on a small network, with a budget in each of its norms.
 
     Args:
         objective: the objective; a copy of it is used.
@@ -27,12 +29,22 @@ def check_objective(objective: Objective) -> None:
     """
     expect(objective, Objective)
     name = type(objective).__name__
-    for targets in (None, "others") if objective.takes_targets else (None,):
+    aims = (None, "others") if objective.takes_targets else (None,)
+    for norm, targets in itertools.product(sorted(objective.norms), aims):
         mine, random = copy.deepcopy(objective), torch.Generator().manual_seed(4)
         network = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
         x, y = torch.rand(12, 1, 4, 4, generator=random), torch.arange(12) % 3
         eps = torch.where(y == 0, 0.0, 0.1)
-        batch = Batch(x=x, y=y, eps=eps, eps_step=eps / 4, max_iter=3, targets=(y + 1) % 3 if targets else None, generator=random)
+        batch = Batch(
+            x=x,
+            y=y,
+            eps=eps,
+            eps_step=eps / 4,
+            max_iter=3,
+            targets=(y + 1) % 3 if targets else None,
+            norm=norm,
+            generator=random,
+        )
         with same_rules():
             examples = checked_examples(mine, mine.examples(network, batch), batch)
         require(all(p.grad is None for p in network.parameters()), f"{name}: examples() must leave no parameter gradient")
@@ -44,11 +56,13 @@ def check_objective(objective: Objective) -> None:
 
 
 def _check_example(name: str, x_adv: Tensor, batch: Batch, factor: float) -> None:
-    distance = (x_adv - batch.x).abs().flatten(1).amax(dim=1)
+    distance = distances(x_adv - batch.x, batch.norm)
     allowed = factor * batch.eps + 1e-6
     rule = f"{name}: examples() must stay within each sample's eps" + (
         f" times its budget_factor {factor:g}" if factor != 1 else ""
     )
+    if batch.norm == 2:
+        rule += " in L2 where batch.norm is 2, or its norms must leave 2 out"
     require(bool((distance <= allowed).all()), rule)
     require(bool((x_adv >= 0).all() and (x_adv <= 1).all()), f"{name}: examples() must stay within the clip values")
 

@@ -29,7 +29,9 @@ SHARED = (*BUDGET, "augmentation", "objective", "target_sampler", "epsilon_sched
 
 
 def check_trainer(trainer: Callable[..., Any]) -> None:
-    """Check that a trainer keeps the rules, on small classifiers with 2, 3 and 10 classes; it trains a second or two.
+    """Check that a trainer keeps the rules, on small classifiers with 2, 3 and 10 classes, and with a budget in L2.
+
+    It trains a second or two.
 
     Args:
         trainer: a subclass of :class:`fairart.trainers.FairnessTrainer`, or a ``functools.partial`` of one with options.
@@ -48,20 +50,22 @@ def check_trainer(trainer: Callable[..., Any]) -> None:
         trained = _check_run(trainer, nb_classes)
         _check_states(trainer, trained, nb_classes)
     again = _check_run(trainer, nb_classes)
+    if 2 in again.method.objective.norms and again.method.attack is None:
+        _check_run(trainer, min(CLASSES), norm=2)
     one, two = (dict(made.get_classifier().model.state_dict()) for made in (trained, again))
     require(same_state(one, two), f"{called(trainer)}: the same seed must give the same weights")
 
 
-def _make(trainer: Callable[..., Any], nb_classes: int) -> Any:
+def _make(trainer: Callable[..., Any], nb_classes: int, **budget: Any) -> Any:
     from fairart.trainers import FairnessTrainer
 
-    made = trainer(_classifier(nb_classes), **BUDGET)
+    made = trainer(_classifier(nb_classes), **BUDGET, **budget)
     expect(made, FairnessTrainer)
     return made
 
 
-def _check_run(trainer: Callable[..., Any], nb_classes: int) -> Any:
-    name, made = called(trainer), _make(trainer, nb_classes)
+def _check_run(trainer: Callable[..., Any], nb_classes: int, **budget: Any) -> Any:
+    name, made = called(trainer), _make(trainer, nb_classes, **budget)
     model = made.get_classifier().model
     model.eval()
     modes, before = [module.training for module in model.modules()], copy.deepcopy(dict(model.state_dict()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import warnings
 from typing import Annotated, Any, ClassVar
@@ -45,6 +46,7 @@ from fairart.execution import (
     Precision,
 )
 from fairart.fingerprint import short_digest
+from fairart.norms import DEFAULT_EPS, Norm, norm_order
 from fairart.objectives.base import Objective
 from fairart.plugins.options import Option, check_value, declared_options
 from fairart.trainers.combinations import check_combination
@@ -93,7 +95,8 @@ class FairnessTrainer(Fitting):
         classification_loss: registered name or instance, in place of the cross-entropy of the objective; None for that.
         weight_perturbation: registered name or instance, or None.
         averaging: ``"ema"``, ``"fawa"``, an instance, or None.
-        eps: L-inf budget in the classifier's input space, >= 0.
+        eps: budget in the classifier's input space, >= 0; None for 8/255, with ``norm=2`` for 128/255.
+        norm: that eps and its step are measured in, ``"inf"`` or 2 (also ``np.inf``, as ART writes it).
         eps_step: step of the inner attack, >= 0; None for a quarter of eps (2/255 at 8/255).
         max_iter: steps of the inner attack, >= 1.
         attack: an ART ``EvasionAttack`` on this classifier as the inner attack: slower, through numpy.
@@ -135,7 +138,10 @@ class FairnessTrainer(Fitting):
         classification_loss: ClassificationLossPart = PRESET,
         weight_perturbation: PerturbationPart = PRESET,
         averaging: AveragingPart = PRESET,
-        eps: Annotated[float, Option("L-inf budget, in the classifier's input space", low=0)] = 8 / 255,
+        eps: Annotated[
+            float | None, Option("budget, in the classifier's input space; None for 8/255, in L2 for 128/255", low=0)
+        ] = None,
+        norm: Norm = "inf",
         eps_step: Annotated[float | None, Option("step of the inner attack; None for a quarter of eps", low=0)] = None,
         max_iter: Annotated[int, Option("steps of the inner attack", low=1)] = 10,
         attack: Annotated[EvasionAttack | None, Option("an ART attack as the inner attack")] = None,
@@ -166,7 +172,7 @@ class FairnessTrainer(Fitting):
             "hold_out": hold_out,
             "gradient_clipping": gradient_clipping,
         }
-        named = {"on_overfitting": on_overfitting, "loss_scale": loss_scale}
+        named = {"norm": norm, "on_overfitting": on_overfitting, "loss_scale": loss_scale}
         checked = self._check_options({**unknown, **numbers, **named, **dict(zip(EXECUTION, ways, strict=True))})
         self._network = Network(classifier, fit=True)
         self._predicting = Network(classifier)
@@ -196,12 +202,14 @@ class FairnessTrainer(Fitting):
             loss_scale=checked["loss_scale"],
             gradient_clipping=checked["gradient_clipping"],
         )
-        check_combination(self.method)
+        order = norm_order(checked["norm"]) or math.inf
+        check_combination(self.method, order)
         execution = Execution.among(checked)
         check_execution(execution, self._network, self.method, tuple(classifier.input_shape))
         self._start_weights = None if warm_start is None else read_weights(warm_start, self._network)
-        step = float(step_of(checked["eps"], checked["eps_step"], checked["max_iter"]))
-        self.budget = Budget(eps=float(checked["eps"]), eps_step=step, max_iter=int(checked["max_iter"]))
+        radius = float(DEFAULT_EPS[order] if checked["eps"] is None else checked["eps"])
+        step = float(step_of(radius, checked["eps_step"], checked["max_iter"]))
+        self.budget = Budget(eps=radius, eps_step=step, max_iter=int(checked["max_iter"]), norm=order)
         if augmentation == "crop-flip" and not classifier.channels_first:
             raise OptionError("augmentation 'crop-flip' expects channels first, got a classifier with channels_first=False")
         self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 from fairart.engine.method import Method
+from fairart.norms import norm_name, norm_order, norm_text
 from fairart.plugins import origin
 from fairart.policies.epsilon_schedulers import ConstantEpsilon
 
 __all__ = ["check_combination"]
 
 
-def check_combination(method: Method) -> None:
+def check_combination(method: Method, norm: float = math.inf) -> None:
     """Refuse parts that do not fit.
 
     Args:
         method: the parts.
+        norm: of the budget, inf or 2.
 
     Raises:
         ValueError: what does not fit, why, and what would.
     """
-    for reason in (_sampler(method), _scheduler(method), _weighting(method), _attack(method), _loss(method)):
+    for reason in (_sampler(method), _scheduler(method), _weighting(method), _attack(method), _loss(method), _norm(method, norm)):
         if reason:
             raise ValueError(reason)
 
@@ -81,3 +85,19 @@ def _loss(method: Method) -> str:
         f"classification_loss: {origin(loss)} has no form with label smoothing, and the classifier's loss has "
         f"label_smoothing={method.label_smoothing:g}. Take label_smoothing=0, or another classification loss"
     )
+
+
+def _norm(method: Method, norm: float) -> str:
+    objective, attack = method.objective, method.attack
+    if objective.perturbs and norm not in objective.norms:
+        known = " and ".join(norm_text(order) for order in sorted(objective.norms, reverse=True))
+        return (
+            f"norm: {origin(objective)} is defined for budgets in {known} alone, got norm={norm_name(norm)!r}. Take "
+            f"norm={norm_name(max(objective.norms))!r}, or another objective, such as at with max_iter=1"
+        )
+    if attack is not None and attack.norm is not None and norm_order(attack.norm) != norm:
+        return (
+            f"attack: {type(attack.attack).__name__} measures eps in norm={attack.norm}, and the budget is in "
+            f"norm={norm_name(norm)}. Give both the same norm"
+        )
+    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
@@ -36,6 +37,7 @@ from fairart.engine.training_pass import TrainingPass
 from fairart.engine.validation import ValidationAttack, Validator
 from fairart.execution import Execution, OnOverfitting
 from fairart.fingerprint import short_digest
+from fairart.norms import norm_name
 from fairart.plugins import get_plugin_manager, origin
 from fairart.trainers.copying import ClassifierState
 from fairart.trainers.epoch_ends import EpochEnds
@@ -83,7 +85,9 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     def __repr__(self) -> str:
         manager, budget = get_plugin_manager(), self.budget
         parts = ", ".join(f"{kind}={manager.name_of(policy)}" for kind, policy in self.method.policies())
-        steps = f"eps={budget.eps:.4g}, eps_step={budget.eps_step:.4g}, max_iter={budget.max_iter}"
+        steps = f"eps={budget.eps:.4g}, eps_step={budget.eps_step:.4g}, max_iter={budget.max_iter}" + (
+            "" if math.isinf(budget.norm) else ", norm=2"
+        )
         return f"{type(self).__name__}({parts}; {steps}; {len(self.history)} epochs trained)"
 
     @contextlib.contextmanager
@@ -140,7 +144,8 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         if scheduler is not None:
             interval = chosen_interval(scheduler, scheduler_interval, nb_epochs=int(nb_epochs), nb_batches=source.nb_batches())
         if self.method.objective.perturbs and self.method.attack is None and not self.method.objective.single_step:
-            warn_short_steps(type(self).__name__, **vars(self.budget), stacklevel=4)
+            budget, name = self.budget, type(self).__name__
+            warn_short_steps(name, eps=budget.eps, eps_step=budget.eps_step, max_iter=budget.max_iter, stacklevel=4)
         self.seed, self.resumed_from, first = seed, None, len(self.history)
         last = first + int(nb_epochs)
         engine = self._engine(seed, scheduler, interval)
@@ -247,6 +252,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             "eps": budget.eps,
             "eps_step": budget.eps_step,
             "max_iter": budget.max_iter,
+            "norm": norm_name(budget.norm),
             "augmentation": "none"
             if augmentation is None
             else getattr(augmentation, "__qualname__", type(augmentation).__name__),
@@ -316,6 +322,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             watch = OverfittingWatch(
                 self._predicting,
                 eps=self.budget.eps,
+                norm=self.budget.norm,
                 action=self.on_overfitting,
                 history=self.history,
                 seed=seed,
@@ -326,7 +333,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     def _attack(self, *, loss: Literal["ce", "kl"]) -> ValidationAttack:
         budget = self.budget
         steps = self.method.validation_iter or budget.max_iter
-        return ValidationAttack(eps=budget.eps, eps_step=budget.eps_step, max_iter=steps, loss=loss)
+        return ValidationAttack(eps=budget.eps, eps_step=budget.eps_step, max_iter=steps, loss=loss, norm=budget.norm)
 
     def _validator(self, held: Held, batch_size: int) -> Validator | None:
         if held is None:

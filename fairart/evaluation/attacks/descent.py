@@ -1,14 +1,15 @@
-"""Signed gradient steps; a fooled sample is not computed any further."""
+"""Gradient steps of PGD; a fooled sample is not computed any further."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fairart.attacks.common import make_box
+from fairart.attacks.common import make_region
 from fairart.engine.network import Network
 from fairart.evaluation.errors import EvaluationError
 
@@ -46,6 +47,7 @@ def descend(
     max_iter: int,
     stop: bool = True,
     loss: Loss = cross_entropy,
+    norm: float = math.inf,
 ) -> Tensor:
     """PGD that stops for each sample at its first iterate that is classified wrongly.
 
@@ -56,11 +58,12 @@ def descend(
         x: (n, ...) inputs in clip values.
         y: (n,) labels.
         start: (n, ...) where to start, inside the ball and the clip values.
-        eps: L-inf radius, >= 0.
+        eps: radius, >= 0.
         eps_step: step, > 0.
         max_iter: steps, >= 1.
         stop: False makes every step with every sample.
         loss: what the steps raise: a number for logits (n, K) and labels (n,).
+        norm: that eps and step are measured in, inf or 2.
 
     Returns:
         (n, ...) adversarial inputs.
@@ -69,7 +72,7 @@ def descend(
         EvaluationError: no gradient reaches the input.
     """
     result, place = start.clone(), torch.arange(len(x), device=x.device)
-    box, now = make_box(x, eps, network.clip_values), start
+    region, now = make_region(x, eps, network.clip_values, norm), start
     for step in range(max_iter):
         inputs = now.detach().requires_grad_(True)
         with torch.enable_grad():
@@ -77,7 +80,7 @@ def descend(
             (gradient,) = torch.autograd.grad(loss(logits, y), inputs)
         if step == 0 and eps > 0 and len(x) >= FLAT_BATCH:
             _check_not_flat(gradient)
-        moved = box.project(now + eps_step * gradient.sign_())
+        moved = region.move(now, gradient, eps_step)
         if not stop:
             now = moved
             continue
@@ -86,7 +89,7 @@ def descend(
         if int(fooled.sum()) > LEAVE_AT * len(fooled):
             result[place], left = now, ~fooled
             place, now, y = place[left], now[left], y[left]
-            box = type(box)(box.low[left], box.high[left])
+            region = region.rows(left)
             if not len(place):
                 break
     result[place] = now

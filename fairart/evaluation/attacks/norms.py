@@ -5,26 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fairart.attacks import project
 from fairart.attacks.common import ClipValues
-from fairart.plugins.options import Option
+from fairart.norms import Norm, norm_order, norm_text
 
 __all__ = ["Budget", "Norm", "hold", "norm_order"]
-
-Norm = Annotated[str | float, Option("norm that eps is measured in", choices=("inf", 2, math.inf, "Linf", "L2"))]
-"""ART writes np.inf and 2, AutoAttack "Linf" and "L2"."""
-
-_ORDERS = {"inf": math.inf, "linf": math.inf, "2": 2.0, "2.0": 2.0, "l2": 2.0}
-
-
-def norm_order(norm: Any) -> float | None:
-    """The order of a norm as options name it: inf or 2; None for any other."""
-    return _ORDERS.get(str(norm).lower())
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,7 @@ class Budget:
 
     def __str__(self) -> str:
         """As notes name it: ``"L-inf, eps 0.0314"``."""
-        return f"{'L-inf' if self.order == math.inf else 'L2'}, eps {self.eps:.4g}"
+        return f"{norm_text(self.order)}, eps {self.eps:.4g}"
 
 
 def hold(x_adv: Tensor, x: Tensor, *, eps: float, order: float | None, clip_values: ClipValues) -> Tensor:

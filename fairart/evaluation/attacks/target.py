@@ -15,10 +15,11 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
+from fairart.attacks.common import in_unit_ball
 from fairart.engine.network import Network
 from fairart.plugins.options import Option
 
-__all__ = ["AttackTarget", "Epsilon", "draw_uniform"]
+__all__ = ["AttackTarget", "Epsilon", "draw_in_ball", "draw_uniform"]
 
 Epsilon = Annotated[
     float, Option("radius, L-inf unless norm says so, in the classifier's own input units (8/255 of 0..1, 8 of 0..255)", low=0)
@@ -64,3 +65,25 @@ def draw_uniform(x: Tensor, seeds: Sequence[int] | None, *, generator: torch.Gen
     for row, seed in zip(noise, seeds, strict=True):
         row.uniform_(-1, 1, generator=torch.Generator().manual_seed(seed))
     return noise.to(device=x.device, dtype=x.dtype)
+
+
+def draw_in_ball(x: Tensor, seeds: Sequence[int] | None, order: float, *, generator: torch.Generator | None = None) -> Tensor:
+    """Points drawn uniformly in the ball of radius 1 of a norm, of the shape of ``x``.
+
+    Args:
+        x: (n, ...) inputs.
+        seeds: see :func:`draw_uniform`.
+        order: of the norm, inf or 2.
+        generator: see :func:`draw_uniform`.
+    """
+    if order != 2:
+        return draw_uniform(x, seeds, generator=generator)
+    if seeds is None:
+        normal = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return in_unit_ball(normal, torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype))
+    normal, uniform = torch.empty(x.shape, dtype=torch.float32), torch.empty(len(x), dtype=torch.float32)
+    for row, seed in enumerate(seeds):
+        stream = torch.Generator().manual_seed(seed)
+        normal[row].normal_(generator=stream)
+        uniform[row] = torch.rand((), generator=stream)
+    return in_unit_ball(normal, uniform).to(device=x.device, dtype=x.dtype)

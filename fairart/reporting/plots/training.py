@@ -41,7 +41,7 @@ def epsilon_per_class_over_epochs(
     table, epochs = epsilon_table(histories)
     return heat_map(
         table, epochs, names=_names(class_names, len(table)), title=_over_seeds(title, histories),
-        label="eps (L-inf, in units of the input)", digits=3, low=None,
+        label="eps (in units of the input)", digits=3, low=None,
         mark=None if base is None else ("base", base),
     )  # fmt: skip
 
