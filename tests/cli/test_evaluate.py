@@ -32,6 +32,7 @@ def test_the_table_the_file_and_the_budget_of_the_run(fairart_command, trained):
         "max_iter": 2,
         "num_random_init": 1,
         "stop_when_fooled": True,
+        "norm": "inf",
     }
     assert result["fgsm"].config["options"] == {"eps": 0.1}
     assert result.config["trainer"] == "at"

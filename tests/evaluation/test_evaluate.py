@@ -254,7 +254,7 @@ def test_versions_and_settings_stand_beside_the_numbers(classifier, digits):
         "sanity_samples": 256,
     }  # fmt: skip
     assert set(result.versions) == {"fairart", "torch", "art"}
-    assert result["pgd"].config["options"] == {**STRONG, "num_random_init": 1, "stop_when_fooled": True}
+    assert result["pgd"].config["options"] == {**STRONG, "num_random_init": 1, "stop_when_fooled": True, "norm": "inf"}
     assert result["pgd"].worst_class_name.startswith("digit ")
 
 

@@ -133,7 +133,14 @@ def test_the_configuration_holds_every_option_and_text_is_read_as_numbers():
     assert spec.config == {
         "attack": "pgd",
         "plugin": "fairart",
-        "options": {"eps": 4 / 255, "eps_step": None, "max_iter": 20, "num_random_init": 1, "stop_when_fooled": True},
+        "options": {
+            "eps": 4 / 255,
+            "eps_step": None,
+            "max_iter": 20,
+            "num_random_init": 1,
+            "stop_when_fooled": True,
+            "norm": "inf",
+        },
     }
     assert spec.eps == 4 / 255
 
