@@ -45,6 +45,7 @@ HANDED_OVER = (
     "on_overfitting",
     "loss_scale",
     "gradient_clipping",
+    "keep_best",
     "warm_start",
     *EXECUTION,
 )

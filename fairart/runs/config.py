@@ -18,6 +18,7 @@ from fairart.execution import (
     CudaGraphs,
     FoldBatchNorm,
     GradientClipping,
+    KeepBest,
     LossScale,
     OnOverfitting,
     PhaseGradients,
@@ -119,6 +120,13 @@ class RunConfig:
         float, Option("share of each class kept for validation where a part needs it", low=0, low_open=True, high=0.5)
     ] = 0.02
     on_overfitting: OnOverfitting = "stop"
+    keep_best: KeepBest = None
+    checkpoint: Annotated[
+        str,
+        Option(
+            "weights of the run: last, or best with keep_best, which are in the folder best otherwise", choices=("last", "best")
+        ),
+    ] = "last"
     loss_scale: LossScale = "published"
     epochs: Annotated[int, Option("passes over the training images", low=1)] = 20
     batch_size: Annotated[int, Option("images a batch", low=1)] = 128
@@ -173,6 +181,8 @@ class RunConfig:
             object.__setattr__(self, name, value)
         if self.schedule == "onecycle" and self.warmup_epochs:
             raise OptionError("warmup_epochs: the schedule onecycle has a warm-up of its own; take another schedule, or 0")
+        if self.checkpoint == "best" and self.keep_best is None:
+            raise OptionError("checkpoint 'best' needs keep_best, average or worst-class: how the best epoch is chosen")
         if self.warmup_epochs >= self.epochs:
             raise OptionError(f"warmup_epochs must be less than the {self.epochs} epochs of the run, got {self.warmup_epochs:g}")
 
@@ -250,7 +260,14 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
         read = _SPECIAL.get(name)
         if read is not None:
             value = read(value, f"{where}: {label}")
-        elif value == OFF and name in ("per_class", "imbalance", "adjustment", "checkpoint_every_minutes", "gradient_clipping"):
+        elif value == OFF and name in (
+            "per_class",
+            "imbalance",
+            "adjustment",
+            "keep_best",
+            "checkpoint_every_minutes",
+            "gradient_clipping",
+        ):
             value = None
         checked[name] = check_value(value, shown, where=where)
     return checked

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from fairart.attacks.steps import step_of
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.art_attack import ArtInnerAttack
+from fairart.engine.best import BestEpoch
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints
 from fairart.engine.checkpoints.warm_start import read_weights
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
@@ -39,6 +40,7 @@ from fairart.execution import (
     Execution,
     FoldBatchNorm,
     GradientClipping,
+    KeepBest,
     LossScale,
     OnOverfitting,
     PhaseGradients,
@@ -104,6 +106,8 @@ class FairnessTrainer(Fitting):
             ``"stop"`` with an error, ``"return"`` to the last good epoch, or ``"ignore"``.
         loss_scale: ``"published"``, or ``"mean-one"``: the coefficients of a sample's terms sum to 1 for every method.
         gradient_clipping: largest norm of the gradient of all parameters together, > 0, or None.
+        keep_best: ``"average"`` or ``"worst-class"``: keep the epoch with the best accuracy under PGD on validation data in
+            ``best``; held out of the training data where no ``validation_data`` is given. None for nothing.
         warm_start: folder of a run, or weight file, that the first ``fit`` starts from.
         precision: see :class:`fairart.execution.Execution`, as for the five after it.
         channels_last: kernels and images with channels last while training; None: where it pays, on the CPU.
@@ -148,6 +152,7 @@ class FairnessTrainer(Fitting):
         on_overfitting: OnOverfitting = "stop",
         loss_scale: LossScale = "published",
         gradient_clipping: GradientClipping = None,
+        keep_best: KeepBest = None,
         warm_start: WarmStart = None,
         precision: Precision = "32-true",
         channels_last: ChannelsLast = None,
@@ -166,7 +171,7 @@ class FairnessTrainer(Fitting):
             "hold_out": hold_out,
             "gradient_clipping": gradient_clipping,
         }
-        named = {"on_overfitting": on_overfitting, "loss_scale": loss_scale}
+        named = {"on_overfitting": on_overfitting, "loss_scale": loss_scale, "keep_best": keep_best}
         checked = self._check_options({**unknown, **numbers, **named, **dict(zip(EXECUTION, ways, strict=True))})
         self._network = Network(classifier, fit=True)
         self._predicting = Network(classifier)
@@ -207,6 +212,7 @@ class FairnessTrainer(Fitting):
         self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
         self.on_overfitting: OnOverfitting = checked["on_overfitting"]
+        self.best = None if checked["keep_best"] is None else BestEpoch(checked["keep_best"])
         self.processes = ONE_PROCESS if fabric is None else FabricProcesses(fabric)
         self.execution = chosen_execution(execution, self._network, classifier)
         self.history = History()
@@ -299,7 +305,9 @@ class FairnessTrainer(Fitting):
             if held is None and self._needs_validation():
                 kept, out = self._split(images, labels, self._streams(number).split_seed)
                 if not len(out):
-                    raise ValueError("a policy needs validation data and there are too few samples to hold any out")
+                    raise ValueError(
+                        "a policy, or keep_best, needs validation data and there are too few samples to hold any out"
+                    )
                 held = images[out], labels[out]
                 images, labels = images[kept], labels[kept]
             warn_absent_classes(np.bincount(labels, minlength=self._classifier.nb_classes))
@@ -364,7 +372,7 @@ class FairnessTrainer(Fitting):
             number = self.processes.same(resolve_seed(_seed(seed, checkpoints)))
             held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
             if held is None and self._needs_validation():
-                raise ValueError("a policy needs validation data: give fit_generator(validation_data=(x, y))")
+                raise ValueError("a policy, or keep_best, needs validation data: give fit_generator(validation_data=(x, y))")
             network = self._network
             self._run(
                 GeneratorSource(as_generator(generator), classifier=self._classifier, device=network.device, dtype=network.dtype),
