@@ -69,6 +69,7 @@ def test_every_name_in_it_is_registered():
         "class_sampling",
         "weight_perturbation",
         "averaging",
+        "augmentation",
     ):
         (row,) = re.findall(rf"^\| `{kind}` \| (.*) \|$", README, flags=re.MULTILINE)
         builtin = [name for name, entry in fairart.registered(kind).items() if entry.plugin == "fairart"]
