@@ -18,6 +18,8 @@ __all__ = [
     "CudaGraphs",
     "Execution",
     "FoldBatchNorm",
+    "GradientClipping",
+    "LossScale",
     "OnOverfitting",
     "PhaseGradients",
     "Precision",
@@ -46,6 +48,14 @@ OnOverfitting = Annotated[
     Option(
         "when single-step training overfits catastrophically: stop with an error, return to the last good epoch, or ignore it"
     ),
+]
+
+GradientClipping = Annotated[
+    float | None, Option("largest norm of the gradient, all parameters together; by default none", low=0, low_open=True)
+]
+LossScale = Annotated[
+    Literal["published", "mean-one"],
+    Option("scale of the loss: published, or mean-one, the same for every method: the coefficients of its terms sum to 1"),
 ]
 
 

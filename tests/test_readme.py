@@ -67,6 +67,7 @@ def test_every_name_in_it_is_registered():
         "epsilon_scheduler",
         "class_weighting",
         "class_sampling",
+        "classification_loss",
         "weight_perturbation",
         "averaging",
         "augmentation",

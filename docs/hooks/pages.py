@@ -20,6 +20,7 @@ REFERENCE = {
         "fairart.policies.epsilon_schedulers",
         "fairart.policies.class_weightings",
         "fairart.policies.class_samplings",
+        "fairart.policies.classification_losses",
         "fairart.policies.weight_perturbations",
         "fairart.policies.averaging",
     ),

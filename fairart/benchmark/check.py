@@ -90,7 +90,9 @@ def _of_one_data_set(cells: Sequence[Cell]) -> list[list[Cell]]:
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         config = cell.config
-        key = json.dumps([config.dataset, config.data_root, config.per_class, config.options.get("dataset")], default=str)
+        key = json.dumps(
+            [config.dataset, config.data_root, config.per_class, config.imbalance, config.options.get("dataset")], default=str
+        )
         groups.setdefault(key, []).append(cell)
     return list(groups.values())
 

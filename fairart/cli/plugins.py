@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import asdict
 from typing import Any
 
 from fairart.cli.docstrings import describe
@@ -15,11 +16,12 @@ from fairart.plugins import PluginManager, Registration, get_plugin_manager
 from fairart.plugins.hookspecs import FUNCTION_KINDS, HOOK_OF_KIND
 from fairart.plugins.options import Declared, declared_options
 from fairart.plugins.scaffold import plugin_names, write_plugin
+from fairart.runs.recipes import RECIPES, recipe_of
 
 __all__ = ["parser", "run"]
 
-NEW = "new"
-"""In the place of a kind; no kind has this name."""
+NEW, RECIPE = "new", "recipe"
+"""In the place of a kind; no kind has these names."""
 
 FILLED_IN = {
     "model": {"input_shape", "nb_classes"},
@@ -34,9 +36,11 @@ def parser() -> Parser:
     """The flags of ``fairart plugins``."""
     made = Parser(
         prog="fairart plugins",
-        usage="fairart plugins [KIND [NAME]] [flags]\n       fairart plugins new NAME --kind KIND [--output FOLDER] [flags]",
+        usage="fairart plugins [KIND [NAME]] [flags]\n       fairart plugins recipe [METHOD] [flags]\n"
+        "       fairart plugins new NAME --kind KIND [--output FOLDER] [flags]",
         description="List every extension point: kind, name, plugin and description. With KIND and NAME, "
-        "show its options. 'new' writes an installable package with a small working part of that kind, its tests and its README.",
+        "show its options. 'recipe' shows what the publication of a method trains with. 'new' writes an "
+        "installable package with a small working part of that kind, its tests and its README.",
         epilog=f"kinds: {', '.join(HOOK_OF_KIND)}",
     )
     made.add_argument("positional_kind", metavar="KIND", nargs="?", help="only this kind")
@@ -62,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.positional_kind == NEW:
         return _new(arguments)
+    if arguments.positional_kind == RECIPE:
+        return _recipes(arguments.name, as_json=arguments.json)
     if arguments.output is not None:
         raise UsageError("--output goes with 'fairart plugins new NAME --kind KIND'")
     if arguments.kind is not None and arguments.positional_kind is not None:
@@ -101,6 +107,28 @@ def _new(arguments: argparse.Namespace) -> int:
     for file in files:
         print(f"  {file}")
     print(f"\nNext: cd {shlex.quote(str(folder))} && pip install -e '.[test]' && pytest; README.md says how to use it.")
+    return 0
+
+
+def _recipes(method: str | None, *, as_json: bool) -> int:
+    chosen = {method: recipe_of(method)} if method is not None else RECIPES
+    if as_json:
+        print_json({name: asdict(recipe) for name, recipe in chosen.items()})
+        return 0
+    if method is None:
+        rows = [[name, ", ".join(recipe.datasets), recipe.source, recipe.missing] for name, recipe in RECIPES.items()]
+        print_table(["method", "data sets", "source", "not to be read"], rows)
+        print("\n'fairart plugins recipe METHOD' shows one; 'fairart train METHOD --recipe paper' trains by it.")
+        return 0
+    recipe = chosen[method]
+    print_table(["setting", "value"], [[name, _text(value)] for name, value in recipe.settings.items()], title=recipe.source)
+    for dataset, settings in recipe.by_dataset.items():
+        print(f"On {dataset}: {', '.join(f'{name}={_text(value)}' for name, value in settings.items())}.")
+    print(f"\nData sets: {', '.join(recipe.datasets)}.")
+    if recipe.warm_start:
+        print(f"It fine-tunes: first train {recipe.warm_start}.")
+    if recipe.missing:
+        print(f"Not to be read: {recipe.missing}.")
     return 0
 
 
@@ -165,6 +193,8 @@ def _option(spec: Declared) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_text, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -13,6 +13,7 @@ from fairart.errors import OptionError
 from fairart.plugins.options import Declared
 from fairart.runs.config import RunConfig, check_names, check_values, parse_setting, read_yaml
 from fairart.runs.folders import CONFIG, RunError, check_output, describe, resume_hint
+from fairart.runs.recipes import with_recipe
 
 __all__ = ["parser", "run"]
 
@@ -88,7 +89,7 @@ def _config(arguments: argparse.Namespace, begun: dict[str, Any]) -> RunConfig:
     values["options"] = options
     if "trainer" not in values:
         raise UsageError(f"no method given: write 'fairart train METHOD ...'; {_known_methods()}")
-    return RunConfig(**values)
+    return RunConfig(**with_recipe(values, where="train"))
 
 
 def _begun(folder: str) -> dict[str, Any]:
@@ -161,6 +162,7 @@ def _document(trained: Any) -> dict[str, Any]:
         "config": trained.config.to_dict(),
         "classes": list(trained.dataset.classes),
         "note": trained.dataset.note,
+        "training_counts": trained.dataset.training_counts,
         "finished_before": trained.finished_before,
         "epochs": len(trained.history),
         "seconds": sum(record.seconds for record in trained.history),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -122,22 +122,44 @@ class Dataset:
         """
         if per_class < 1:
             raise DatasetError(f"{self.name}: per_class must be at least 1, got {per_class}")
-        counts = np.bincount(self.y_train, minlength=self.nb_classes)
-        rarest = int(counts.argmin())
-        if counts[rarest] < per_class:
-            raise DatasetError(
-                f"{self.name}: class {self.classes[rarest]!r} has {counts[rarest]} training images, asked for {per_class}"
-            )
-        generator = np.random.default_rng(seed)
-        # A whole permutation is drawn per class, whatever per_class is: that nests the subsets of one seed.
-        chosen = [generator.permutation(np.flatnonzero(self.y_train == k))[:per_class] for k in range(self.nb_classes)]
-        keep = np.sort(np.concatenate(chosen))
         note = f"{per_class} training images per class, seed {seed}"
+        return self.with_counts([per_class] * self.nb_classes, seed=seed, note=note)
+
+    @property
+    def training_counts(self) -> list[int]:
+        """(K,) training images of each class."""
+        return [int(count) for count in np.bincount(self.y_train, minlength=self.nb_classes)]
+
+    def with_counts(self, counts: Sequence[int] | npt.NDArray[np.int64], *, seed: int = 0, note: str = "") -> Dataset:
+        """Keep some training images of every class; the test split stays whole.
+
+        With one seed, fewer images of a class are contained in more of them, so results of several sizes compare.
+
+        Args:
+            counts: (K,) training images kept of each class, >= 1.
+            seed: of the choice, >= 0.
+            note: what was kept, for the data set's note.
+
+        Returns:
+            The smaller data set.
+
+        Raises:
+            DatasetError: a class has fewer training images than asked for.
+        """
+        for index, (count, there) in enumerate(zip(counts, self.training_counts, strict=True)):
+            if there < count:
+                raise DatasetError(
+                    f"{self.name}: class {self.classes[index]!r} has {there} training images, asked for {int(count)}"
+                )
+        generator = np.random.default_rng(seed)
+        # A whole permutation is drawn per class, whatever is kept of it: that nests the subsets of one seed.
+        orders = [generator.permutation(np.flatnonzero(self.y_train == k)) for k in range(self.nb_classes)]
+        keep = np.sort(np.concatenate([order[:count] for order, count in zip(orders, counts, strict=True)]))
         return replace(
             self,
             x_train=self.x_train[keep],
             y_train=self.y_train[keep],
-            note=f"{self.note}; {note}" if self.note else note,
+            note=f"{self.note}; {note}" if self.note and note else self.note or note,
         )
 
     def mean_std(self) -> tuple[FloatArray, FloatArray]:

@@ -21,6 +21,7 @@ from fairart.engine.data.batches import Samples, take_samples
 from fairart.engine.data.drawing import ClassRows
 from fairart.engine.data.sources import DeviceData, Source, batch_slices
 from fairart.engine.history import EpochRecord
+from fairart.engine.loss_scale import sum_of_coefficients
 from fairart.engine.measures import Measures
 from fairart.engine.meter import EpochMeter
 from fairart.engine.method import Budget, Method
@@ -293,6 +294,8 @@ class Engine:
             loss = self._loss(terms, y)
             loss.backward()  # type: ignore[no-untyped-call]
         self.processes.sum_gradients(self.network.module.parameters())
+        if self.method.gradient_clipping is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.module.parameters(), self.method.gradient_clipping)
         if "clean" in self.needs and terms.clean_logits is None:
             # Before the step: of the same weights as the robust ones.
             terms = dataclasses.replace(terms, clean_logits=self._clean_logits(x))
@@ -335,6 +338,8 @@ class Engine:
     def _loss(self, terms: LossTerms, y: Tensor) -> Tensor:
         weighting = self.method.class_weighting
         loss = checked_loss(weighting, asked(weighting, "combine", lambda: weighting.combine(terms, y)))
+        if self.method.loss_scale == "mean-one":
+            loss = loss / sum_of_coefficients(weighting, terms, y, self.processes)
         return self.processes.share(loss, self.streams.attack.part)
 
     def _clean_logits(self, x: Tensor) -> Tensor:
@@ -359,6 +364,7 @@ class Engine:
             epoch=epoch,
             label_smoothing=self.method.label_smoothing,
             soft_labels=soft_labels,
+            classification_loss=self.method.classification_loss,
             generator=self.streams.attack,
         )
 
@@ -427,7 +433,8 @@ class Engine:
 
     def _update(self, statistics: EpochStatistics) -> bool | None:
         method = self.method
-        for policy in (method.target_sampler, method.epsilon_scheduler, method.class_weighting, method.class_sampling):
+        learning = (method.epsilon_scheduler, method.class_weighting, method.class_sampling, method.classification_loss)
+        for policy in (method.target_sampler, *learning):
             if policy is not None:
                 policy.update(statistics)
         if method.averaging is None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fairart.engine.art_attack import ArtInnerAttack
+from fairart.execution import LossScale
 from fairart.objectives.base import Objective
 from fairart.policies import (
     Averaging,
+    ClassificationLoss,
     ClassSampling,
     ClassWeighting,
     EpsilonScheduler,
@@ -25,6 +27,7 @@ KINDS = (
     "epsilon_scheduler",
     "class_weighting",
     "class_sampling",
+    "classification_loss",
     "weight_perturbation",
     "averaging",
 )
@@ -55,10 +58,13 @@ class Method:
         epsilon_scheduler: budget of each class.
         class_weighting: weight of each class.
         class_sampling: which classes a batch is drawn from; None for every sample once an epoch.
+        classification_loss: what stands in for the cross-entropy; None for the cross-entropy.
         weight_perturbation: moves the weights while a gradient is computed, or None.
         averaging: weight averaging, or None.
         attack: an ART attack in place of the objective's own, or None.
         label_smoothing: share of each label that is spread over all classes, in [0, 1).
+        gradient_clipping: largest norm of the gradient, or None.
+        loss_scale: ``"published"``, or ``"mean-one"`` for coefficients of a sample's terms that sum to 1 in the mean of a batch.
     """
 
     objective: Objective
@@ -66,10 +72,13 @@ class Method:
     class_weighting: ClassWeighting
     target_sampler: TargetSampler | None = None
     class_sampling: ClassSampling | None = None
+    classification_loss: ClassificationLoss | None = None
     weight_perturbation: WeightPerturbation | None = None
     averaging: Averaging | None = None
     attack: ArtInnerAttack | None = None
     label_smoothing: float = 0.0
+    loss_scale: LossScale = "published"
+    gradient_clipping: float | None = None
 
     def policies(self) -> Iterator[tuple[str, Policy]]:
         """Every part that has needs or memory, with its kind."""

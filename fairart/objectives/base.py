@@ -7,12 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fairart.attacks.common import ClipValues
 from fairart.plugins.options import Option
 from fairart.policies.base import Policy
 from fairart.policies.class_weightings.base import LossTerms
+from fairart.policies.classification_losses.base import ClassificationLoss, cross_entropy
 from fairart.statistics import ComparedByValue
 
 __all__ = ["AttackMode", "Batch", "Examples", "Objective", "cross_entropy"]
@@ -38,6 +38,7 @@ class Batch(ComparedByValue):
         clip_values: smallest and largest value of an input.
         epoch: number of the epoch, from 0.
         label_smoothing: share of each label that the loss spreads over all classes, in [0, 1); attacks do not use it.
+        classification_loss: what stands in for the cross-entropy; None for the cross-entropy.
         soft_labels: (n, K) shares of the classes in each sample, where samples are mixed; None where ``y`` says it all.
         generator: random state on the device of ``x``.
     """
@@ -52,6 +53,7 @@ class Batch(ComparedByValue):
     clip_values: ClipValues = (0.0, 1.0)
     epoch: int = 0
     label_smoothing: float = 0.0
+    classification_loss: ClassificationLoss | None = None
     soft_labels: Tensor | None = None
     generator: torch.Generator | None = field(default=None, repr=False)
 
@@ -76,9 +78,12 @@ class Batch(ComparedByValue):
     def classification(self, logits: Tensor) -> Tensor:
         """The classification loss of each sample, (n,), on logits (n, K) of its clean or adversarial input.
 
-        Every objective takes its cross-entropy from here, so that label smoothing and soft labels reach all of them.
+        Every objective takes its cross-entropy from here: other losses, label smoothing and soft labels reach all of them.
         """
-        return cross_entropy(logits, self.y if self.soft_labels is None else self.soft_labels, self.label_smoothing)
+        labels = self.y if self.soft_labels is None else self.soft_labels
+        if self.classification_loss is not None:
+            return self.classification_loss.losses(logits, labels, self.label_smoothing)
+        return cross_entropy(logits, labels, self.label_smoothing)
 
     @property
     def budget(self) -> dict[str, Any]:
@@ -141,14 +146,3 @@ class Objective(Policy):
             examples: what :meth:`examples` gave, projected.
         """
         raise NotImplementedError
-
-
-def cross_entropy(logits: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of each sample, (n,); the label has weight 1 - s + s / K, every other class s / K.
-
-    Args:
-        logits: (n, K).
-        y: (n,) labels, or (n, K) shares of the classes.
-        label_smoothing: s in [0, 1) (Szegedy et al., CVPR 2016).
-    """
-    return F.cross_entropy(logits, y, reduction="none", label_smoothing=label_smoothing)

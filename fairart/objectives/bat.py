@@ -59,6 +59,7 @@ class BATObjective(Objective):
             natural=batch.classification(last_clean),
             boundary=kl_divergence(first_adversarial, clean),
             extra=kl_divergence(uniform, last_clean) + kl_divergence(uniform, first_adversarial),
+            extra_terms=2,
             beta=self.beta,
             adversarial_logits=first_adversarial,
             clean_logits=clean,

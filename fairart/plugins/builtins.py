@@ -44,6 +44,8 @@ def fairart_register_class_weightings(register: Register) -> None:
     register("csr", "fairart.policies.class_weightings.csr:ConfusionalSpectralWeighting")
     register("trix", "fairart.policies.class_weightings.trix:TRIXWeighting")
     register("cvar", "fairart.policies.class_weightings.cvar:ClassCVaRWeighting")
+    register("inverse-frequency", "fairart.policies.class_weightings.long_tail:InverseFrequencyWeighting")
+    register("effective-number", "fairart.policies.class_weightings.long_tail:EffectiveNumberWeighting")
     register("group-dro", "fairart.policies.class_weightings.group_dro:GroupDROWeighting")
 
 
@@ -52,6 +54,15 @@ def fairart_register_class_samplings(register: Register) -> None:
     register("natural", "fairart.policies.class_samplings.natural:NaturalSampling")
     register("balanced", "fairart.policies.class_samplings.balanced:BalancedSampling")
     register("cfol", "fairart.policies.class_samplings.cfol:ClassFocusedSampling")
+
+
+@hookimpl
+def fairart_register_classification_losses(register: Register) -> None:
+    register("cross-entropy", "fairart.policies.classification_losses.base:CrossEntropyLoss")
+    register("balanced-softmax", "fairart.policies.classification_losses.prior:BalancedSoftmaxLoss")
+    register("logit-adjusted", "fairart.policies.classification_losses.prior:LogitAdjustedLoss")
+    register("ldam", "fairart.policies.classification_losses.ldam:LDAMLoss")
+    register("focal", "fairart.policies.classification_losses.focal:FocalLoss")
 
 
 @hookimpl
@@ -93,6 +104,10 @@ def fairart_register_fairness_metrics(register: Register) -> None:
     register("worst-class", "fairart.evaluation.results.metrics:worst_class")
     register("worst-decile", "fairart.evaluation.results.metrics:worst_decile")
     register("cfps-max", "fairart.evaluation.results.metrics:cfps_max")
+    register("balanced", "fairart.evaluation.results.metrics:balanced")
+    register("head", "fairart.evaluation.results.metrics:head")
+    register("middle", "fairart.evaluation.results.metrics:middle")
+    register("tail", "fairart.evaluation.results.metrics:tail")
     register("disparity", "fairart.evaluation.results.metrics:disparity")
     register("std", "fairart.evaluation.results.metrics:std")
     register("nsd", "fairart.evaluation.results.metrics:nsd")
@@ -123,6 +138,9 @@ def fairart_register_datasets(register: Register) -> None:
     register("fashion-mnist", "fairart.datasets.vision:load_fashion_mnist")
     register("cifar10", "fairart.datasets.vision:load_cifar10")
     register("cifar100", "fairart.datasets.vision:load_cifar100")
+    register("svhn", "fairart.datasets.vision:load_svhn")
+    register("stl10", "fairart.datasets.vision:load_stl10")
+    register("tiny-imagenet", "fairart.datasets.tiny_imagenet:load_tiny_imagenet")
     register("npz", "fairart.datasets.files:load_npz")
     register("folder", "fairart.datasets.files:load_folder")
 

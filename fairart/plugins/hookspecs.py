@@ -54,6 +54,11 @@ def fairart_register_class_samplings(register: Register) -> None:
 
 
 @hookspec
+def fairart_register_classification_losses(register: Register) -> None:
+    """Register subclasses of ``fairart.policies.ClassificationLoss``: what stands in for an objective's cross-entropy."""
+
+
+@hookspec
 def fairart_register_weight_perturbations(register: Register) -> None:
     """Register subclasses of ``fairart.policies.WeightPerturbation``: wrappers of the optimiser step such as AWP."""
 
@@ -123,6 +128,7 @@ HOOK_OF_KIND = {
     "epsilon_scheduler": "fairart_register_epsilon_schedulers",
     "class_weighting": "fairart_register_class_weightings",
     "class_sampling": "fairart_register_class_samplings",
+    "classification_loss": "fairart_register_classification_losses",
     "weight_perturbation": "fairart_register_weight_perturbations",
     "averaging": "fairart_register_averagings",
     "objective": "fairart_register_objectives",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -39,6 +40,8 @@ class Averaging(Policy):
     start_epoch: int | None = None
     average: dict[str, Tensor] | None = None
     accepted: int = 0
+    refused: int = 0
+    """Epochs from ``start_epoch`` on that were not accepted."""
 
     def __init__(self, *, decay: Decay = 0.85, start_epoch: Start = None) -> None:
         self.decay = decay
@@ -52,6 +55,14 @@ class Averaging(Policy):
         """
         return True
 
+    def first_epoch(self, nb_epochs: int) -> int:
+        """First epoch, counted from 0, that may enter in a run of ``nb_epochs``."""
+        return nb_epochs // 4 if self.start_epoch is None else self.start_epoch
+
+    def hint(self) -> str:
+        """What would let epochs enter, in a clause for a message; empty where nothing is known."""
+        return ""
+
     def update(self, weights: Weights, statistics: EpochStatistics) -> bool:
         """Take in an epoch's weights if they are accepted.
 
@@ -62,8 +73,10 @@ class Averaging(Policy):
         Returns:
             Whether they were taken in.
         """
-        start = statistics.nb_epochs // 4 if self.start_epoch is None else self.start_epoch
-        if statistics.epoch < start or not ask(self, "accepts", self.accepts, statistics):
+        if statistics.epoch < self.first_epoch(statistics.nb_epochs):
+            return False
+        if not ask(self, "accepts", self.accepts, statistics):
+            self.refused += 1
             return False
         with torch.no_grad():
             if self.average is None:
@@ -81,14 +94,14 @@ class Averaging(Policy):
                 average[name].copy_(value)
 
     def state_dict(self) -> dict[str, Any]:
-        """The average and how many epochs it holds."""
-        return {"average": self.average, "accepted": self.accepted}
+        """The average, how many epochs it holds, and how many were refused."""
+        return {"average": self.average, "accepted": self.accepted, "refused": self.refused}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the average back."""
         average = state["average"]
         self.average = None if average is None else {name: value.clone() for name, value in average.items()}
-        self.accepted = int(state["accepted"])
+        self.accepted, self.refused = int(state["accepted"]), int(state.get("refused", 0))
 
 
 class ExponentialMovingAverage(Averaging):
@@ -112,6 +125,8 @@ class FairnessAwareWeightAveraging(Averaging):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"validation"})
+    best: float = 0.0
+    """Highest robust accuracy of the worst class among the epochs that could enter."""
 
     def __init__(
         self,
@@ -127,4 +142,22 @@ class FairnessAwareWeightAveraging(Averaging):
         """Whether the worst class reaches the threshold."""
         if statistics.validation is None:
             raise ValueError("FAWA needs validation statistics, got none")
-        return statistics.validation.robust.worst_class_accuracy() >= self.threshold
+        worst = statistics.validation.robust.worst_class_accuracy()
+        self.best = max(self.best, worst)
+        return worst >= self.threshold
+
+    def hint(self) -> str:
+        """The highest accuracy of the worst class so far, which is the threshold that would have let its epoch enter."""
+        return (
+            f"on validation data under attack the worst class reached {self.best:.1%} at most, the threshold is "
+            f"{self.threshold:.1%}: threshold={math.floor(1000 * self.best) / 1000:g} would have taken that epoch in"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average, and the best epoch so far."""
+        return {**super().state_dict(), "best": self.best}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take both back."""
+        super().load_state_dict(state)
+        self.best = float(state.get("best", 0.0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
+from fairart.datasets.imbalance import imbalanced_counts
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import OptionError, PluginError
@@ -21,12 +21,12 @@ from fairart.execution import EXECUTION
 from fairart.plugins import create, get_plugin_manager
 from fairart.plugins.options import declared_options
 from fairart.runs.config import OFF, PART_KINDS, RunConfig
+from fairart.runs.optimising import build_optimizer
 from fairart.trainers.base import FairnessTrainer
 
 __all__ = [
     "build_classifier",
     "build_dataset",
-    "build_scheduler",
     "build_trainer",
     "load_dataset",
     "load_plugins",
@@ -37,7 +37,17 @@ __all__ = [
 
 Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
-HANDED_OVER = ("eps", "eps_step", "max_iter", "hold_out", "on_overfitting", "warm_start", *EXECUTION)
+HANDED_OVER = (
+    "eps",
+    "eps_step",
+    "max_iter",
+    "hold_out",
+    "on_overfitting",
+    "loss_scale",
+    "gradient_clipping",
+    "warm_start",
+    *EXECUTION,
+)
 """Fields of a config that are arguments of the trainer under the same name."""
 
 
@@ -99,7 +109,7 @@ def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[st
 
 
 def build_dataset(config: RunConfig) -> Dataset:
-    """Load the config's data set, cut down to ``per_class`` training images of each class.
+    """Load the config's data set, cut down to ``per_class`` training images of each class and to its imbalance.
 
     Raises:
         OptionError: an option that the data set does not have, or a bad value.
@@ -113,7 +123,13 @@ def build_dataset(config: RunConfig) -> Dataset:
             raise OptionError(f"test_share: data set {config.dataset!r} already has a test split, so no share of it is drawn")
         options.setdefault("test_share", config.test_share)
     data = load_dataset(config.dataset, data_root=config.data_root, options=options)
-    return data if config.per_class is None else data.subset(per_class=config.per_class, seed=config.seed)
+    if config.per_class is not None:
+        data = data.subset(per_class=config.per_class, seed=config.seed)
+    if config.imbalance is not None:
+        counts = imbalanced_counts(config.imbalance, data.training_counts, name=data.name)
+        shown = f"imbalance {config.imbalance}: {', '.join(map(str, counts))} training images, seed {config.seed}"
+        data = data.with_counts(counts, seed=config.seed, note=shown)
+    return data
 
 
 def build_classifier(config: RunConfig, data: Dataset, *, device: str, scaling: Scaling | None = None) -> PyTorchClassifier:
@@ -137,7 +153,7 @@ def build_classifier(config: RunConfig, data: Dataset, *, device: str, scaling: 
         raise PluginError(f"model {config.model!r} must give a torch.nn.Module, got {type(model).__qualname__}")
     # Moved first: the optimizer must hold the parameters that are trained.
     model.to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    optimizer = build_optimizer(config, model.parameters())
     return PyTorchClassifier(
         model=model,
         loss=torch.nn.CrossEntropyLoss(label_smoothing=config.label_smoothing),
@@ -148,13 +164,6 @@ def build_classifier(config: RunConfig, data: Dataset, *, device: str, scaling: 
         preprocessing=data.mean_std() if scaling is None else scaling,
         device_type="gpu" if device == "cuda" else "cpu",
     )
-
-
-def build_scheduler(config: RunConfig, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.MultiStepLR:
-    """Divide the learning rate by 10 after each of the config's shares of the epochs."""
-    # Rounded up, and with room for 0.1 * 30 > 3 in floats: a share never falls on the very first epoch.
-    milestones = [math.ceil(share * config.epochs - 1e-9) for share in config.lr_milestones]
-    return torch.optim.lr_scheduler.MultiStepLR(optimizer, sorted(milestones), gamma=0.1)
 
 
 def trainer_class(config: RunConfig) -> type[FairnessTrainer]:

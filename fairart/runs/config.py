@@ -12,12 +12,33 @@ from typing import Annotated, Any
 
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
-from fairart.execution import ChannelsLast, Compile, CudaGraphs, FoldBatchNorm, OnOverfitting, PhaseGradients, Precision
+from fairart.execution import (
+    ChannelsLast,
+    Compile,
+    CudaGraphs,
+    FoldBatchNorm,
+    GradientClipping,
+    LossScale,
+    OnOverfitting,
+    PhaseGradients,
+    Precision,
+)
 from fairart.files import write_text
 from fairart.plugins.options import Declared, Option, check_value, declared_options
 from fairart.plugins.written import read_parts, write_parts
+from fairart.runs.recipes import with_recipe
 
-__all__ = ["LOGGERS", "OFF", "OPTION_KINDS", "PART_KINDS", "RunConfig", "check_names", "parse_setting", "read_yaml"]
+__all__ = [
+    "ADJUSTMENTS",
+    "LOGGERS",
+    "OFF",
+    "OPTION_KINDS",
+    "PART_KINDS",
+    "RunConfig",
+    "check_names",
+    "parse_setting",
+    "read_yaml",
+]
 
 PART_KINDS = (
     "objective",
@@ -25,6 +46,7 @@ PART_KINDS = (
     "epsilon_scheduler",
     "class_weighting",
     "class_sampling",
+    "classification_loss",
     "weight_perturbation",
     "averaging",
 )
@@ -32,6 +54,9 @@ PART_KINDS = (
 
 OPTION_KINDS = ("trainer", "dataset", "model", *PART_KINDS)
 """The kinds that ``options`` may set options of."""
+
+ADJUSTMENTS = ("tau-norm", "logit-adjustment", "crt")
+"""What can be done to the last layer after training."""
 
 OFF = "none"
 """The name that switches a part off."""
@@ -54,6 +79,12 @@ class RunConfig:
     """
 
     trainer: Annotated[str, Option("method to train with")]
+    recipe: Annotated[
+        str,
+        Option(
+            "settings that are not given: our defaults (none), or those of the method's publication", choices=("none", "paper")
+        ),
+    ] = "none"
     dataset: Annotated[str, Option("data set: a registered name, npz:PATH or folder:PATH")] = "digits"
     data_root: Annotated[str | None, Option("folder of the data files; by default FAIRART_DATA, else ~/.cache/fairart")] = None
     test_share: Annotated[
@@ -63,6 +94,10 @@ class RunConfig:
         ),
     ] = None
     per_class: Annotated[int | None, Option("training images kept of each class; by default all", low=1)] = None
+    imbalance: Annotated[
+        str | None,
+        Option("long-tailed training set: exp:100, step:10, or a file with the images kept of each class; none for all"),
+    ] = None
     model: Annotated[str, Option("network to train")] = "small-cnn"
     warm_start: Annotated[
         str | None, Option("weights to start from: folder of a run, or a weight file in any layout; by default random ones")
@@ -72,6 +107,7 @@ class RunConfig:
     epsilon_scheduler: Annotated[str | None, Option(f"eps of each class: {_PART}")] = None
     class_weighting: Annotated[str | None, Option(f"weight of each class in the loss: {_PART}")] = None
     class_sampling: Annotated[str | None, Option(f"classes that a batch is drawn from: {_PART}")] = None
+    classification_loss: Annotated[str | None, Option(f"loss in place of the cross-entropy: {_PART}")] = None
     weight_perturbation: Annotated[str | None, Option(f"perturbation of the weights during a step: {_PART}")] = None
     averaging: Annotated[str | None, Option(f"weight averaging: {_PART}")] = None
     eps: Annotated[float, Option("L-inf budget for images in 0..1, such as 8/255", low=0)] = 8 / 255
@@ -88,18 +124,32 @@ class RunConfig:
         float, Option("share of each class kept for validation where a part needs it", low=0, low_open=True, high=0.5)
     ] = 0.02
     on_overfitting: OnOverfitting = "stop"
+    loss_scale: LossScale = "published"
     epochs: Annotated[int, Option("passes over the training images", low=1)] = 20
     batch_size: Annotated[int, Option("images a batch", low=1)] = 128
-    lr: Annotated[float, Option("learning rate of SGD", low=0, low_open=True)] = 0.1
+    optimizer: Annotated[str, Option("sgd or adamw", choices=("sgd", "adamw"))] = "sgd"
+    lr: Annotated[float, Option("learning rate", low=0, low_open=True)] = 0.1
+    schedule: Annotated[
+        str,
+        Option(
+            "learning rate over the run: multistep, cosine (to 0), onecycle (up for two fifths, then to 0) or constant",
+            choices=("multistep", "cosine", "onecycle", "constant"),
+        ),
+    ] = "multistep"
+    warmup_epochs: Annotated[float, Option("epochs in which the learning rate rises linearly; not with onecycle", low=0)] = 0.0
+    gradient_clipping: GradientClipping = None
     label_smoothing: Annotated[
         float, Option("share of each label that the training loss spreads over all classes", low=0, high=1, high_open=True)
     ] = 0.0
     momentum: Annotated[float, Option("momentum of SGD", low=0, high=1, high_open=True)] = 0.9
-    weight_decay: Annotated[float, Option("weight decay of SGD", low=0)] = 5e-4
+    weight_decay: Annotated[float, Option("weight decay", low=0)] = 5e-4
     lr_milestones: Annotated[
         tuple[float, ...],
-        Option("shares of the epochs after which the learning rate is divided by 10, such as 0.5,0.75", source="FAIR-TAT"),
+        Option("shares of the epochs after which multistep divides the learning rate by 10, such as 0.5,0.75", source="FAIR-TAT"),
     ] = (0.5, 0.75)
+    adjustment: Annotated[
+        str | None, Option("of the last layer after training: tau-norm:0.7, logit-adjustment:1 or crt:EPOCHS; by default none")
+    ] = None
     seed: Annotated[int, Option("seed of all random numbers of the run", low=0)] = 0
     device: Annotated[str, Option("device: auto, cpu or cuda", choices=("auto", "cpu", "cuda"))] = "auto"
     devices: Annotated[
@@ -126,6 +176,10 @@ class RunConfig:
         given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         for name, value in check_values(given, where="RunConfig").items():
             object.__setattr__(self, name, value)
+        if self.schedule == "onecycle" and self.warmup_epochs:
+            raise OptionError("warmup_epochs: the schedule onecycle has a warm-up of its own; take another schedule, or 0")
+        if self.warmup_epochs >= self.epochs:
+            raise OptionError(f"warmup_epochs must be less than the {self.epochs} epochs of the run, got {self.warmup_epochs:g}")
 
     @classmethod
     def declared(cls) -> dict[str, Declared]:
@@ -134,16 +188,16 @@ class RunConfig:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, where: str = "config") -> RunConfig:
-        """Make a config from plain values.
+        """Make a config from plain values; with ``recipe`` those of a publication stand in for what is missing.
 
         Args:
             mapping: field -> value.
             where: name of the source in error messages, such as the file's name.
 
         Raises:
-            OptionError: an unknown key (similar ones are suggested), a bad value, or no trainer.
+            OptionError: an unknown key (similar ones are suggested), a bad value, no trainer, or a recipe that does not fit.
         """
-        checked = check_values(mapping, where=where)
+        checked = with_recipe(check_values(mapping, where=where), where=where)
         if "trainer" not in checked:
             raise OptionError(f"{where} needs 'trainer', the method to train with")
         return cls(**checked)
@@ -201,7 +255,7 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
         read = _SPECIAL.get(name)
         if read is not None:
             value = read(value, f"{where}: {label}")
-        elif value == OFF and name in ("per_class", "checkpoint_every_minutes"):
+        elif value == OFF and name in ("per_class", "imbalance", "adjustment", "checkpoint_every_minutes", "gradient_clipping"):
             value = None
         checked[name] = check_value(value, shown, where=where)
     return checked

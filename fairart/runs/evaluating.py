@@ -151,6 +151,8 @@ def carry_out(
         sanity_samples=asked.sanity_samples,
     )
     result.config.update(about, note=data.note)
+    if len(data.y_train):
+        result.config["training_counts"] = data.training_counts
     if prepared.surrogates:
         result.config["surrogates"] = dict(prepared.surrogates)
     if compared is not None:

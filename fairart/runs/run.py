@@ -19,6 +19,7 @@ from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
 from fairart.files import remove_leftovers
 from fairart.runs import build
+from fairart.runs.adjusting import apply_adjustment, parsed_adjustment
 from fairart.runs.config import RunConfig, check_names
 from fairart.runs.devices import join, joined_size, leave, start
 from fairart.runs.evaluating import Request, carry_out, prepare
@@ -36,6 +37,7 @@ from fairart.runs.folders import (
     read_config,
 )
 from fairart.runs.loggers import build_loggers, check_loggers
+from fairart.runs.optimising import Schedule
 from fairart.runs.recorder import HistoryFile, Observer, observed
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 from fairart.trainers.base import FairnessTrainer
@@ -177,6 +179,8 @@ def _prepare(config: RunConfig, fabric: Any) -> tuple[Dataset, FairnessTrainer]:
     check_loggers(config.logger)
     build.load_plugins(config)
     check_names(config)
+    if config.adjustment is not None:
+        parsed_adjustment(config.adjustment)
     build.trainer_class(config)
     device = build.resolved_device(config.device)
     data = build.build_dataset(config)
@@ -221,12 +225,14 @@ def _train(
             data.y_train,
             batch_size=config.batch_size,
             nb_epochs=config.epochs,
-            scheduler=build.build_scheduler(config, trainer.get_classifier().optimizer),
+            scheduler=Schedule(config),
+            scheduler_interval="batch" if Schedule(config).by_batch else "epoch",
             seed=config.seed,
             verbose=verbose,
             checkpoint=checkpoint,
         )
     if first:
+        apply_adjustment(config, trainer.get_classifier(), data, verbose=verbose)
         save_weights(trainer.get_classifier().model, data, folder / WEIGHTS)
     return TrainedRun(folder=folder, config=full, dataset=data, trainer=trainer, finished_before=finished)
 

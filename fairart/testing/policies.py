@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fairart.objectives.answers import checked_loss, checked_targets
 from fairart.policies import (
     Averaging,
+    ClassificationLoss,
     ClassSampling,
     ClassWeighting,
     EpsilonScheduler,
@@ -27,6 +28,7 @@ __all__ = [
     "check_averaging",
     "check_class_sampling",
     "check_class_weighting",
+    "check_classification_loss",
     "check_epsilon_scheduler",
     "check_target_sampler",
     "check_weight_perturbation",
@@ -115,6 +117,7 @@ def check_class_weighting(weighting: ClassWeighting) -> None:
     expect(weighting, ClassWeighting)
     for nb_classes in CLASSES:
         mine = copy.deepcopy(weighting)
+        mine.class_counts = np.arange(1, nb_classes + 1, dtype=np.int64) * 5
         mine.start(nb_classes)
         _check_loss(mine, nb_classes)
         for statistics in statistics_examples(nb_classes):
@@ -183,6 +186,43 @@ def _check_loss(weighting: ClassWeighting, nb_classes: int) -> None:
         require(math.isfinite(loss.item()), f"{name}: combine() must give a finite scalar")
         (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
         require(bool(torch.isfinite(gradient).all()), f"{name}: combine() must pass finite gradients on")
+
+
+def check_classification_loss(loss: ClassificationLoss) -> None:
+    """Check that a classification loss keeps the rules, with classes of different size and one without training samples.
+
+    Args:
+        loss: the loss; a copy of it is used.
+
+    Raises:
+        AssertionError: no finite loss a sample, no gradient, labels as shares that give another loss than the labels themselves
+            although it takes them, lost state.
+    """
+    expect(loss, ClassificationLoss)
+    for nb_classes in CLASSES:
+        mine = copy.deepcopy(loss)
+        mine.class_counts = np.arange(nb_classes, dtype=np.int64) * 5 + (nb_classes == 2)
+        mine.start(nb_classes)
+        for statistics in statistics_examples(nb_classes):
+            _check_classification(mine, nb_classes)
+            mine.update(statistics)
+        _check_state(mine, copy.deepcopy(loss))
+
+
+def _check_classification(loss: ClassificationLoss, nb_classes: int) -> None:
+    name, random = type(loss).__name__, torch.Generator().manual_seed(7)
+    labels = torch.randint(nb_classes, (32,), generator=random)
+    logits = (5 * torch.randn(32, nb_classes, generator=random)).requires_grad_(True)
+    for smoothing in (0.0, 0.1) if loss.takes_label_smoothing else (0.0,):
+        losses = loss.losses(logits, labels, smoothing)
+        require(losses.shape == (32,), f"{name}: losses() must give one loss a sample, (n,)")
+        (gradient,) = torch.autograd.grad(losses.sum(), logits)
+        finite = bool(torch.isfinite(losses).all() and torch.isfinite(gradient).all())
+        require(finite, f"{name}: losses() must be finite and pass finite gradients on")
+        if loss.takes_soft_labels:
+            shares = nn.functional.one_hot(labels, nb_classes).to(logits.dtype)
+            same = torch.allclose(loss.losses(logits, shares, smoothing), losses, atol=1e-5)
+            require(same, f"{name}: labels as shares (n, K) of one class each must give the loss of the labels")
 
 
 def check_averaging(averaging: Averaging) -> None:

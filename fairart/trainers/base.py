@@ -38,6 +38,8 @@ from fairart.execution import (
     CudaGraphs,
     Execution,
     FoldBatchNorm,
+    GradientClipping,
+    LossScale,
     OnOverfitting,
     PhaseGradients,
     Precision,
@@ -51,6 +53,7 @@ from fairart.trainers.loss import label_smoothing_of
 from fairart.trainers.parts import (
     PART_OF_KIND,
     AveragingPart,
+    ClassificationLossPart,
     EpsilonPart,
     ObjectivePart,
     PerturbationPart,
@@ -87,6 +90,7 @@ class FairnessTrainer(Fitting):
         epsilon_scheduler: registered name or instance; None for the same budget for every class.
         class_weighting: registered name or instance; None to weight every class alike.
         class_sampling: registered name or instance; None for every sample once an epoch.
+        classification_loss: registered name or instance, in place of the cross-entropy of the objective; None for that.
         weight_perturbation: registered name or instance, or None.
         averaging: ``"ema"``, ``"fawa"``, an instance, or None.
         eps: L-inf budget in the classifier's input space, >= 0.
@@ -99,6 +103,8 @@ class FairnessTrainer(Fitting):
         clean_statistics: also count clean predictions on the training batches (one forward pass more a batch).
         on_overfitting: what follows when single-step training (one gradient a batch) loses its robustness within an epoch:
             ``"stop"`` with an error, ``"return"`` to the last good epoch, or ``"ignore"``.
+        loss_scale: ``"published"``, or ``"mean-one"``: the coefficients of a sample's terms sum to 1 for every method.
+        gradient_clipping: largest norm of the gradient of all parameters together, > 0, or None.
         warm_start: folder of a run, or weight file, that the first ``fit`` starts from.
         precision: see :class:`fairart.execution.Execution`, as for the five after it.
         channels_last: kernels and images with channels last while training; None: where it pays, on the CPU.
@@ -127,6 +133,7 @@ class FairnessTrainer(Fitting):
         epsilon_scheduler: EpsilonPart = PRESET,
         class_weighting: WeightingPart = PRESET,
         class_sampling: SamplingPart = PRESET,
+        classification_loss: ClassificationLossPart = PRESET,
         weight_perturbation: PerturbationPart = PRESET,
         averaging: AveragingPart = PRESET,
         eps: Annotated[float, Option("L-inf budget, in the classifier's input space", low=0)] = 8 / 255,
@@ -142,6 +149,8 @@ class FairnessTrainer(Fitting):
         ] = 0.02,
         clean_statistics: Annotated[bool, Option("also count clean predictions in training")] = False,
         on_overfitting: OnOverfitting = "stop",
+        loss_scale: LossScale = "published",
+        gradient_clipping: GradientClipping = None,
         warm_start: WarmStart = None,
         precision: Precision = "32-true",
         channels_last: ChannelsLast = None,
@@ -153,8 +162,15 @@ class FairnessTrainer(Fitting):
         **unknown: Any,
     ) -> None:
         ways = (precision, channels_last, phase_gradients, compile, fold_batch_norm, cuda_graphs)
-        numbers = {"eps": eps, "eps_step": eps_step, "max_iter": max_iter, "hold_out": hold_out, "on_overfitting": on_overfitting}
-        checked = self._check_options({**unknown, **numbers, **dict(zip(EXECUTION, ways, strict=True))})
+        numbers = {
+            "eps": eps,
+            "eps_step": eps_step,
+            "max_iter": max_iter,
+            "hold_out": hold_out,
+            "gradient_clipping": gradient_clipping,
+        }
+        named = {"on_overfitting": on_overfitting, "loss_scale": loss_scale}
+        checked = self._check_options({**unknown, **numbers, **named, **dict(zip(EXECUTION, ways, strict=True))})
         self._network = Network(classifier, fit=True)
         self._predicting = Network(classifier)
         _check_optimizer(classifier)
@@ -165,6 +181,7 @@ class FairnessTrainer(Fitting):
             "epsilon_scheduler": epsilon_scheduler,
             "class_weighting": class_weighting,
             "class_sampling": class_sampling,
+            "classification_loss": classification_loss,
             "weight_perturbation": weight_perturbation,
             "averaging": averaging,
         }
@@ -174,7 +191,14 @@ class FairnessTrainer(Fitting):
         if attack is not None:
             check_plain(self._network, tuple(classifier.input_shape))
             inner = ArtInnerAttack(attack, self._network.module, targets=parts["target_sampler"] is not None)
-        self.method = Method(objective=chosen, **parts, attack=inner, label_smoothing=label_smoothing_of(classifier))
+        self.method = Method(
+            objective=chosen,
+            **parts,
+            attack=inner,
+            label_smoothing=label_smoothing_of(classifier),
+            loss_scale=checked["loss_scale"],
+            gradient_clipping=checked["gradient_clipping"],
+        )
         check_combination(self.method)
         execution = Execution.among(checked)
         check_execution(execution, self._network, self.method, tuple(classifier.input_shape))
@@ -254,7 +278,8 @@ class FairnessTrainer(Fitting):
             validation_data: (x, y), measured clean and under attack after every epoch; never trained on.
             batch_size: samples a batch; more than n is one batch. A last batch of one sample is merged into the one before.
             nb_epochs: epochs to train, >= 1.
-            scheduler: learning-rate scheduler of the classifier's optimizer; anything with ``step()``.
+            scheduler: learning-rate scheduler of the classifier's optimizer; anything with ``step()``. Or a function that makes
+                one once the number of batches is known: ``make(optimizer, nb_epochs=..., nb_batches=...)``.
             scheduler_interval: ``"epoch"`` or ``"batch"``: when the scheduler steps. None: what its class and the number of steps
                 it was made for say; ``OneCycleLR`` and ``CyclicLR`` step once a batch, others once an epoch.
             seed: of everything random in the run; None draws one (kept in ``self.seed``).

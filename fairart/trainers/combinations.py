@@ -18,7 +18,7 @@ def check_combination(method: Method) -> None:
     Raises:
         ValueError: what does not fit, why, and what would.
     """
-    for reason in (_sampler(method), _scheduler(method), _weighting(method), _attack(method)):
+    for reason in (_sampler(method), _scheduler(method), _weighting(method), _attack(method), _loss(method)):
         if reason:
             raise ValueError(reason)
 
@@ -100,3 +100,13 @@ def _attack(method: Method) -> str:
             f"{method.objective.nb_examples} from its own attack"
         )
     return ""
+
+
+def _loss(method: Method) -> str:
+    loss = method.classification_loss
+    if loss is None or loss.takes_label_smoothing or method.label_smoothing == 0:
+        return ""
+    return (
+        f"classification_loss: {origin(loss)} has no form with label smoothing, and the classifier's loss has "
+        f"label_smoothing={method.label_smoothing:g}. Take label_smoothing=0, or another classification loss"
+    )

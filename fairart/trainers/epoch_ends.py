@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any
 
 from fairart.engine.checkpoints.checkpointing import FitCheckpoints
@@ -63,9 +65,30 @@ class EpochEnds:
         if due and under_way.meter.first_bad_batch() is None:
             self.save(under_way)
 
+    def _say_that_nothing_is_averaged(self, record: EpochRecord) -> None:
+        """Once, when half of the epochs that could enter the average are over and none did: there is time to stop."""
+        averaging = self.trainer.method.averaging
+        if averaging is None or averaging.accepted or record.averaged is None:
+            return
+        nb_epochs = self._last + 1
+        possible = nb_epochs - averaging.first_epoch(nb_epochs)
+        if (
+            averaging.refused == max(2, math.ceil(possible / 2))
+            and record.epoch < self._last
+            and self.trainer.processes.rank == 0
+        ):
+            hint = averaging.hint()
+            warnings.warn(
+                f"weight averaging took in none of the first {record.epoch + 1} of {nb_epochs} epochs"
+                + (f": {hint}" if hint else ""),
+                UserWarning,
+                stacklevel=2,
+            )
+
     def on_epoch_end(self, record: EpochRecord) -> None:
         """Add the record, call the plugins, and write a checkpoint when one is due."""
         self.trainer.history.append(record)
+        self._say_that_nothing_is_averaged(record)
         ended = record.overfitted and self.trainer.on_overfitting == "return"
         if ended:
             self.whole.put_back()

@@ -131,6 +131,9 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         verbose: bool,
         checkpoints: FitCheckpoints | None,
     ) -> None:
+        if scheduler is not None and callable(scheduler) and not hasattr(scheduler, "step"):
+            _check_run(nb_epochs, None, checkpoints)
+            scheduler = scheduler(self._classifier.optimizer, nb_epochs=int(nb_epochs), nb_batches=source.nb_batches())
         _check_run(nb_epochs, scheduler, checkpoints)
         self._check_shared(source.batch_size)
         interval: Interval = "epoch"
@@ -357,6 +360,8 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             method.target_sampler.start(classes)
         if method.class_sampling is not None:
             method.class_sampling.start(classes)
+        if method.classification_loss is not None:
+            method.classification_loss.start(classes)
 
     def _load_start_weights(self) -> None:
         if self._start_weights is not None:
@@ -372,16 +377,16 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             return
         if averaging.average is None:
             if warn:
-                _warn_no_average(len(self.history))
+                _warn_no_average(len(self.history), averaging.hint())
             return
         self.raw_weights = copy.deepcopy(self._network.module.state_dict())
         self._network.module.load_state_dict(averaging.average)
 
 
-def _warn_no_average(nb_epochs: int) -> None:
+def _warn_no_average(nb_epochs: int, hint: str) -> None:
+    why = hint or "start_epoch or threshold too high for this run"
     warnings.warn(
-        f"weight averaging took in none of the {nb_epochs} epochs (start_epoch or threshold too high for this run): the "
-        "classifier keeps its last weights",
+        f"weight averaging took in none of the {nb_epochs} epochs ({why}): the classifier keeps its last weights",
         UserWarning,
         stacklevel=5,
     )

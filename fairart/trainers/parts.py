@@ -7,11 +7,20 @@ from typing import Annotated, Any
 from fairart.objectives.base import Objective
 from fairart.plugins import create
 from fairart.plugins.options import Option
-from fairart.policies import Averaging, ClassSampling, ClassWeighting, EpsilonScheduler, TargetSampler, WeightPerturbation
+from fairart.policies import (
+    Averaging,
+    ClassificationLoss,
+    ClassSampling,
+    ClassWeighting,
+    EpsilonScheduler,
+    TargetSampler,
+    WeightPerturbation,
+)
 
 __all__ = [
     "PART_OF_KIND",
     "AveragingPart",
+    "ClassificationLossPart",
     "EpsilonPart",
     "ObjectivePart",
     "PerturbationPart",
@@ -30,6 +39,9 @@ WeightingPart = Annotated[str | ClassWeighting | None, Option("weight of each cl
 SamplingPart = Annotated[
     str | ClassSampling | None, Option("which classes a batch is drawn from; None for every sample once an epoch")
 ]
+ClassificationLossPart = Annotated[
+    str | ClassificationLoss | None, Option("what stands in for the cross-entropy of the objective; None for the cross-entropy")
+]
 PerturbationPart = Annotated[
     str | WeightPerturbation | None, Option("moves the weights while a gradient is computed; None for nothing")
 ]
@@ -41,6 +53,7 @@ PART_OF_KIND: dict[str, type[Any]] = {
     "epsilon_scheduler": EpsilonScheduler,
     "class_weighting": ClassWeighting,
     "class_sampling": ClassSampling,
+    "classification_loss": ClassificationLoss,
     "weight_perturbation": WeightPerturbation,
     "averaging": Averaging,
 }

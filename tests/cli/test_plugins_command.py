@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from fairart.plugins import registered
 from fairart.plugins.hookspecs import HOOK_OF_KIND
+from fairart.runs.recipes import RECIPES
 
 
 def test_every_kind_and_name_is_listed_with_its_description(fairart_command):
@@ -92,3 +94,16 @@ def test_wrong_names(fairart_command, arguments, told):
     code, out, err = fairart_command("plugins", *arguments)
     assert (code, out) == (2, "")
     assert told in err
+
+
+def test_the_command_shows_them(fairart_command):
+    code, out, _ = fairart_command("plugins", "recipe", "faal")
+    assert code == 0
+    assert re.search(r"trainer\.radius +0\.5", out)
+    assert "It fine-tunes: first train an AT model" in out
+    code, out, _ = fairart_command("plugins", "recipe")
+    assert code == 0
+    assert all(method in out for method in RECIPES)
+    code, _, err = fairart_command("plugins", "recipe", "fall")
+    assert code == 2
+    assert "did you mean 'faal'" in err

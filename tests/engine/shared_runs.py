@@ -43,7 +43,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "cfol": {"class_sampling": ("cfol", {"eta": 0.01})},
     "mart": {"class_weighting": "group-dro"},
     "fgsm-rs": {"class_weighting": "cvar"},
-    "n-fgsm": {},
+    "n-fgsm": {"classification_loss": "ldam", "class_weighting": "inverse-frequency"},
     "trades": {"weight_perturbation": "awp", "clean_statistics": True},
     "standard": {},
 }

@@ -56,6 +56,7 @@ METHODS = {
     "mart + group-dro": (MARTTrainer, {"class_weighting": "group-dro"}),
     "n-fgsm + cvar": (NFGSMTrainer, {"class_weighting": "cvar"}),
     "fgsm-rs": (FastATTrainer, {"augmentation": "crop-flip"}),
+    "ldam + effective number": (FairTATTrainer, {"classification_loss": "ldam", "class_weighting": "effective-number"}),
     "runner-up": (FairTATTrainer, {"target_sampler": "runner-up", "augmentation": "crop-flip"}),
 }
 

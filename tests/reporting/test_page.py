@@ -231,3 +231,19 @@ def test_watched_and_drawn_epochs_are_shown(made):
     plain = Page(render_page([made.run("at", 0)])).text
     assert "Single-step" not in plain
     assert "Classes drawn" not in plain
+
+
+def test_epochs_that_entered_the_average_are_counted(made):
+    none, some = made.run("cfa", 0), made.run("wat", 0)
+    for record in none.history:
+        record.update(averaged=False, validation_robust=[[3, 1], [2, 2]])
+    for record in some.history:
+        record.update(averaged=record["epoch"] > 0)
+    text = " ".join(Page(render_page([none, some, made.run("at", 0)])).text.split())
+    (said,) = re.findall(r"Epochs in the averaged weights: (.*?\.) ", text)
+    number = len(some.history)
+    assert (
+        f"cfa, runs/cfa-0: 0 of {number} epochs (on validation data under attack the worst class reached 50.0 % at most)" in said
+    )
+    assert f"wat, runs/wat-0: {number - 1} of {number} epochs" in said
+    assert "runs/at-0" not in said

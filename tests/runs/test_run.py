@@ -14,9 +14,10 @@ import fairart.plugins
 from fairart import hookimpl
 from fairart.errors import OptionError, PluginError
 from fairart.plugins import PluginManager
-from fairart.runs.build import build_classifier, build_dataset, build_scheduler, build_trainer, resolved_config
+from fairart.runs.build import build_classifier, build_dataset, build_trainer, resolved_config
 from fairart.runs.config import RunConfig
 from fairart.runs.folders import RunError
+from fairart.runs.optimising import Schedule
 from fairart.runs.run import evaluate_run, load_run, train_run
 from fairart.trainers import FairTATTrainer
 
@@ -102,7 +103,7 @@ def test_the_classifier_scales_by_the_training_images():
 )
 def test_the_learning_rate_falls_after_the_shares(epochs, milestones, rates):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = build_scheduler(config(epochs=epochs, lr_milestones=milestones), optimizer)
+    scheduler = Schedule(config(epochs=epochs, lr_milestones=milestones))(optimizer, nb_epochs=epochs, nb_batches=5)
     seen = []
     for _ in range(epochs):
         seen.append(optimizer.param_groups[0]["lr"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -123,3 +124,30 @@ def test_without_averaging_nothing_is_said(epochs: list[Any], make_classifier: M
     trainer = trainer_with(make_classifier, None)
     trainer.fit(*make_data(12), batch_size=6, nb_epochs=1, seed=0, verbose=False)
     assert (trainer.history[0].averaged, trainer.raw_weights) == (None, None)
+
+
+def test_a_threshold_too_high_is_said_at_half_time_and_at_the_end_with_one_that_would_do(make_classifier: Make, make_data: Make):
+    fawa = create("averaging", "fawa", threshold=1.0, start_epoch=2)
+    trainer = FairTATTrainer(make_classifier(), averaging=fawa, eps=0.3, max_iter=2, hold_out=0.25)
+    with pytest.warns(UserWarning, match="weight averaging took in none") as caught:
+        trainer.fit(*make_data(36), batch_size=8, nb_epochs=8, seed=0, verbose=False)
+    first, last = (str(warning.message) for warning in caught)
+    # Six epochs could enter; three of them are over after the fifth epoch.
+    assert first.startswith("weight averaging took in none of the first 5 of 8 epochs: on validation data")
+    assert last.startswith("weight averaging took in none of the 8 epochs (on validation data")
+    best = max(record.validation.robust.worst_class_accuracy() for record in trainer.history[2:])
+    assert best < 1
+    (threshold,) = re.findall(r"threshold=([\d.]+) would", last)
+    assert best - 0.001 < float(threshold) <= best
+    again = create("averaging", "fawa", threshold=float(threshold), start_epoch=2)
+    trainer = FairTATTrainer(make_classifier(), averaging=again, eps=0.3, max_iter=2, hold_out=0.25)
+    trainer.fit(*make_data(36), batch_size=8, nb_epochs=8, seed=0, verbose=False)
+    assert again.accepted >= 1
+
+
+def test_an_average_that_begins_late_is_not_complained_about(
+    make_classifier: Make, make_data: Make, recwarn: pytest.WarningsRecorder
+):
+    trainer = trainer_with(make_classifier, create("averaging", "ema", start_epoch=2))
+    trainer.fit(*make_data(24), batch_size=8, nb_epochs=3, seed=0, verbose=False)
+    assert not [warning for warning in recwarn if "averaging" in str(warning.message)]

@@ -206,7 +206,8 @@ def _metrics(entry: Entry, metrics: Sequence[str], base: Mapping[int, Evaluation
     numbers: dict[Key, float] = {}
     for label, attack in (entry.result or {}).items():
         against = baseline[label] if baseline is not None and label in baseline else None
-        found = attack.metrics(baseline=against)
+        counts = entry.result.config.get("training_counts") if entry.result is not None else None
+        found = attack.metrics(baseline=against, training_counts=counts)
         numbers.update({(label, name): found.get(name, math.nan) for name in metrics})
     if entry.result is not None and len(entry.result.corruptions) and baseline is not None:
         numbers[CORRUPTIONS, "mCE"] = entry.result.mean_corruption_error(baseline)

@@ -39,6 +39,10 @@ def method_identity(method: Method) -> dict[str, str]:
         parts["attack"] = f"{type(attack).__name__}({_options(chosen)})"
     if method.label_smoothing:
         parts["label_smoothing"] = f"{method.label_smoothing:g}"
+    if method.gradient_clipping is not None:
+        parts["gradient_clipping"] = f"{method.gradient_clipping:g}"
+    if method.loss_scale != "published":
+        parts["loss_scale"] = method.loss_scale
     return parts
 
 

@@ -7,6 +7,7 @@ division by zero) is NaN, because a zero would look like perfect fairness.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -15,7 +16,20 @@ import numpy.typing as npt
 from fairart.plugins.options import Option
 from fairart.statistics import ConfusionMatrix
 
-__all__ = ["cfps_max", "disparity", "gini", "nsd", "rho", "std", "worst_class", "worst_decile"]
+__all__ = [
+    "balanced",
+    "cfps_max",
+    "disparity",
+    "gini",
+    "head",
+    "middle",
+    "nsd",
+    "rho",
+    "std",
+    "tail",
+    "worst_class",
+    "worst_decile",
+]
 
 Ddof = Annotated[int, Option("0 for the spread of exactly these classes, 1 for classes seen as a sample", choices=(0, 1))]
 
@@ -134,3 +148,60 @@ def rho(
         return math.nan
     gain = (confusion.worst_class_accuracy() - worst) / worst
     return gain - (average - confusion.accuracy) / average
+
+
+def balanced(confusion: ConfusionMatrix) -> float:
+    """Balanced accuracy, the mean accuracy of the classes, in [0, 1]; higher is better.
+
+    Args:
+        confusion: (K, K) counts, rows true, columns predicted.
+    """
+    rates = _present(confusion)
+    return float(rates.mean()) if len(rates) else math.nan
+
+
+TrainingCounts = Annotated[Sequence[int], Option("training images of each class")]
+
+
+def _third(confusion: ConfusionMatrix, training_counts: Sequence[int], place: int) -> float:
+    """Mean accuracy of a third of the classes that have samples, ordered by training images; a remainder is in the middle."""
+    counts = np.asarray(training_counts)
+    if len(counts) != confusion.nb_classes:
+        raise ValueError(f"training_counts must be one number a class, {confusion.nb_classes}, got {len(counts)}")
+    present = np.flatnonzero(confusion.support > 0)
+    if not len(present):
+        return math.nan
+    order, third = present[np.argsort(-counts[present], kind="stable")], max(1, len(present) // 3)
+    # Two classes have no middle: all of them stand for it.
+    thirds = order[:third], order[third:-third] if len(order) > 2 * third else order, order[-third:]
+    return float(confusion.class_accuracy[thirds[place]].mean())
+
+
+def head(confusion: ConfusionMatrix, *, training_counts: TrainingCounts) -> float:
+    """Mean accuracy of the third of the classes with the most training images, in [0, 1]; higher is better.
+
+    Args:
+        confusion: (K, K) counts, rows true, columns predicted.
+        training_counts: (K,) training images of each class.
+    """
+    return _third(confusion, training_counts, 0)
+
+
+def middle(confusion: ConfusionMatrix, *, training_counts: TrainingCounts) -> float:
+    """Mean accuracy of the middle third of the classes by training images, in [0, 1]; higher is better.
+
+    Args:
+        confusion: (K, K) counts, rows true, columns predicted.
+        training_counts: (K,) training images of each class.
+    """
+    return _third(confusion, training_counts, 1)
+
+
+def tail(confusion: ConfusionMatrix, *, training_counts: TrainingCounts) -> float:
+    """Mean accuracy of the third of the classes with the fewest training images, in [0, 1]; higher is better.
+
+    Args:
+        confusion: (K, K) counts, rows true, columns predicted.
+        training_counts: (K,) training images of each class.
+    """
+    return _third(confusion, training_counts, 2)

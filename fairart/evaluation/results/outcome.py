@@ -185,11 +185,14 @@ class AttackResult:
         ]
         return html_table(("class", "n", "accuracy, %", "from", "to"), rows, ruled=[self.nb_classes], title=self.label)
 
-    def metrics(self, *, baseline: AttackResult | ConfusionMatrix | None = None) -> dict[str, float]:
+    def metrics(
+        self, *, baseline: AttackResult | ConfusionMatrix | None = None, training_counts: Sequence[int] | None = None
+    ) -> dict[str, float]:
         """Every registered fairness metric with its default options.
 
         Args:
             baseline: a result to compare with. Without it, metrics that need a baseline are left out.
+            training_counts: (K,) training images of each class. Without them, metrics of head, middle and tail are left out.
 
         Returns:
             name -> value; NaN if it is not defined.
@@ -202,7 +205,8 @@ class AttackResult:
         for name, entry in registered("fairness_metric").items():
             metric = entry.load()
             required = {key for key, spec in declared_options(metric, keyword_only=True).items() if spec.required}
-            options = {"baseline": reference} if "baseline" in required and reference is not None else {}
+            known = {"baseline": reference, "training_counts": training_counts}
+            options = {key: value for key, value in known.items() if key in required and value is not None}
             if required - options.keys():
                 continue
             try:

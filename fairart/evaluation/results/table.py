@@ -106,8 +106,13 @@ def class_grid(result: EvaluationData, *, intervals: bool = True) -> Grid:
         heads.append("worst 10 %")
         samples.append("")
     cells = [_column(column, intervals, bool(failed_checks(column, result.checks))) for column in columns]
-    rows = [list(row) for row in zip(heads, samples, *cells, strict=True)]
-    return Grid(["class", "n", *(column.label for column in columns)], rows, result.nb_classes)
+    counts = result.config.get("training_counts")
+    trained = []
+    if counts is not None and len(set(counts)) > 1 and len(counts) == result.nb_classes:
+        trained = [[*map(str, counts), str(sum(counts)), *[""] * (len(heads) - result.nb_classes - 1)]]
+    rows = [list(row) for row in zip(heads, samples, *trained, *cells, strict=True)]
+    names = ["class", "n", *(["n in training"] if trained else []), *(column.label for column in columns)]
+    return Grid(names, rows, result.nb_classes)
 
 
 def corruption_grid(corruptions: CorruptionResults) -> Grid:

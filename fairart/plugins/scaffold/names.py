@@ -25,6 +25,7 @@ _ATTRIBUTE = {
     "epsilon_scheduler": "{camel}Epsilon",
     "class_weighting": "{camel}Weighting",
     "class_sampling": "{camel}Sampling",
+    "classification_loss": "{camel}Loss",
     "weight_perturbation": "{camel}Perturbation",
     "averaging": "{camel}Averaging",
     "objective": "{camel}Objective",

@@ -29,6 +29,8 @@ class LossTerms(ComparedByValue):
         boundary: (n,) regulariser before ``beta``; None where the objective has none.
         extra: (n,) further term with factor 1; None where the objective has none.
         beta: factor of ``boundary``.
+        adversarial: (n,) cross-entropy of the adversarial examples where it is known already; None to compute it.
+        extra_terms: how many losses ``extra`` is the sum of.
     """
 
     natural: Tensor
@@ -37,6 +39,8 @@ class LossTerms(ComparedByValue):
     boundary: Tensor | None = None
     extra: Tensor | None = None
     beta: float = 0.0
+    adversarial: Tensor | None = None
+    extra_terms: int = 1
 
     def total(self) -> Tensor:
         """(n,) natural + beta * boundary + extra."""

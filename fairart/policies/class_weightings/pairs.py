@@ -85,7 +85,7 @@ class PairWeighting(ClassWeighting):
     def combine(self, terms: LossTerms, labels: Tensor) -> Tensor:
         """Mean of (1 - share) natural + beta boundary + extra + share G[predicted, true] CE(f(x'), y), a scalar."""
         logits = terms.adversarial_logits
-        losses = F.cross_entropy(logits, labels, reduction="none")
+        losses = F.cross_entropy(logits, labels, reduction="none") if terms.adversarial is None else terms.adversarial
         weighed = self.per_pair(logits.detach().argmax(dim=1), labels, losses) * losses
         rest = terms.total() - self.share * terms.natural
         return (rest + self.share * weighed).mean()

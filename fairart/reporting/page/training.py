@@ -48,6 +48,7 @@ def training(methods: Mapping[str, Sequence[Run]], class_names: Sequence[str] | 
         "charts": _charts(trained, indices),
         "epsilons": _strips(trained, indices, epsilon_table, class_names, _Look((31, 119, 190), None, 3)),
         "overfitted": _overfitted(trained),
+        "averaging": _averaging(trained),
         "sampling": _strips(trained, indices, sampling_table, class_names, _Look((150, 90, 170), 0.0, 2)),
         "targets": _strips(trained, indices, target_table, class_names, _Look((20, 140, 105), 0.0, 2)),
     }
@@ -119,6 +120,22 @@ def _overfitted(trained: Mapping[str, Sequence[Run]]) -> list[str]:
         for record in run.history
         if record.get("overfitted")
     ]
+
+
+def _averaging(trained: Mapping[str, Sequence[Run]]) -> list[str]:
+    """How many epochs entered each run's averaged weights, and what would have let some in."""
+    told = []
+    for label, runs in trained.items():
+        for run in runs:
+            flags = [record.get("averaged") for record in run.history]
+            if all(flag is None for flag in flags):
+                continue
+            text = f"{label}, {run.name}: {sum(map(bool, flags))} of {len(flags)} epochs"
+            worst = [value for record in run.history if math.isfinite(value := _safe(_valid_worst, record))]
+            if not any(flags) and worst:
+                text += f" (on validation data under attack the worst class reached {max(worst):.1f} % at most)"
+            told.append(text)
+    return told
 
 
 def _strips(

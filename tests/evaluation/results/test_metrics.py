@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score
 
 from fairart import create, registered
 from fairart.errors import OptionError
@@ -19,6 +20,7 @@ MATRIX = ConfusionMatrix([[9, 1, 0, 0], [5, 5, 0, 0], [7, 0, 1, 2], [0, 0, 0, 0]
 RATES = np.array([0.9, 0.5, 0.1])
 
 EXPECTED = {
+    "balanced": 0.5,
     "worst-class": 0.1,
     "worst-decile": 0.1,
     "cfps-max": 12 / 15,
@@ -28,6 +30,7 @@ EXPECTED = {
     "gini": np.abs(RATES[:, None] - RATES).sum() / (2 * 9 * 0.5),
 }
 
+THIRDS = ("head", "middle", "tail")
 COUNTS = st.integers(2, 7).flatmap(lambda k: hnp.arrays(np.int64, (k, k), elements=st.integers(0, 30)))
 
 
@@ -38,7 +41,31 @@ def test_values_by_hand_with_an_absent_class_left_out(name, value):
 
 def test_every_registered_metric_has_a_value_by_hand():
     built_in = {name for name, entry in registered("fairness_metric").items() if entry.plugin == "fairart"}
-    assert built_in == {*EXPECTED, "rho"}
+    assert built_in == {*EXPECTED, *THIRDS, "rho"}
+
+
+@pytest.mark.parametrize(("name", "value"), [("head", 0.1), ("middle", 0.9), ("tail", 0.5)])
+def test_thirds_go_by_the_training_images(name, value):
+    # Class 3 has no test samples: of the others, class 2 has the most training images, class 1 the fewest.
+    assert create("fairness_metric", name, training_counts=[50, 7, 300, 9])(MATRIX) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("name", THIRDS)
+def test_thirds_of_other_sizes(name):
+    rates = np.arange(10) / 10
+    matrix = ConfusionMatrix(np.diag((10 * rates).astype(int)) + np.roll(np.diag((10 - 10 * rates).astype(int)), 1, axis=1))
+    expected = {"head": rates[:3].mean(), "middle": rates[3:7].mean(), "tail": rates[7:].mean()}[name]
+    metric = create("fairness_metric", name, training_counts=list(range(100, 0, -10)))
+    assert metric(matrix) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="training_counts must be one number a class, 10, got 3"):
+        create("fairness_metric", name, training_counts=[3, 2, 1])(matrix)
+
+
+@given(COUNTS.filter(lambda counts: (counts.sum(axis=1) > 0).all()))
+def test_balanced_accuracy_is_scikit_learns(counts):
+    true, predicted = np.nonzero(np.ones_like(counts))
+    expected = balanced_accuracy_score(true, predicted, sample_weight=counts[true, predicted])
+    assert create("fairness_metric", "balanced")(ConfusionMatrix(counts)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))

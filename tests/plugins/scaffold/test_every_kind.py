@@ -32,6 +32,7 @@ SHORT = shlex.split(QUICK)
 TRAINED = [
     "class_weighting",
     "class_sampling",
+    "classification_loss",
     "target_sampler",
     "epsilon_scheduler",
     "weight_perturbation",

@@ -1,0 +1,112 @@
+"""``--recipe paper``: the settings of a publication, as the documentation has them, under what the user gives."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from fairart.errors import OptionError
+from fairart.plugins import PluginManager
+from fairart.runs.config import RunConfig
+from fairart.runs.recipes import RECIPES, recipe_of
+
+METHODS = list(PluginManager(entry_points=False).registered("trainer"))
+FINE_TUNED = {"frl", "faal", "csr"}
+TEXT = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+
+
+def value_of(text: str) -> Any:
+    """A value as the table writes it."""
+    if "/" in text and " " not in text:
+        numerator, denominator = map(float, text.split("/"))
+        return numerator / denominator
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def documented() -> dict[str, tuple[dict[str, str], str, str, str]]:
+    """Method -> settings as text, data sets, source, what is missing."""
+    table = TEXT.partition("## Recipes")[2].partition("\n## ")[0]
+    found = {}
+    for name, settings, datasets, source, missing in re.findall(
+        r"^\| `([\w-]+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) ?\|$", table, re.M
+    ):
+        found[name] = (dict(part.split("=", 1) for part in settings.partition("; ")[0].split(", ")), datasets, source, missing)
+    return found
+
+
+def test_every_method_has_a_recipe_and_a_row() -> None:
+    assert set(RECIPES) == set(documented())
+    assert set(METHODS) <= set(RECIPES)
+
+
+@pytest.mark.parametrize("method", RECIPES)
+def test_a_recipe_is_its_row_in_the_documentation(method: str) -> None:
+    recipe, (settings, datasets, source, missing) = RECIPES[method], documented()[method]
+    assert settings.keys() == recipe.settings.keys()
+    for name, text in settings.items():
+        expected = recipe.settings[name]
+        if name == "lr_milestones":
+            shares = [] if text == "none" else [value_of(share) for share in text.split()]
+            np.testing.assert_allclose(shares, expected)
+        elif isinstance(expected, float | int):
+            assert value_of(text) == pytest.approx(expected), name
+        else:
+            assert text == expected
+    assert datasets == ", ".join(recipe.datasets)
+    assert (source, missing) == (recipe.source, recipe.missing)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_config_takes_it_and_the_user_overrides_it(method: str) -> None:
+    given: dict[str, Any] = {"trainer": method, "dataset": "cifar10", "recipe": "paper", "epochs": 3, "lr": 0.123}
+    if method in FINE_TUNED:
+        with pytest.raises(OptionError, match=f"the recipe of {method} fine-tunes and needs a warm start: first train a"):
+            RunConfig.from_mapping(given)
+        given["warm_start"] = "runs/base"
+    config = RunConfig.from_mapping(given)
+    assert (config.epochs, config.lr, config.recipe) == (3, 0.123, "paper")
+    for name, value in recipe_of(method).settings.items():
+        kind, dot, option = name.partition(".")
+        if dot:
+            assert config.options[kind][option] == value
+        elif name not in ("epochs", "lr"):
+            assert getattr(config, name) == value, name
+    # What is written into config.yaml gives the same run again.
+    assert RunConfig.from_mapping(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
+
+
+def test_options_of_a_part_that_the_user_replaced_are_left_out() -> None:
+    config = RunConfig.from_mapping({"trainer": "cfa", "dataset": "cifar10", "recipe": "paper", "averaging": "ema"})
+    assert "averaging" not in config.options
+    own = {"options": {"averaging.decay": 0.5}}
+    config = RunConfig.from_mapping({"trainer": "cfa", "dataset": "cifar10", "recipe": "paper", **own})
+    assert config.options["averaging"] == {"decay": 0.5, "threshold": 0.2, "start_epoch": 50}
+
+
+def test_a_data_set_has_settings_of_its_own() -> None:
+    config = RunConfig.from_mapping({"trainer": "dafa", "dataset": "cifar100", "recipe": "paper"})
+    assert config.options["trainer"]["strength"] == 1.5
+
+
+@pytest.mark.parametrize("dataset", ["digits", "fashion-mnist", "npz:some.npz"])
+def test_another_data_set_is_refused(dataset: str) -> None:
+    message = rf"trains at on cifar10 and cifar100, not on '{dataset}': leave the recipe out"
+    with pytest.raises(OptionError, match=message):
+        RunConfig.from_mapping({"trainer": "at", "dataset": dataset, "recipe": "paper"})
+    with pytest.raises(OptionError, match=r"not on 'digits'"):
+        RunConfig.from_mapping({"trainer": "at", "recipe": "paper"})
+
+
+def test_a_method_without_a_recipe_is_named() -> None:
+    with pytest.raises(OptionError, match="method 'mine' has no recipe of a publication"):
+        RunConfig.from_mapping({"trainer": "mine", "dataset": "cifar10", "recipe": "paper"})
+    with pytest.raises(OptionError, match="recipe expects one of 'none', 'paper', got 'papers'"):
+        RunConfig(trainer="at", recipe="papers")
