@@ -20,6 +20,7 @@ class _SingleStep(Objective):
     """CE(f(x'), y) with x' from one gradient; ``max_iter`` and ``eps_step`` are those of the validation attacks."""
 
     single_step: ClassVar[bool] = True
+    takes_soft_labels: ClassVar[bool] = True
 
     def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
         """Cross-entropy of the adversarial inputs."""

@@ -26,6 +26,7 @@ from fairart.execution import (
 )
 from fairart.files import write_text
 from fairart.plugins.options import Declared, Option, check_value, declared_options
+from fairart.plugins.written import read_parts, write_parts
 from fairart.runs.recipes import with_recipe
 
 __all__ = [
@@ -114,7 +115,11 @@ class RunConfig:
     eps_step: Annotated[float | None, Option("step of the inner attack; by default a quarter of eps", low=0)] = None
     max_iter: Annotated[int, Option("steps of the inner attack", low=1)] = 10
     augmentation: Annotated[
-        str | None, Option("none or crop-flip; the default depends on the data set", choices=("none", "crop-flip", None))
+        str | None,
+        Option(
+            "what is done to training images: none, or names in their order with options, such as crop-flip,mixup:alpha=0.4; the "
+            "default depends on the data set"
+        ),
     ] = None
     hold_out: Annotated[
         float, Option("share of each class kept for validation where a part needs it", low=0, low_open=True, high=0.5)
@@ -291,6 +296,10 @@ def _options(value: Any, label: str) -> dict[str, dict[str, Any]]:
     for key, entry in value.items():
         kind, dot, option = str(key).partition(".")
         kind = kind.replace("-", "_")
+        if kind == "augmentation":
+            raise OptionError(
+                f"{label}: options of augmentations stand behind their names, such as augmentation: mixup:alpha=0.4"
+            )
         if kind not in OPTION_KINDS:
             raise OptionError(f"{label}: there is no kind {kind!r} to set options of; {did_you_mean(kind, OPTION_KINDS)}")
         given = {option: entry} if dot else entry
@@ -312,7 +321,17 @@ def _loggers(value: Any, label: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-_SPECIAL = {"logger": _loggers, "lr_milestones": _milestones, "options": _options}
+def _augmentation(value: Any, label: str) -> str | None:
+    if value is None:
+        return None
+    parts = read_parts(value, label=label)
+    if len(parts) > 1 and any(part.name == OFF for part in parts):
+        raise OptionError(f"{label}: {OFF!r} stands for no augmentation at all, so nothing goes with it, got {value!r}")
+    # One form, whether it came as text or as a list: a run's configuration is compared with it.
+    return write_parts(parts) or OFF
+
+
+_SPECIAL = {"augmentation": _augmentation, "logger": _loggers, "lr_milestones": _milestones, "options": _options}
 """Fields whose form cannot be declared as a type and a range."""
 
 
@@ -402,3 +421,6 @@ def check_names(config: RunConfig) -> None:
         name = getattr(config, kind)
         if name not in (None, OFF):
             manager.find(kind, name)
+    for part in read_parts(config.augmentation or OFF, label="augmentation"):
+        if part.name != OFF:
+            manager.find("augmentation", part.name)

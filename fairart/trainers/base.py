@@ -22,7 +22,7 @@ from fairart.engine.best import BestEpoch
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints
 from fairart.engine.checkpoints.warm_start import read_weights
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
-from fairart.engine.data.augmentation import Augmentation, get_augmentation
+from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain, make_augmentation
 from fairart.engine.data.sources import ArraySource, GeneratorSource, as_generator
 from fairart.engine.execution import check_execution, chosen_execution
 from fairart.engine.history import History
@@ -49,7 +49,7 @@ from fairart.execution import (
 from fairart.fingerprint import short_digest
 from fairart.objectives.base import Objective
 from fairart.plugins.options import Option, check_value, declared_options
-from fairart.trainers.combinations import check_combination
+from fairart.trainers.combinations import check_combination, check_mixing
 from fairart.trainers.fitting import Fitting
 from fairart.trainers.loss import label_smoothing_of
 from fairart.trainers.parts import (
@@ -99,7 +99,8 @@ class FairnessTrainer(Fitting):
         eps_step: step of the inner attack, >= 0; None for a quarter of eps (2/255 at 8/255).
         max_iter: steps of the inner attack, >= 1.
         attack: an ART ``EvasionAttack`` on this classifier as the inner attack: slower, through numpy.
-        augmentation: ``"crop-flip"``, ``"none"``, or a function (images, generator) -> images.
+        augmentation: registered names in their order, such as ``"crop-flip,mixup:alpha=0.4"``; a function (images, generator) ->
+            images; or a list of names, functions, instances and transforms of torchvision. None for none.
         hold_out: share of each class kept back for validation where a policy needs it and no ``validation_data`` is given.
         clean_statistics: also count clean predictions on the training batches (one forward pass more a batch).
         on_overfitting: what follows when single-step training (one gradient a batch) loses its robustness within an epoch:
@@ -143,7 +144,9 @@ class FairnessTrainer(Fitting):
         eps_step: Annotated[float | None, Option("step of the inner attack; None for a quarter of eps", low=0)] = None,
         max_iter: Annotated[int, Option("steps of the inner attack", low=1)] = 10,
         attack: Annotated[EvasionAttack | None, Option("an ART attack as the inner attack")] = None,
-        augmentation: Annotated[Any, Option("crop-flip, none, or a function (images, generator) -> images")] = None,
+        augmentation: Annotated[
+            Any, Option("augmentations by name, such as crop-flip,mixup:alpha=0.4; a function, an instance, or a list of these")
+        ] = None,
         hold_out: Annotated[
             float,
             Option("share of each class held out where a policy needs validation data", low=0, low_open=True, high=0.5),
@@ -207,9 +210,9 @@ class FairnessTrainer(Fitting):
         self._start_weights = None if warm_start is None else read_weights(warm_start, self._network)
         step = float(step_of(checked["eps"], checked["eps_step"], checked["max_iter"]))
         self.budget = Budget(eps=float(checked["eps"]), eps_step=step, max_iter=int(checked["max_iter"]))
-        if augmentation == "crop-flip" and not classifier.channels_first:
-            raise OptionError("augmentation 'crop-flip' expects channels first, got a classifier with channels_first=False")
-        self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))
+        self.augmentation: AnyAugmentation | None = make_augmentation(augmentation, classifier)
+        if isinstance(self.augmentation, AugmentationChain) and self.augmentation.mixes:
+            check_mixing(self.method, classifier.nb_classes)
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
         self.on_overfitting: OnOverfitting = checked["on_overfitting"]
         self.best = None if checked["keep_best"] is None else BestEpoch(checked["keep_best"])

@@ -21,7 +21,7 @@ from fairart.engine.checkpoints.folder import CheckpointError
 from fairart.engine.checkpoints.identity import classifier_identity, described, method_identity
 from fairart.engine.checkpoints.packing import pack, unpack
 from fairart.engine.checkpoints.snapshot import restore
-from fairart.engine.data.augmentation import Augmentation
+from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain
 from fairart.engine.data.sources import ArraySource, DeviceData, Source
 from fairart.engine.execution import executed
 from fairart.engine.history import EpochRecord, History
@@ -57,7 +57,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     method: Method
     budget: Budget
     execution: Execution
-    augmentation: Augmentation | None
+    augmentation: AnyAugmentation | None
     clean_statistics: bool
     on_overfitting: OnOverfitting
     best: BestEpoch | None
@@ -250,9 +250,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             "eps": budget.eps,
             "eps_step": budget.eps_step,
             "max_iter": budget.max_iter,
-            "augmentation": "none"
-            if augmentation is None
-            else getattr(augmentation, "__qualname__", type(augmentation).__name__),
+            "augmentation": _augmentation_identity(augmentation),
             "on_overfitting": self.on_overfitting,
             "keep_best": "no" if self.best is None else str(self.best.criterion),
             "clean_statistics": str(self.clean_statistics),
@@ -398,6 +396,12 @@ def _warn_no_average(nb_epochs: int, hint: str) -> None:
         UserWarning,
         stacklevel=5,
     )
+
+
+def _augmentation_identity(augmentation: AnyAugmentation | None) -> str:
+    if augmentation is None or isinstance(augmentation, AugmentationChain):
+        return str(augmentation or "none")
+    return str(getattr(augmentation, "__qualname__", type(augmentation).__name__))
 
 
 def _check_run(nb_epochs: int, scheduler: Any, checkpoints: FitCheckpoints | None) -> None:
