@@ -99,6 +99,12 @@ class RunConfig:
         str | None,
         Option("long-tailed training set: exp:100, step:10, or a file with the images kept of each class; none for all"),
     ] = None
+    extra_data: Annotated[
+        str | None, Option("extra training images, generated or pseudo-labelled, such as npz:PATH; by default none")
+    ] = None
+    extra_share: Annotated[
+        float, Option("share of every batch that comes from extra_data", low=0, low_open=True, high=1, high_open=True)
+    ] = 0.7
     model: Annotated[str, Option("network to train")] = "small-cnn"
     warm_start: Annotated[
         str | None, Option("weights to start from: folder of a run, or a weight file in any layout; by default random ones")
@@ -268,6 +274,7 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
         elif value == OFF and name in (
             "per_class",
             "imbalance",
+            "extra_data",
             "adjustment",
             "keep_best",
             "checkpoint_every_minutes",

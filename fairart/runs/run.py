@@ -202,6 +202,7 @@ def _train(
     folder = check_output(output, overwrite=overwrite, resume=resume)
     data, trainer = _prepare(config, fabric)
     first = trainer.processes.rank == 0
+    extra = build.build_extra_data(config, data)
     full = build.resolved_config(config, data)
     going_on = resume and (folder / CONFIG).exists()
     finished = going_on and (folder / WEIGHTS).exists()
@@ -227,6 +228,8 @@ def _train(
             data.y_train,
             batch_size=config.batch_size,
             nb_epochs=config.epochs,
+            extra_data=extra,
+            extra_share=config.extra_share,
             scheduler=Schedule(config),
             scheduler_interval="batch" if Schedule(config).by_batch else "epoch",
             seed=config.seed,

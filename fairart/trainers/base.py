@@ -23,7 +23,8 @@ from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoin
 from fairart.engine.checkpoints.warm_start import read_weights
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
 from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain, make_augmentation
-from fairart.engine.data.sources import ArraySource, GeneratorSource, as_generator
+from fairart.engine.data.extra import DataWithExtra, check_extra_share
+from fairart.engine.data.sources import ArraySource, DeviceData, GeneratorSource, as_generator
 from fairart.engine.execution import check_execution, chosen_execution
 from fairart.engine.history import History
 from fairart.engine.method import Budget, Method
@@ -48,6 +49,7 @@ from fairart.execution import (
 )
 from fairart.fingerprint import short_digest
 from fairart.objectives.base import Objective
+from fairart.plugins import origin
 from fairart.plugins.options import Option, check_value, declared_options
 from fairart.trainers.combinations import check_combination, check_mixing
 from fairart.trainers.fitting import Fitting
@@ -270,6 +272,8 @@ class FairnessTrainer(Fitting):
         batch_size: int = 128,
         nb_epochs: int = 20,
         *,
+        extra_data: Pair | None = None,
+        extra_share: float = 0.7,
         scheduler: Any = None,
         scheduler_interval: Interval | None = None,
         seed: int | None = None,
@@ -284,6 +288,9 @@ class FairnessTrainer(Fitting):
             validation_data: (x, y), measured clean and under attack after every epoch; never trained on.
             batch_size: samples a batch; more than n is one batch. A last batch of one sample is merged into the one before.
             nb_epochs: epochs to train, >= 1.
+            extra_data: (x, y) of generated or pseudo-labelled samples that are mixed into every batch. Nothing is held out of
+                them, and class counts are those of ``y`` alone.
+            extra_share: of each batch that comes from ``extra_data``, in (0, 1); an epoch stays as many samples as ``x``.
             scheduler: learning-rate scheduler of the classifier's optimizer; anything with ``step()``. Or a function that makes
                 one once the number of batches is known: ``make(optimizer, nb_epochs=..., nb_batches=...)``.
             scheduler_interval: ``"epoch"`` or ``"batch"``: when the scheduler steps. None: what its class and the number of steps
@@ -315,7 +322,7 @@ class FairnessTrainer(Fitting):
                 images, labels = images[kept], labels[kept]
             warn_absent_classes(np.bincount(labels, minlength=self._classifier.nb_classes))
             self._run(
-                ArraySource(self._on_device(images, labels), batch_size),
+                ArraySource(self._with_extra(images, labels, extra_data, extra_share), batch_size),
                 held,
                 nb_epochs=nb_epochs,
                 scheduler=scheduler,
@@ -324,6 +331,20 @@ class FairnessTrainer(Fitting):
                 verbose=verbose,
                 checkpoints=checkpoints,
             )
+
+    def _with_extra(self, images: Array, labels: Labels, extra: Pair | None, share: float) -> DeviceData:
+        if extra is None:
+            return self._on_device(images, labels)
+        check_extra_share(share)
+        if self.method.draws_classes:
+            raise ValueError(
+                f"extra_data goes with an order of all samples, and {origin(self.method.class_sampling)} draws them class by "
+                "class: take class_sampling=None"
+            )
+        network, more = self._network, check_pair(*_pair(extra), self._classifier, name="extra ")
+        return DataWithExtra(
+            (images, labels), more, share, classifier=self._classifier, device=network.device, dtype=network.dtype
+        )
 
     def _split(self, images: Array, labels: Labels, seed: int) -> tuple[Labels, Labels]:
         """Rows to train on and rows held out; the same ones in every fit on the same data."""
