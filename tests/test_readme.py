@@ -70,6 +70,7 @@ def test_every_name_in_it_is_registered():
         "classification_loss",
         "weight_perturbation",
         "averaging",
+        "augmentation",
     ):
         (row,) = re.findall(rf"^\| `{kind}` \| (.*) \|$", README, flags=re.MULTILINE)
         builtin = [name for name, entry in fairart.registered(kind).items() if entry.plugin == "fairart"]

@@ -26,7 +26,7 @@ REFERENCE = {
     ),
     "objectives": ("fairart.objectives",),
     "attacks": ("fairart.attacks",),
-    "engine": ("fairart.engine",),
+    "engine": ("fairart.engine", "fairart.engine.data.augmentation"),
     "evaluation": ("fairart.evaluation", "fairart.evaluation.attacks", "fairart.evaluation.results.comparing"),
     "corruptions": ("fairart.corruptions",),
     "statistics": ("fairart.statistics",),

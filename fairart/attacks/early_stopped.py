@@ -23,6 +23,7 @@ def early_stopped_pgd(
     max_iter: int,
     tau: int = 3,
     targets: Tensor | None = None,
+    aims: Tensor | None = None,
     start: Tensor | None = None,
     clip_values: ClipValues = (0.0, 1.0),
     generator: torch.Generator | None = None,
@@ -41,6 +42,7 @@ def early_stopped_pgd(
         max_iter: number of steps, >= 0.
         tau: steps taken after the first misclassified iterate, >= 0.
         targets: (n,) classes to move towards; a target equal to the label, or None, moves away from the label.
+        aims: what the cross-entropy is taken to, (n,) classes or (n, K) shares of the classes; None for the targets, or ``y``.
         start: (n, ...) where to start; drawn uniformly in the ball by default.
         clip_values: smallest and largest value of an input.
         generator: random state of the start.
@@ -56,7 +58,8 @@ def early_stopped_pgd(
         raise ValueError(f"tau and max_iter must be >= 0, got {tau!r} and {max_iter!r}")
     step = per_sample(eps_step, x, "eps_step")
     region = make_region(x, eps, clip_values, norm)
-    aims = y if targets is None else targets
+    if aims is None:
+        aims = y if targets is None else targets
     targeted: bool | Tensor = False if targets is None else targets != y
     extra = torch.zeros_like(y)
     fooled = torch.zeros_like(y, dtype=torch.bool)

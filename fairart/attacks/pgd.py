@@ -54,7 +54,7 @@ def signed_cross_entropy(logits: Tensor, y: Tensor, targeted: bool | Tensor) -> 
 
     Args:
         logits: (n, K).
-        y: (n,) labels, or targets where ``targeted``.
+        y: (n,) labels, or targets where ``targeted``; or (n, K) shares of the classes.
         targeted: for all samples, or (n,) bool.
     """
     if isinstance(targeted, Tensor):
@@ -90,7 +90,8 @@ def pgd(
         model: logits (n, K) of inputs; the parameters of a module take no gradient meanwhile. Its train or eval mode is used
             as it is.
         x: (n, ...) clean inputs.
-        y: (n,) labels to move away from, or targets to move towards; may be None with ``loss="kl"``.
+        y: (n,) labels to move away from, or targets to move towards, or (n, K) shares of the classes; may be None with
+            ``loss="kl"``.
         eps: radius of the ball, a number or (n,), in the units of ``x``, >= 0.
         eps_step: step, a number or (n,), >= 0.
         max_iter: number of steps, >= 0.

@@ -15,9 +15,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from fairart.attacks.common import ClipValues, make_region
-from fairart.engine.data.augmentation import Augmentation
+from fairart.engine.data.augmentation import AnyAugmentation
+from fairart.engine.data.batches import Samples, take_samples
 from fairart.engine.data.drawing import ClassRows
-from fairart.engine.data.sources import DeviceData, Source, batch_slices, rows_of
+from fairart.engine.data.sources import DeviceData, Source, batch_slices
 from fairart.engine.history import EpochRecord
 from fairart.engine.loss_scale import sum_of_coefficients
 from fairart.engine.measures import Measures
@@ -33,7 +34,6 @@ from fairart.errors import PolicyError
 from fairart.objectives.answers import (
     asked,
     checked_examples,
-    checked_images,
     checked_loss,
     checked_targets,
     checked_terms,
@@ -83,7 +83,7 @@ class Engine:
         *,
         nb_classes: int,
         streams: Streams,
-        augmentation: Augmentation | None = None,
+        augmentation: AnyAugmentation | None = None,
         scheduler: Any = None,
         scheduler_interval: Interval = "epoch",
         clean_statistics: bool = False,
@@ -246,16 +246,21 @@ class Engine:
         for data in source.pools():
             if measures.watch is not None:
                 measures.watch.look_at(data)
-            rows = self._rows(data, current)
             batches = batch_slices(len(data), source.batch_size, smallest=2 * self.processes.size)
+            rows = self._rows(data, batches, current)
             bar.update(current.batches)
             for batch in batches[current.batches :]:
                 # What is drawn for the batch is drawn alike in every process, each then takes its own rows.
-                part = self.streams.attack.part = self.processes.part(batch.stop - batch.start)
-                x, y = data.take(rows(rows_of(batch, part)))
-                if self.augmentation is not None:
-                    x = checked_images(self.augmentation, self.augmentation(x, self.streams.attack), x)
-                self._step(x, y, epoch, meter)
+                samples = take_samples(
+                    data,
+                    rows,
+                    batch,
+                    self.processes.part(batch.stop - batch.start),
+                    augmentation=self.augmentation,
+                    nb_classes=self.nb_classes,
+                    generator=self.streams.attack,
+                )
+                self._step(samples, epoch, meter)
                 current.batches += 1
                 bar.update()
                 if meter.batches % CHECK_EVERY == 0:
@@ -264,11 +269,11 @@ class Engine:
                     on_batch_end(current)
             current.end_pool()
 
-    def _rows(self, data: DeviceData, current: EpochUnderWay) -> Callable[[slice], Tensor]:
+    def _rows(self, data: DeviceData, batches: list[slice], current: EpochUnderWay) -> Callable[[slice], Tensor]:
         """Gives the rows of some places in a pool's order."""
         sampling = self.method.class_sampling
         if sampling is None or sampling.permutes:
-            order = current.begin_pool(len(data), self.streams.order).to(self.network.device)
+            order = current.begin_pool(lambda: data.order(batches, self.streams.order)).to(self.network.device)
             return lambda places: order[places]
         classes = ClassRows(data.y, self.nb_classes)
 
@@ -278,8 +283,9 @@ class Engine:
 
         return drawn
 
-    def _step(self, x: Tensor, y: Tensor, epoch: int, meter: EpochMeter) -> None:
-        batch = self._batch(x, y, epoch, meter)
+    def _step(self, samples: Samples, epoch: int, meter: EpochMeter) -> None:
+        batch = self._batch(samples, epoch, meter)
+        x, y = batch.x, batch.y
         examples = self._examples(batch, meter)
         self.clear_gradients()
         with self._perturbed(batch, examples):
@@ -340,11 +346,11 @@ class Engine:
             logits: Tensor = self.network(x)
         return logits
 
-    def _batch(self, x: Tensor, y: Tensor, epoch: int, meter: EpochMeter) -> Batch:
-        sampler, targets = self.method.target_sampler, None
+    def _batch(self, samples: Samples, epoch: int, meter: EpochMeter) -> Batch:
+        (x, y, soft_labels), sampler, targets = samples, self.method.target_sampler, None
         if sampler is not None:
             logits = self._clean_logits(x) if sampler.needs_logits else None
-            targets = self._targets(sampler, y, logits, meter)
+            targets = self._targets(sampler, samples, logits, meter)
         return Batch(
             x=x,
             y=y,
@@ -357,12 +363,15 @@ class Engine:
             norm=self.budget.norm,
             epoch=epoch,
             label_smoothing=self.method.label_smoothing,
+            soft_labels=soft_labels,
             classification_loss=self.method.classification_loss,
             generator=self.streams.attack,
         )
 
-    def _targets(self, sampler: TargetSampler, y: Tensor, logits: Tensor | None, meter: EpochMeter) -> Tensor:
-        draw = functools.partial(sampler.sample, logits=logits, generator=self.streams.attack)
+    def _targets(self, sampler: TargetSampler, samples: Samples, logits: Tensor | None, meter: EpochMeter) -> Tensor:
+        y, shares = samples.y, samples.soft_labels
+        draw = sampler.sample if shares is None else functools.partial(sampler.sample_apart, shares=shares)
+        draw = functools.partial(draw, logits=logits, generator=self.streams.attack)
         targets = checked_targets(sampler, ask(sampler, "sample", draw, y), y)
         outside = (targets < 0) | (targets >= self.nb_classes)
         # Reading this here would wait for the device. It is read with the losses; until then no bad target is used.

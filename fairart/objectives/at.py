@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from fairart.attacks import pgd
@@ -20,6 +22,8 @@ class ATObjective(Objective):
     Args:
         attack_mode: batch-norm and dropout mode during the attack.
     """
+
+    takes_soft_labels: ClassVar[bool] = True
 
     def __init__(self, *, attack_mode: AttackMode = "train") -> None:
         self.attack_mode = attack_mode

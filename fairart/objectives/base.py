@@ -30,7 +30,7 @@ class Batch(ComparedByValue):
 
     Args:
         x: (n, ...) clean inputs within the clip values.
-        y: (n,) labels.
+        y: (n,) labels; of a mixed sample the one with the larger share.
         eps: (n,) budget of each sample.
         eps_step: (n,) attack step of each sample.
         max_iter: number of attack steps.
@@ -62,8 +62,16 @@ class Batch(ComparedByValue):
 
     @property
     def aims(self) -> Tensor:
-        """What the attack's cross-entropy is taken to: the targets where there are any, else the labels."""
-        return self.y if self.targets is None else self.targets
+        """What the attack's cross-entropy is taken to: the targets where there are any, else the labels.
+
+        (n,) classes; where samples are mixed (n, K) shares of the classes, all in the target of a sample that aims at one.
+        """
+        if self.soft_labels is None:
+            return self.y if self.targets is None else self.targets
+        if self.targets is None:
+            return self.soft_labels
+        hard = torch.zeros_like(self.soft_labels).scatter_(1, self.targets[:, None], 1.0)
+        return torch.where((self.targets != self.y)[:, None], hard, self.soft_labels)
 
     @property
     def targeted(self) -> bool | Tensor:
@@ -111,6 +119,9 @@ class Objective(Policy):
     """Norms of the budget that :meth:`examples` heeds (``batch.norm``); with another one the objective is refused."""
     nb_examples: ClassVar[int] = 1
     """Number of tensors that :meth:`examples` gives."""
+    takes_soft_labels: ClassVar[bool] = False
+    """Whether the objective works on mixed samples (MixUp, CutMix): its cross-entropy comes from :meth:`Batch.classification`,
+    its attack's from ``Batch.aims``, and no further term asks for one true class. It is refused with them where not."""
     single_step: ClassVar[bool] = False
     """Whether the inner attack takes one gradient, whatever ``max_iter`` says: training is then watched for catastrophic
     overfitting."""

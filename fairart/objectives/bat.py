@@ -34,6 +34,7 @@ class BATObjective(Objective):
     has_boundary: ClassVar[bool] = True
     takes_targets: ClassVar[bool] = False
     nb_examples: ClassVar[int] = 2
+    takes_soft_labels: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from torch import Tensor, nn
 
@@ -27,6 +27,8 @@ class FATObjective(Objective):
         attack_mode: batch-norm and dropout mode during the attack.
     """
 
+    takes_soft_labels: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -50,7 +52,15 @@ class FATObjective(Objective):
 
     def examples(self, network: nn.Module, batch: Batch) -> Tensor:
         """Early-stopped PGD away from the label, or towards the target."""
-        return early_stopped_pgd(network, batch.x, batch.y, targets=batch.targets, tau=self._tau(batch.epoch), **batch.budget)
+        return early_stopped_pgd(
+            network,
+            batch.x,
+            batch.y,
+            targets=batch.targets,
+            aims=batch.aims,
+            tau=self._tau(batch.epoch),
+            **batch.budget,
+        )
 
     def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
         """Cross-entropy of the adversarial inputs."""

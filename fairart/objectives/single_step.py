@@ -22,6 +22,7 @@ class _SingleStep(Objective):
 
     single_step: ClassVar[bool] = True
     norms: ClassVar[frozenset[float]] = frozenset({math.inf})
+    takes_soft_labels: ClassVar[bool] = True
 
     def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
         """Cross-entropy of the adversarial inputs."""

@@ -17,6 +17,7 @@ class StandardObjective(Objective):
 
     perturbs: ClassVar[bool] = False
     takes_targets: ClassVar[bool] = False
+    takes_soft_labels: ClassVar[bool] = True
 
     def examples(self, network: nn.Module, batch: Batch) -> Examples:
         """The clean inputs themselves."""

@@ -31,6 +31,7 @@ class TRADESObjective(Objective):
     """
 
     has_boundary: ClassVar[bool] = True
+    takes_soft_labels: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -89,6 +89,17 @@ def fairart_register_objectives(register: Register) -> None:
 
 
 @hookimpl
+def fairart_register_augmentations(register: Register) -> None:
+    register("crop-flip", "fairart.engine.data.augmentation.crop_flip:CropFlip")
+    register("randaugment", "fairart.engine.data.augmentation.automatic:RandAugment")
+    register("trivialaugment", "fairart.engine.data.augmentation.automatic:TrivialAugment")
+    register("augmix", "fairart.engine.data.augmentation.automatic:AugMix")
+    register("random-erasing", "fairart.engine.data.augmentation.erasing:RandomErasing")
+    register("mixup", "fairart.engine.data.augmentation.mixing:MixUp")
+    register("cutmix", "fairart.engine.data.augmentation.mixing:CutMix")
+
+
+@hookimpl
 def fairart_register_fairness_metrics(register: Register) -> None:
     register("worst-class", "fairart.evaluation.results.metrics:worst_class")
     register("worst-decile", "fairart.evaluation.results.metrics:worst_decile")

@@ -74,6 +74,11 @@ def fairart_register_objectives(register: Register) -> None:
 
 
 @hookspec
+def fairart_register_augmentations(register: Register) -> None:
+    """Register subclasses of ``fairart.engine.data.augmentation.Augmentation`` or ``Mixing``: what is done to training images."""
+
+
+@hookspec
 def fairart_register_fairness_metrics(register: Register) -> None:
     """Register functions ``metric(confusion, **options) -> float`` of a ``fairart.statistics.ConfusionMatrix``."""
 
@@ -127,6 +132,7 @@ HOOK_OF_KIND = {
     "weight_perturbation": "fairart_register_weight_perturbations",
     "averaging": "fairart_register_averagings",
     "objective": "fairart_register_objectives",
+    "augmentation": "fairart_register_augmentations",
     "fairness_metric": "fairart_register_fairness_metrics",
     "attack": "fairart_register_attacks",
     "corruption": "fairart_register_corruptions",

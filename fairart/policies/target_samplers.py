@@ -102,15 +102,45 @@ class TargetSampler(Policy):
         Returns:
             (n,) targets in [0, K); one that equals its label asks for an untargeted example.
         """
+        return _race(self._rows(labels), generator)
+
+    def _rows(self, labels: Tensor) -> Tensor:
+        """(n, K) probabilities of each sample's targets."""
         if self.probabilities is None:
             raise PolicyError(f"{origin(self)}: sample() before start()")
         if self._table is None or self._table.device != labels.device:
             self._table = torch.as_tensor(self.probabilities, dtype=torch.float32, device=labels.device)
-        rows = self._table[labels]
-        # The largest p / Exp(1) is a draw from p (exponential race): no read-back from the device, and p = 0 never wins.
-        uniform = draws.rand(rows.shape, generator=generator, device=rows.device, dtype=rows.dtype)
-        race = -torch.log1p(-uniform)
-        return (rows / race.clamp_min(torch.finfo(rows.dtype).tiny)).argmax(dim=1)
+        return self._table[labels]
+
+    def sample_apart(
+        self, labels: Tensor, shares: Tensor, *, logits: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw targets for mixed samples: none but an untargeted one is a class that its sample has a share of.
+
+        A target that is one is drawn anew from the probabilities without those classes, uniformly where these are all zero or the
+        sampler has none. Together that is a draw from the probabilities without those classes.
+
+        Args:
+            labels: (n,) classes with the largest share.
+            shares: (n, K) share of each class in each sample.
+            logits: see :meth:`sample`; those of the classes in the sample are set to -inf before.
+            generator: random state on the device of ``labels``.
+
+        Returns:
+            (n,) targets as of :meth:`sample`.
+        """
+        inside = shares > 0
+        apart = None if logits is None else logits.masked_fill(inside, -torch.inf)
+        targets = self.sample(labels, logits=apart, generator=generator)
+        weights = (~inside).float()
+        if self.probabilities is not None and not self.needs_logits:
+            # The label itself stays where the sampler asks for untargeted examples.
+            table = self._rows(labels) * weights.scatter(1, labels[:, None], 1.0)
+            weights = torch.where(table.sum(dim=1, keepdim=True) > 0, table, weights)
+        others = _race(weights, generator)
+        # Targets outside the classes are left for the engine to find.
+        hit = inside.gather(1, targets.clamp(0, shares.shape[1] - 1)[:, None])[:, 0]
+        return torch.where(hit & (targets != labels), others, targets)
 
     def state_dict(self) -> dict[str, Any]:
         """The probabilities in force."""
@@ -121,6 +151,14 @@ class TargetSampler(Policy):
         plan = state["probabilities"]
         self.probabilities = None if plan is None else np.array(plan, dtype=np.float64)
         self._table = None
+
+
+def _race(weights: Tensor, generator: torch.Generator | None) -> Tensor:
+    """A draw from the (n, K) weights of each row, (n,)."""
+    # The largest p / Exp(1) is a draw from p (exponential race): no read-back from the device, and p = 0 never wins.
+    uniform = draws.rand(weights.shape, generator=generator, device=weights.device, dtype=weights.dtype)
+    race = -torch.log1p(-uniform)
+    return (weights / race.clamp_min(torch.finfo(weights.dtype).tiny)).argmax(dim=1)
 
 
 class UniformSampler(TargetSampler):

@@ -19,6 +19,7 @@ from fairart.execution import (
     CudaGraphs,
     FoldBatchNorm,
     GradientClipping,
+    KeepBest,
     LossScale,
     OnOverfitting,
     PhaseGradients,
@@ -27,6 +28,7 @@ from fairart.execution import (
 from fairart.files import write_text
 from fairart.norms import DEFAULT_EPS, Norm, norm_name, norm_order
 from fairart.plugins.options import Declared, Option, check_value, declared_options
+from fairart.plugins.written import read_parts, write_parts
 from fairart.runs.recipes import with_recipe
 
 __all__ = [
@@ -99,6 +101,12 @@ class RunConfig:
         str | None,
         Option("long-tailed training set: exp:100, step:10, or a file with the images kept of each class; none for all"),
     ] = None
+    extra_data: Annotated[
+        str | None, Option("extra training images, generated or pseudo-labelled, such as npz:PATH; by default none")
+    ] = None
+    extra_share: Annotated[
+        float, Option("share of every batch that comes from extra_data", low=0, low_open=True, high=1, high_open=True)
+    ] = 0.7
     model: Annotated[str, Option("network to train")] = "small-cnn"
     warm_start: Annotated[
         str | None, Option("weights to start from: folder of a run, or a weight file in any layout; by default random ones")
@@ -118,12 +126,23 @@ class RunConfig:
     eps_step: Annotated[float | None, Option("step of the inner attack; by default a quarter of eps", low=0)] = None
     max_iter: Annotated[int, Option("steps of the inner attack", low=1)] = 10
     augmentation: Annotated[
-        str | None, Option("none or crop-flip; the default depends on the data set", choices=("none", "crop-flip", None))
+        str | None,
+        Option(
+            "what is done to training images: none, or names in their order with options, such as crop-flip,mixup:alpha=0.4; the "
+            "default depends on the data set"
+        ),
     ] = None
     hold_out: Annotated[
         float, Option("share of each class kept for validation where a part needs it", low=0, low_open=True, high=0.5)
     ] = 0.02
     on_overfitting: OnOverfitting = "stop"
+    keep_best: KeepBest = None
+    checkpoint: Annotated[
+        str,
+        Option(
+            "weights of the run: last, or best with keep_best, which are in the folder best otherwise", choices=("last", "best")
+        ),
+    ] = "last"
     loss_scale: LossScale = "published"
     epochs: Annotated[int, Option("passes over the training images", low=1)] = 20
     batch_size: Annotated[int, Option("images a batch", low=1)] = 128
@@ -180,6 +199,8 @@ class RunConfig:
             object.__setattr__(self, "eps", DEFAULT_EPS[norm_order(self.norm) or math.inf])
         if self.schedule == "onecycle" and self.warmup_epochs:
             raise OptionError("warmup_epochs: the schedule onecycle has a warm-up of its own; take another schedule, or 0")
+        if self.checkpoint == "best" and self.keep_best is None:
+            raise OptionError("checkpoint 'best' needs keep_best, average or worst-class: how the best epoch is chosen")
         if self.warmup_epochs >= self.epochs:
             raise OptionError(f"warmup_epochs must be less than the {self.epochs} epochs of the run, got {self.warmup_epochs:g}")
 
@@ -257,7 +278,15 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
         read = _SPECIAL.get(name)
         if read is not None:
             value = read(value, f"{where}: {label}")
-        elif value == OFF and name in ("per_class", "imbalance", "adjustment", "checkpoint_every_minutes", "gradient_clipping"):
+        elif value == OFF and name in (
+            "per_class",
+            "imbalance",
+            "extra_data",
+            "adjustment",
+            "keep_best",
+            "checkpoint_every_minutes",
+            "gradient_clipping",
+        ):
             value = None
         checked[name] = check_value(value, shown, where=where)
     return checked
@@ -281,6 +310,10 @@ def _options(value: Any, label: str) -> dict[str, dict[str, Any]]:
     for key, entry in value.items():
         kind, dot, option = str(key).partition(".")
         kind = kind.replace("-", "_")
+        if kind == "augmentation":
+            raise OptionError(
+                f"{label}: options of augmentations stand behind their names, such as augmentation: mixup:alpha=0.4"
+            )
         if kind not in OPTION_KINDS:
             raise OptionError(f"{label}: there is no kind {kind!r} to set options of; {did_you_mean(kind, OPTION_KINDS)}")
         given = {option: entry} if dot else entry
@@ -308,7 +341,23 @@ def _norm(value: Any, label: str) -> Any:
     return value if order is None else norm_name(order)
 
 
-_SPECIAL = {"norm": _norm, "logger": _loggers, "lr_milestones": _milestones, "options": _options}
+def _augmentation(value: Any, label: str) -> str | None:
+    if value is None:
+        return None
+    parts = read_parts(value, label=label)
+    if len(parts) > 1 and any(part.name == OFF for part in parts):
+        raise OptionError(f"{label}: {OFF!r} stands for no augmentation at all, so nothing goes with it, got {value!r}")
+    # One form, whether it came as text or as a list: a run's configuration is compared with it.
+    return write_parts(parts) or OFF
+
+
+_SPECIAL = {
+    "augmentation": _augmentation,
+    "norm": _norm,
+    "logger": _loggers,
+    "lr_milestones": _milestones,
+    "options": _options,
+}
 """Fields whose form cannot be declared as a type and a range."""
 
 
@@ -398,3 +447,6 @@ def check_names(config: RunConfig) -> None:
         name = getattr(config, kind)
         if name not in (None, OFF):
             manager.find(kind, name)
+    for part in read_parts(config.augmentation or OFF, label="augmentation"):
+        if part.name != OFF:
+            manager.find("augmentation", part.name)

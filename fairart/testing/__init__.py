@@ -14,6 +14,7 @@ Arguments are copied, never changed. The built-ins pass the same checks.
 
 from __future__ import annotations
 
+from fairart.testing.augmentations import check_augmentation
 from fairart.testing.datasets import check_dataset
 from fairart.testing.evaluation import check_attack, check_corruption, check_fairness_metric
 from fairart.testing.models import check_model
@@ -32,6 +33,7 @@ from fairart.testing.trainers import check_trainer
 
 __all__ = [
     "check_attack",
+    "check_augmentation",
     "check_averaging",
     "check_class_sampling",
     "check_class_weighting",

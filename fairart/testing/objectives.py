@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 
 import torch
@@ -25,7 +26,7 @@ def check_objective(objective: Objective) -> None:
 
     Raises:
         AssertionError: examples of another shape or outside the budget, losses that are not (n,) or not finite, gradients left
-            on the parameters by the attack.
+            on the parameters by the attack; soft labels left out of the loss by one that says that it takes them.
     """
     expect(objective, Objective)
     name = type(objective).__name__
@@ -53,6 +54,22 @@ def check_objective(objective: Objective) -> None:
         with same_rules():
             terms = checked_terms(mine, mine.losses(network, batch, tuple(one.detach() for one in examples)), batch, 3)
         _check_terms(name, terms, network)
+        if mine.takes_soft_labels:
+            _check_soft_labels(name, mine, network, batch)
+
+
+def _check_soft_labels(name: str, objective: Objective, network: nn.Module, batch: Batch) -> None:
+    own = torch.nn.functional.one_hot(batch.y, 3).to(batch.x.dtype)
+    mixed = dataclasses.replace(batch, soft_labels=0.6 * own + 0.4 * own.roll(1, dims=1))
+    with same_rules():
+        examples = checked_examples(objective, objective.examples(network, mixed), mixed)
+        # The same examples and one label in all samples: only the shares tell the two batches apart.
+        soft, hard = (
+            checked_terms(objective, objective.losses(network, one, examples), one, 3)
+            for one in (mixed, dataclasses.replace(mixed, soft_labels=own))
+        )
+    differs = not torch.allclose(soft.total(), hard.total())
+    require(differs, f"{name}: takes_soft_labels is True, and losses() does not depend on them: use batch.classification(logits)")
 
 
 def _check_example(name: str, x_adv: Tensor, batch: Batch, factor: float) -> None:

@@ -19,11 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 from fairart.attacks.steps import step_of
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.art_attack import ArtInnerAttack
+from fairart.engine.best import BestEpoch
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints
 from fairart.engine.checkpoints.warm_start import read_weights
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
-from fairart.engine.data.augmentation import Augmentation, get_augmentation
-from fairart.engine.data.sources import ArraySource, GeneratorSource, as_generator
+from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain, make_augmentation
+from fairart.engine.data.extra import DataWithExtra, check_extra_share
+from fairart.engine.data.sources import ArraySource, DeviceData, GeneratorSource, as_generator
 from fairart.engine.execution import check_execution, chosen_execution
 from fairart.engine.history import History
 from fairart.engine.method import Budget, Method
@@ -40,6 +42,7 @@ from fairart.execution import (
     Execution,
     FoldBatchNorm,
     GradientClipping,
+    KeepBest,
     LossScale,
     OnOverfitting,
     PhaseGradients,
@@ -48,8 +51,9 @@ from fairart.execution import (
 from fairart.fingerprint import short_digest
 from fairart.norms import DEFAULT_EPS, Norm, norm_order
 from fairart.objectives.base import Objective
+from fairart.plugins import origin
 from fairart.plugins.options import Option, check_value, declared_options
-from fairart.trainers.combinations import check_combination
+from fairart.trainers.combinations import check_combination, check_mixing
 from fairart.trainers.fitting import Fitting
 from fairart.trainers.loss import label_smoothing_of
 from fairart.trainers.parts import (
@@ -100,13 +104,16 @@ class FairnessTrainer(Fitting):
         eps_step: step of the inner attack, >= 0; None for a quarter of eps (2/255 at 8/255).
         max_iter: steps of the inner attack, >= 1.
         attack: an ART ``EvasionAttack`` on this classifier as the inner attack: slower, through numpy.
-        augmentation: ``"crop-flip"``, ``"none"``, or a function (images, generator) -> images.
+        augmentation: registered names in their order, such as ``"crop-flip,mixup:alpha=0.4"``; a function (images, generator) ->
+            images; or a list of names, functions, instances and transforms of torchvision. None for none.
         hold_out: share of each class kept back for validation where a policy needs it and no ``validation_data`` is given.
         clean_statistics: also count clean predictions on the training batches (one forward pass more a batch).
         on_overfitting: what follows when single-step training (one gradient a batch) loses its robustness within an epoch:
             ``"stop"`` with an error, ``"return"`` to the last good epoch, or ``"ignore"``.
         loss_scale: ``"published"``, or ``"mean-one"``: the coefficients of a sample's terms sum to 1 for every method.
         gradient_clipping: largest norm of the gradient of all parameters together, > 0, or None.
+        keep_best: ``"average"`` or ``"worst-class"``: keep the epoch with the best accuracy under PGD on validation data in
+            ``best``; held out of the training data where no ``validation_data`` is given. None for nothing.
         warm_start: folder of a run, or weight file, that the first ``fit`` starts from.
         precision: see :class:`fairart.execution.Execution`, as for the five after it.
         channels_last: kernels and images with channels last while training; None: where it pays, on the CPU.
@@ -145,7 +152,9 @@ class FairnessTrainer(Fitting):
         eps_step: Annotated[float | None, Option("step of the inner attack; None for a quarter of eps", low=0)] = None,
         max_iter: Annotated[int, Option("steps of the inner attack", low=1)] = 10,
         attack: Annotated[EvasionAttack | None, Option("an ART attack as the inner attack")] = None,
-        augmentation: Annotated[Any, Option("crop-flip, none, or a function (images, generator) -> images")] = None,
+        augmentation: Annotated[
+            Any, Option("augmentations by name, such as crop-flip,mixup:alpha=0.4; a function, an instance, or a list of these")
+        ] = None,
         hold_out: Annotated[
             float,
             Option("share of each class held out where a policy needs validation data", low=0, low_open=True, high=0.5),
@@ -154,6 +163,7 @@ class FairnessTrainer(Fitting):
         on_overfitting: OnOverfitting = "stop",
         loss_scale: LossScale = "published",
         gradient_clipping: GradientClipping = None,
+        keep_best: KeepBest = None,
         warm_start: WarmStart = None,
         precision: Precision = "32-true",
         channels_last: ChannelsLast = None,
@@ -172,7 +182,7 @@ class FairnessTrainer(Fitting):
             "hold_out": hold_out,
             "gradient_clipping": gradient_clipping,
         }
-        named = {"norm": norm, "on_overfitting": on_overfitting, "loss_scale": loss_scale}
+        named = {"norm": norm, "on_overfitting": on_overfitting, "loss_scale": loss_scale, "keep_best": keep_best}
         checked = self._check_options({**unknown, **numbers, **named, **dict(zip(EXECUTION, ways, strict=True))})
         self._network = Network(classifier, fit=True)
         self._predicting = Network(classifier)
@@ -210,11 +220,12 @@ class FairnessTrainer(Fitting):
         radius = float(DEFAULT_EPS[order] if checked["eps"] is None else checked["eps"])
         step = float(step_of(radius, checked["eps_step"], checked["max_iter"]))
         self.budget = Budget(eps=radius, eps_step=step, max_iter=int(checked["max_iter"]), norm=order)
-        if augmentation == "crop-flip" and not classifier.channels_first:
-            raise OptionError("augmentation 'crop-flip' expects channels first, got a classifier with channels_first=False")
-        self.augmentation: Augmentation | None = get_augmentation(augmentation, tuple(classifier.input_shape))
+        self.augmentation: AnyAugmentation | None = make_augmentation(augmentation, classifier)
+        if isinstance(self.augmentation, AugmentationChain) and self.augmentation.mixes:
+            check_mixing(self.method, classifier.nb_classes)
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
         self.on_overfitting: OnOverfitting = checked["on_overfitting"]
+        self.best = None if checked["keep_best"] is None else BestEpoch(checked["keep_best"])
         self.processes = ONE_PROCESS if fabric is None else FabricProcesses(fabric)
         self.execution = chosen_execution(execution, self._network, classifier)
         self.history = History()
@@ -269,6 +280,8 @@ class FairnessTrainer(Fitting):
         batch_size: int = 128,
         nb_epochs: int = 20,
         *,
+        extra_data: Pair | None = None,
+        extra_share: float = 0.7,
         scheduler: Any = None,
         scheduler_interval: Interval | None = None,
         seed: int | None = None,
@@ -283,6 +296,9 @@ class FairnessTrainer(Fitting):
             validation_data: (x, y), measured clean and under attack after every epoch; never trained on.
             batch_size: samples a batch; more than n is one batch. A last batch of one sample is merged into the one before.
             nb_epochs: epochs to train, >= 1.
+            extra_data: (x, y) of generated or pseudo-labelled samples that are mixed into every batch. Nothing is held out of
+                them, and class counts are those of ``y`` alone.
+            extra_share: of each batch that comes from ``extra_data``, in (0, 1); an epoch stays as many samples as ``x``.
             scheduler: learning-rate scheduler of the classifier's optimizer; anything with ``step()``. Or a function that makes
                 one once the number of batches is known: ``make(optimizer, nb_epochs=..., nb_batches=...)``.
             scheduler_interval: ``"epoch"`` or ``"batch"``: when the scheduler steps. None: what its class and the number of steps
@@ -307,12 +323,14 @@ class FairnessTrainer(Fitting):
             if held is None and self._needs_validation():
                 kept, out = self._split(images, labels, self._streams(number).split_seed)
                 if not len(out):
-                    raise ValueError("a policy needs validation data and there are too few samples to hold any out")
+                    raise ValueError(
+                        "a policy, or keep_best, needs validation data and there are too few samples to hold any out"
+                    )
                 held = images[out], labels[out]
                 images, labels = images[kept], labels[kept]
             warn_absent_classes(np.bincount(labels, minlength=self._classifier.nb_classes))
             self._run(
-                ArraySource(self._on_device(images, labels), batch_size),
+                ArraySource(self._with_extra(images, labels, extra_data, extra_share), batch_size),
                 held,
                 nb_epochs=nb_epochs,
                 scheduler=scheduler,
@@ -321,6 +339,20 @@ class FairnessTrainer(Fitting):
                 verbose=verbose,
                 checkpoints=checkpoints,
             )
+
+    def _with_extra(self, images: Array, labels: Labels, extra: Pair | None, share: float) -> DeviceData:
+        if extra is None:
+            return self._on_device(images, labels)
+        check_extra_share(share)
+        if self.method.draws_classes:
+            raise ValueError(
+                f"extra_data goes with an order of all samples, and {origin(self.method.class_sampling)} draws them class by "
+                "class: take class_sampling=None"
+            )
+        network, more = self._network, check_pair(*_pair(extra), self._classifier, name="extra ")
+        return DataWithExtra(
+            (images, labels), more, share, classifier=self._classifier, device=network.device, dtype=network.dtype
+        )
 
     def _split(self, images: Array, labels: Labels, seed: int) -> tuple[Labels, Labels]:
         """Rows to train on and rows held out; the same ones in every fit on the same data."""
@@ -372,7 +404,7 @@ class FairnessTrainer(Fitting):
             number = self.processes.same(resolve_seed(_seed(seed, checkpoints)))
             held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
             if held is None and self._needs_validation():
-                raise ValueError("a policy needs validation data: give fit_generator(validation_data=(x, y))")
+                raise ValueError("a policy, or keep_best, needs validation data: give fit_generator(validation_data=(x, y))")
             network = self._network
             self._run(
                 GeneratorSource(as_generator(generator), classifier=self._classifier, device=network.device, dtype=network.dtype),

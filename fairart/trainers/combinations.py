@@ -9,7 +9,7 @@ from fairart.norms import norm_name, norm_order, norm_text
 from fairart.plugins import origin
 from fairart.policies.epsilon_schedulers import ConstantEpsilon
 
-__all__ = ["check_combination"]
+__all__ = ["check_combination", "check_mixing"]
 
 
 def check_combination(method: Method, norm: float = math.inf) -> None:
@@ -25,6 +25,38 @@ def check_combination(method: Method, norm: float = math.inf) -> None:
     for reason in (_sampler(method), _scheduler(method), _weighting(method), _attack(method), _loss(method), _norm(method, norm)):
         if reason:
             raise ValueError(reason)
+
+
+def check_mixing(method: Method, nb_classes: int) -> None:
+    """Refuse parts that cannot train on samples mixed of two classes (MixUp, CutMix).
+
+    Args:
+        method: the parts.
+        nb_classes: K.
+
+    Raises:
+        ValueError: what does not fit, why, and what would.
+    """
+    objective, weighting, loss = method.objective, method.class_weighting, method.classification_loss
+    for reason in (
+        ""
+        if objective.takes_soft_labels
+        else f"{origin(objective)} needs one true class a sample, or does not say that it takes soft labels. Take "
+        "objective='at' or 'trades'",
+        "" if weighting.takes_soft_labels else f"{origin(weighting)} needs one true class a sample. Take another class weighting",
+        ""
+        if loss is None or loss.takes_soft_labels
+        else f"{origin(loss)} needs one true class a sample. Take another classification loss",
+        ""
+        if method.attack is None
+        else f"attack={type(method.attack.attack).__name__} takes one label a sample. Take the objective's own attack",
+        ""
+        if method.target_sampler is None or nb_classes > 2
+        else f"{origin(method.target_sampler)} would find no class that is not in the sample, there are {nb_classes}. Take "
+        "target_sampler=None",
+    ):
+        if reason:
+            raise ValueError(f"augmentation: mixed samples have two labels, and {reason}, or an augmentation that does not mix")
 
 
 def _sampler(method: Method) -> str:

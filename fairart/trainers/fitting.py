@@ -16,12 +16,13 @@ from art.defences.trainer import Trainer
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.attacks.steps import warn_short_steps
+from fairart.engine.best import BestEpoch
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints, opened
 from fairart.engine.checkpoints.folder import CheckpointError
 from fairart.engine.checkpoints.identity import classifier_identity, described, method_identity
 from fairart.engine.checkpoints.packing import pack, unpack
 from fairart.engine.checkpoints.snapshot import restore
-from fairart.engine.data.augmentation import Augmentation
+from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain
 from fairart.engine.data.sources import ArraySource, DeviceData, Source
 from fairart.engine.execution import executed
 from fairart.engine.history import EpochRecord, History
@@ -58,9 +59,11 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     method: Method
     budget: Budget
     execution: Execution
-    augmentation: Augmentation | None
+    augmentation: AnyAugmentation | None
     clean_statistics: bool
     on_overfitting: OnOverfitting
+    best: BestEpoch | None
+    """The epoch that was best on validation data; None unless ``keep_best`` is given."""
     history: History
     processes: Processes
     seed: int | None
@@ -117,7 +120,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         return Streams.of(seed, self._network.device, first_epoch=len(self.history))
 
     def _needs_validation(self) -> bool:
-        return bool(self.method.needs & {"validation", "validation_losses"})
+        return self.best is not None or bool(self.method.needs & {"validation", "validation_losses"})
 
     def _on_device(self, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> DeviceData:
         network = self._network
@@ -253,10 +256,9 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             "eps_step": budget.eps_step,
             "max_iter": budget.max_iter,
             "norm": norm_name(budget.norm),
-            "augmentation": "none"
-            if augmentation is None
-            else getattr(augmentation, "__qualname__", type(augmentation).__name__),
+            "augmentation": _augmentation_identity(augmentation),
             "on_overfitting": self.on_overfitting,
+            "keep_best": "no" if self.best is None else str(self.best.criterion),
             "clean_statistics": str(self.clean_statistics),
             "execution": str(self.execution) or "as it is",
             "data": source.identity(),
@@ -278,6 +280,8 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
                 raise CheckpointError("it was written within an epoch, where only a fit in one process can go on")
             history = [EpochRecord.from_state(one) for one in state["history"]]
             resumed.update(state=state, random=state["engine"]["random"], under_way=restore(engine, state["engine"]))
+            if self.best is not None:
+                self.best.load_state_dict(state["best"], self._network.device)
             self.history[:] = history
 
         with self._refused_in_all():
@@ -399,6 +403,12 @@ def _warn_no_average(nb_epochs: int, hint: str) -> None:
         UserWarning,
         stacklevel=5,
     )
+
+
+def _augmentation_identity(augmentation: AnyAugmentation | None) -> str:
+    if augmentation is None or isinstance(augmentation, AugmentationChain):
+        return str(augmentation or "none")
+    return str(getattr(augmentation, "__qualname__", type(augmentation).__name__))
 
 
 def _check_run(nb_epochs: int, scheduler: Any, checkpoints: FitCheckpoints | None) -> None:

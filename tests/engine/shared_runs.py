@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from art.estimators.classification import PyTorchClassifier
+from torchvision.transforms import v2
 
-from fairart import create
+from fairart import create, registered
 from fairart.runs.devices import leave
 
 
@@ -46,7 +47,10 @@ RUNS: dict[str, dict[str, Any]] = {
     "trades": {"weight_perturbation": "awp", "clean_statistics": True},
     "standard": {},
 }
-"""Every method, with what else must come out alike."""
+"""Every method, with what else must come out alike; what follows a blank tells runs of one method apart."""
+RUNS |= {f"at {name}": {"augmentation": name} for name in registered("augmentation")}
+RUNS["fair-tat mixed"] = {"augmentation": "crop-flip,mixup,cutmix", "class_sampling": "balanced"}
+RUNS["trades torchvision"] = {"augmentation": [v2.RandomHorizontalFlip(), "mixup:alpha=0.4"]}
 
 
 def digits(number: int = 230) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +85,9 @@ def train(fabric: Any, method: str, dtype: torch.dtype, nb_epochs: int) -> dict[
     options = {
         name: create(name, value[0], **value[1]) if isinstance(value, tuple) else value for name, value in RUNS[method].items()
     }
-    trainer = create("trainer", method, classifier=classifier, eps=0.1, eps_step=0.03, max_iter=3, fabric=fabric, **options)
+    trainer = create(
+        "trainer", method.partition(" ")[0], classifier=classifier, eps=0.1, eps_step=0.03, max_iter=3, fabric=fabric, **options
+    )
     x, y = digits()
     trainer.fit(x, y, validation_data=(x[:21], y[:21]), batch_size=50, nb_epochs=nb_epochs, seed=5, verbose=False)
     return {

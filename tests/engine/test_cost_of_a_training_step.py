@@ -142,6 +142,8 @@ PARTS: list[Any] = [
     {"objective": "at", "augmentation": "crop-flip", "clean_statistics": True},
     {"objective": "trades", "target_sampler": "cfps", "epsilon_scheduler": "ccm"},
     {"objective": "fat", "target_sampler": "runner-up", "averaging": "ema"},
+    {"objective": "bat", "augmentation": "crop-flip,random-erasing,mixup,cutmix"},
+    {"objective": "fgsm-rs", "target_sampler": "cfps", "augmentation": "mixup"},
 ]
 
 

@@ -81,6 +81,11 @@ def test_attacks(name: str) -> None:
     testing.check_attack(create("attack", name, **CHEAPER.get(name, {})))
 
 
+@pytest.mark.parametrize("name", built_in("augmentation"))
+def test_augmentations(name: str) -> None:
+    testing.check_augmentation(create("augmentation", name))
+
+
 @pytest.mark.parametrize("name", built_in("corruption"))
 def test_corruptions(name: str, tmp_path: Path) -> None:
     options = {}

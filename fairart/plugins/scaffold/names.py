@@ -29,6 +29,7 @@ _ATTRIBUTE = {
     "weight_perturbation": "{camel}Perturbation",
     "averaging": "{camel}Averaging",
     "objective": "{camel}Objective",
+    "augmentation": "{camel}Augmentation",
     "fairness_metric": "{snake}_metric",
     "attack": "{snake}_attack",
     "corruption": "{snake}_corruption",

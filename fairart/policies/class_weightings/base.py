@@ -77,6 +77,10 @@ class ClassWeighting(Policy):
     needs_boundary: ClassVar[bool] = False
     """Whether :meth:`combine` works only on objectives that have a boundary term; others are then refused."""
 
+    takes_soft_labels: ClassVar[bool] = True
+    """Whether :meth:`combine` works on mixed samples (MixUp, CutMix), whose label is the one with the larger share; it is refused
+    with them where not, as where it computes a loss from the labels itself."""
+
     # On the class: a subclass whose __init__ does not call this one has them too.
     current: FloatArray | None = None
     _table: ClassTable | None = None

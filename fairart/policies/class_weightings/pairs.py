@@ -29,6 +29,7 @@ class PairWeighting(ClassWeighting):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"training_pass", "class_counts"})
+    takes_soft_labels: ClassVar[bool] = False
     # On the class: a subclass whose __init__ does not call this one has them too.
     share: float = 0.3
     """Share of the weighed cross-entropy, in [0, 1]."""

@@ -99,7 +99,7 @@ def test_a_fit_with_other_arguments_is_refused(told, make, make_data, tmp_path):
         ("scheduler was MultiStepLR .*is none", {"scheduler": lambda optimizer: None}),
         ("clip_values was 0, 1, is none", {"clip_values": None}),
         (r"preprocessing was StandardisationMeanStdPyTorch\(0, 1\), is .*\(0\.5, 0\.5\)", {"preprocessing": (0.5, 0.5)}),
-        (r"augmentation was none, is crop_and_flip", {"options": {"augmentation": "crop-flip"}}),
+        (r"augmentation was none, is crop-flip\(padding=4\)", {"options": {"augmentation": "crop-flip"}}),
     ],
 )
 def test_another_method_is_refused_with_what_differs(told, changed, make, make_data, tmp_path):

@@ -1,16 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairart.engine import crop_and_flip
-from fairart.engine.data.augmentation import get_augmentation
-from fairart.errors import OptionError
 
 
 def choices(image: np.ndarray, padding: int) -> dict[tuple[int, int, bool], np.ndarray]:
@@ -68,24 +63,3 @@ def test_it_follows_its_generator_and_leaves_the_input_and_the_global_state():
     assert not torch.equal(first, other)
     assert torch.equal(x, before)
     assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_names():
-    assert get_augmentation("crop-flip", (3, 8, 8)) is crop_and_flip
-    assert get_augmentation("none", (3, 8, 8)) is None
-    assert get_augmentation(None, (3,)) is None
-
-    def own(x: Any, generator: Any) -> Any:
-        return x
-
-    assert get_augmentation(own, (3,)) is own
-
-
-def test_an_unknown_name_lists_the_nearest():
-    with pytest.raises(OptionError, match="there is no augmentation 'crop-filp'; did you mean 'crop-flip'"):
-        get_augmentation("crop-filp", (3, 8, 8))
-
-
-def test_crops_need_images():
-    with pytest.raises(OptionError, match=r"'crop-flip' expects images \(C, H, W\), got samples of shape \(20,\)"):
-        get_augmentation("crop-flip", (20,))

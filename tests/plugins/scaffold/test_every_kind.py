@@ -138,9 +138,22 @@ def test_it_trains_by_name_as_its_readme_says(
 
 
 @pytest.mark.usefixtures("installed")
+def test_the_augmentation_trains_in_a_list_as_its_readme_says(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = written.names["augmentation"].name
+    run_readme(written.folders["augmentation"])
+    config = yaml.safe_load((tmp_path / "runs" / name / "config.yaml").read_text())
+    assert config["augmentation"] == f"crop-flip,{name}:sigma=0.05"
+
+
+@pytest.mark.usefixtures("installed")
 def test_all_of_them_train_together(written: Written, tmp_path: Path) -> None:
     name = {kind: names.name for kind, names in written.names.items()}
-    flags = [text for kind in (*TRAINED, "dataset", "model") for text in (f"--{kind.replace('_', '-')}", name[kind])]
+    flags = [
+        text for kind in (*TRAINED, "augmentation", "dataset", "model") for text in (f"--{kind.replace('_', '-')}", name[kind])
+    ]
     output = tmp_path / "together"
     assert main(["train", name["trainer"], *flags, *SHORT, "--output", str(output)]) == 0
     assert main(["evaluate", str(output), "--attack", name["attack"], "--quiet", "--limit", "40"]) == 0

@@ -127,7 +127,7 @@ def test_it_works_from_its_folder_without_being_installed(new: Command, tmp_path
         (["PGD", "--kind", "attack"], "attack 'pgd' is registered already by plugin 'fairart'"),
         (["fairart", "--kind", "attack"], "there is a plugin named 'fairart' already"),
         (["near-miss", "--kind", "atack"], "there is no kind 'atack'; did you mean 'attack'"),
-        (["near-miss"], "no kind given: add --kind KIND; known: attack, averaging"),
+        (["near-miss"], "no kind given: add --kind KIND; known: attack, augmentation, averaging"),
         ([], "no name given"),
         (["near-miss", "attack"], "unexpected argument 'attack'"),
     ],

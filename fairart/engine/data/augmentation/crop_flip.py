@@ -1,21 +1,18 @@
-"""Augmentation of a whole batch at once, on the device it is on."""
+"""Random crops and flips of a whole batch at once, on the device it is on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from fairart import draws
-from fairart.did_you_mean import did_you_mean
-from fairart.errors import OptionError
+from fairart.engine.data.augmentation.base import Augmentation
+from fairart.plugins.options import Option
 
-__all__ = ["AUGMENTATIONS", "Augmentation", "crop_and_flip", "get_augmentation"]
-
-Augmentation = Callable[[Tensor, torch.Generator], Tensor]
-"""(n, C, H, W) images and a random state -> images of the same shape."""
+__all__ = ["CropFlip", "crop_and_flip"]
 
 PADDING = 4
 
@@ -46,24 +43,16 @@ def crop_and_flip(x: Tensor, generator: torch.Generator, *, padding: int = PADDI
     return padded[samples, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
 
-AUGMENTATIONS: dict[str, Augmentation | None] = {"none": None, "crop-flip": crop_and_flip}
-"""Augmentations by name."""
-
-
-def get_augmentation(augmentation: str | Augmentation | None, input_shape: tuple[int, ...]) -> Augmentation | None:
-    """Look an augmentation up.
+class CropFlip(Augmentation):
+    """Random crop after reflect padding, and random horizontal flip.
 
     Args:
-        augmentation: a name, a function, or None.
-        input_shape: of one sample.
-
-    Raises:
-        OptionError: an unknown name, or crops for samples that are no (C, H, W) images.
+        padding: pixels added on each side before the crop.
     """
-    if augmentation is None or callable(augmentation):
-        return augmentation
-    if augmentation not in AUGMENTATIONS:
-        raise OptionError(f"there is no augmentation {augmentation!r}; {did_you_mean(augmentation, AUGMENTATIONS)}")
-    if augmentation == "crop-flip" and len(input_shape) != 3:
-        raise OptionError(f"augmentation 'crop-flip' expects images (C, H, W), got samples of shape {input_shape}")
-    return AUGMENTATIONS[augmentation]
+
+    def __init__(self, *, padding: Annotated[int, Option("pixels added on each side before the crop", low=0)] = PADDING) -> None:
+        self.padding = padding
+
+    def images(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Crops and flips."""
+        return crop_and_flip(x, generator, padding=self.padding)
