@@ -253,12 +253,19 @@ def with_recipe(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
             f"{where}: the recipe of {values['trainer']} fine-tunes and needs a warm start: first train {recipe.warm_start}"
         )
     options = {kind: dict(chosen) for kind, chosen in dict(values.get("options") or {}).items()}
+    unused = _unused(values)
     for name, value in {**recipe.settings, **recipe.by_dataset.get(dataset, {})}.items():
         kind, dot, option = name.partition(".")
         if not dot:
-            if values.get(name) is None:
+            if values.get(name) is None and name not in unused:
                 values[name] = value
         elif kind == "trainer" or values.get(kind) is None:
             # Options of a part that the user replaced are not the publication's.
             options.setdefault(kind, {}).setdefault(option, value)
     return {**values, "options": options}
+
+
+def _unused(given: Mapping[str, Any]) -> set[str]:
+    """Settings of a recipe that mean nothing beside the optimizer or the schedule that the user chose."""
+    unused = {"lr", "momentum", "weight_decay"} if given.get("optimizer") not in (None, "sgd") else set()
+    return unused | ({"lr_milestones"} if given.get("schedule") not in (None, "multistep") else set())

@@ -41,6 +41,9 @@ def check_mixing(method: Method, nb_classes: int) -> None:
         "objective='at' or 'trades'",
         "" if weighting.takes_soft_labels else f"{origin(weighting)} needs one true class a sample. Take another class weighting",
         ""
+        if method.classification_loss is None or method.classification_loss.takes_soft_labels
+        else f"{origin(method.classification_loss)} needs one true class a sample. Take another classification loss",
+        ""
         if method.attack is None
         else f"attack={type(method.attack.attack).__name__} takes one label a sample. Take the objective's own attack",
         ""

@@ -17,10 +17,10 @@ from art.estimators.classification import PyTorchClassifier
 from fairart.attacks.steps import warn_short_steps
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints, opened
 from fairart.engine.checkpoints.folder import CheckpointError
-from fairart.engine.checkpoints.identity import classifier_identity, described, method_identity
+from fairart.engine.checkpoints.identity import augmentation_identity, classifier_identity, described, method_identity
 from fairart.engine.checkpoints.packing import pack, unpack
 from fairart.engine.checkpoints.snapshot import restore
-from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain
+from fairart.engine.data.augmentation import AnyAugmentation
 from fairart.engine.data.sources import ArraySource, DeviceData, Source
 from fairart.engine.execution import executed
 from fairart.engine.history import EpochRecord, History
@@ -131,14 +131,15 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         verbose: bool,
         checkpoints: FitCheckpoints | None,
     ) -> None:
+        nb_batches = source.nb_batches(smallest=2 * self.processes.size)
         if scheduler is not None and callable(scheduler) and not hasattr(scheduler, "step"):
             _check_run(nb_epochs, None, checkpoints)
-            scheduler = scheduler(self._classifier.optimizer, nb_epochs=int(nb_epochs), nb_batches=source.nb_batches())
+            scheduler = scheduler(self._classifier.optimizer, nb_epochs=int(nb_epochs), nb_batches=nb_batches)
         _check_run(nb_epochs, scheduler, checkpoints)
         self._check_shared(source.batch_size)
         interval: Interval = "epoch"
         if scheduler is not None:
-            interval = chosen_interval(scheduler, scheduler_interval, nb_epochs=int(nb_epochs), nb_batches=source.nb_batches())
+            interval = chosen_interval(scheduler, scheduler_interval, nb_epochs=int(nb_epochs), nb_batches=nb_batches)
         if self.method.objective.perturbs and self.method.attack is None and not self.method.objective.single_step:
             warn_short_steps(type(self).__name__, **vars(self.budget), stacklevel=4)
         self.seed, self.resumed_from, first = seed, None, len(self.history)
@@ -247,7 +248,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             "eps": budget.eps,
             "eps_step": budget.eps_step,
             "max_iter": budget.max_iter,
-            "augmentation": _augmentation_identity(augmentation),
+            "augmentation": augmentation_identity(augmentation),
             "on_overfitting": self.on_overfitting,
             "clean_statistics": str(self.clean_statistics),
             "execution": str(self.execution) or "as it is",
@@ -390,12 +391,6 @@ def _warn_no_average(nb_epochs: int, hint: str) -> None:
         UserWarning,
         stacklevel=5,
     )
-
-
-def _augmentation_identity(augmentation: AnyAugmentation | None) -> str:
-    if augmentation is None or isinstance(augmentation, AugmentationChain):
-        return str(augmentation or "none")
-    return str(getattr(augmentation, "__qualname__", type(augmentation).__name__))
 
 
 def _check_run(nb_epochs: int, scheduler: Any, checkpoints: FitCheckpoints | None) -> None:
