@@ -19,6 +19,7 @@ __all__ = [
     "Execution",
     "FoldBatchNorm",
     "GradientClipping",
+    "KeepBest",
     "LossScale",
     "OnOverfitting",
     "PhaseGradients",
@@ -52,6 +53,12 @@ OnOverfitting = Annotated[
 
 GradientClipping = Annotated[
     float | None, Option("largest norm of the gradient, all parameters together; by default none", low=0, low_open=True)
+]
+KeepBest = Annotated[
+    Literal["average", "worst-class"] | None,
+    Option(
+        "also keep the epoch with the best accuracy under PGD on held-out training images: average or worst-class; by default not"
+    ),
 ]
 LossScale = Annotated[
     Literal["published", "mean-one"],

@@ -146,15 +146,16 @@ class Dataset:
         Raises:
             DatasetError: a class has fewer training images than asked for.
         """
-        for index, (count, there) in enumerate(zip(counts, self.training_counts, strict=True)):
-            if there < count:
-                raise DatasetError(
-                    f"{self.name}: class {self.classes[index]!r} has {there} training images, asked for {int(count)}"
-                )
+        asked, there = np.asarray(counts, dtype=np.int64), np.array(self.training_counts)
+        worst = int((asked - there).argmax())
+        if asked[worst] > there[worst]:
+            raise DatasetError(
+                f"{self.name}: class {self.classes[worst]!r} has {there[worst]} training images, asked for {asked[worst]}"
+            )
         generator = np.random.default_rng(seed)
         # A whole permutation is drawn per class, whatever is kept of it: that nests the subsets of one seed.
         orders = [generator.permutation(np.flatnonzero(self.y_train == k)) for k in range(self.nb_classes)]
-        keep = np.sort(np.concatenate([order[:count] for order, count in zip(orders, counts, strict=True)]))
+        keep = np.sort(np.concatenate([order[:count] for order, count in zip(orders, asked, strict=True)]))
         return replace(
             self,
             x_train=self.x_train[keep],

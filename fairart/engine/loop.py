@@ -247,8 +247,8 @@ class Engine:
         for data in source.pools():
             if measures.watch is not None:
                 measures.watch.look_at(data)
-            rows = self._rows(data, current)
             batches = batch_slices(len(data), source.batch_size, smallest=2 * self.processes.size)
+            rows = self._rows(data, batches, current)
             bar.update(current.batches)
             for batch in batches[current.batches :]:
                 # What is drawn for the batch is drawn alike in every process, each then takes its own rows.
@@ -270,11 +270,11 @@ class Engine:
                     on_batch_end(current)
             current.end_pool()
 
-    def _rows(self, data: DeviceData, current: EpochUnderWay) -> Callable[[slice], Tensor]:
+    def _rows(self, data: DeviceData, batches: list[slice], current: EpochUnderWay) -> Callable[[slice], Tensor]:
         """Gives the rows of some places in a pool's order."""
         sampling = self.method.class_sampling
         if sampling is None or sampling.permutes:
-            order = current.begin_pool(len(data), self.streams.order).to(self.network.device)
+            order = current.begin_pool(lambda: data.order(batches, self.streams.order)).to(self.network.device)
             return lambda places: order[places]
         classes = ClassRows(data.y, self.nb_classes)
 

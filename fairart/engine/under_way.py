@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fairart.engine.meter import EpochMeter
@@ -29,10 +28,10 @@ class EpochUnderWay:
         self._order: Tensor | None = None
         self._begin = time.perf_counter()
 
-    def begin_pool(self, n: int, generator: torch.Generator) -> Tensor:
-        """The order of a pool's ``n`` samples: drawn, or the one that was being followed."""
+    def begin_pool(self, draw: Callable[[], Tensor]) -> Tensor:
+        """The order of a pool's samples: drawn, or the one that was being followed."""
         if self._order is None:
-            self._order = torch.randperm(n, generator=generator)
+            self._order = draw()
         return self._order
 
     def end_pool(self) -> None:

@@ -27,6 +27,7 @@ from fairart.trainers.base import FairnessTrainer
 __all__ = [
     "build_classifier",
     "build_dataset",
+    "build_extra_data",
     "build_trainer",
     "load_dataset",
     "load_plugins",
@@ -45,6 +46,7 @@ HANDED_OVER = (
     "on_overfitting",
     "loss_scale",
     "gradient_clipping",
+    "keep_best",
     "warm_start",
     *EXECUTION,
 )
@@ -130,6 +132,30 @@ def build_dataset(config: RunConfig) -> Dataset:
         shown = f"imbalance {config.imbalance}: {', '.join(map(str, counts))} training images, seed {config.seed}"
         data = data.with_counts(counts, seed=config.seed, note=shown)
     return data
+
+
+def build_extra_data(config: RunConfig, data: Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+    """The config's extra training images and their labels; None where it names none.
+
+    Args:
+        config: the run.
+        data: its data set.
+
+    Raises:
+        OptionError: a data set of its own name, or one of other images or classes, or without training images.
+        DatasetError: files that do not form a data set.
+    """
+    if config.extra_data is None:
+        return None
+    extra = load_dataset(config.extra_data, data_root=config.data_root)
+    if extra.input_shape != data.input_shape or extra.nb_classes != data.nb_classes:
+        raise OptionError(
+            f"extra_data: {data.name} has {data.nb_classes} classes of images {data.input_shape}, {config.extra_data} has "
+            f"{extra.nb_classes} of {extra.input_shape}"
+        )
+    if not len(extra.x_train):
+        raise OptionError(f"extra_data: {config.extra_data} has no training images")
+    return extra.x_train, extra.y_train
 
 
 def build_classifier(config: RunConfig, data: Dataset, *, device: str, scaling: Scaling | None = None) -> PyTorchClassifier:
@@ -252,7 +278,8 @@ def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
     for name in ("data_root", "plugins_dir", "warm_start"):
         if getattr(config, name) is not None:
             said[name] = str(Path(getattr(config, name)).expanduser().absolute())
-    prefix, colon, path = config.dataset.partition(":")
-    if colon and Path(path).expanduser().exists():
-        said["dataset"] = f"{prefix}:{Path(path).expanduser().absolute()}"
+    for name in ("dataset", "extra_data"):
+        prefix, colon, path = (getattr(config, name) or "").partition(":")
+        if colon and Path(path).expanduser().exists():
+            said[name] = f"{prefix}:{Path(path).expanduser().absolute()}"
     return dataclasses.replace(config, **said)

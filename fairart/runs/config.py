@@ -18,6 +18,7 @@ from fairart.execution import (
     CudaGraphs,
     FoldBatchNorm,
     GradientClipping,
+    KeepBest,
     LossScale,
     OnOverfitting,
     PhaseGradients,
@@ -103,6 +104,12 @@ class RunConfig:
         str | None,
         Option("long-tailed training set: exp:100, step:10, or a file with the images kept of each class; none for all"),
     ] = None
+    extra_data: Annotated[
+        str | None, Option("extra training images, generated or pseudo-labelled, such as npz:PATH; by default none")
+    ] = None
+    extra_share: Annotated[
+        float, Option("share of every batch that comes from extra_data", low=0, low_open=True, high=1, high_open=True)
+    ] = 0.7
     model: Annotated[str, Option("network to train")] = "small-cnn"
     warm_start: Annotated[
         str | None, Option("weights to start from: folder of a run, or a weight file in any layout; by default random ones")
@@ -129,12 +136,24 @@ class RunConfig:
         float, Option("share of each class kept for validation where a part needs it", low=0, low_open=True, high=0.5)
     ] = 0.02
     on_overfitting: OnOverfitting = "stop"
+    keep_best: KeepBest = None
+    checkpoint: Annotated[
+        str,
+        Option(
+            "weights of the run: last, or best with keep_best, which are in the folder best otherwise", choices=("last", "best")
+        ),
+    ] = "last"
     loss_scale: LossScale = "published"
     epochs: Annotated[int, Option("passes over the training images", low=1)] = 20
-    batch_size: Annotated[int, Option(f"images a batch (default: 128, {_XCIT} 64)", low=1)] = BY_MODEL
+    batch_size: Annotated[int, Option("images a batch", low=1)] = 128
     optimizer: Annotated[str, Option(f"sgd or adamw (default: sgd, {_XCIT} adamw)", choices=("sgd", "adamw"))] = BY_MODEL
     lr: Annotated[
-        float, Option(f"learning rate (default: 0.1 with sgd, 0.001 with adamw, {_XCIT} 0.0002)", low=0, low_open=True)
+        float,
+        Option(
+            f"learning rate (default: 0.1 with sgd, 0.001 with adamw, {_XCIT} 0.0005 / 512 for each image of a batch)",
+            low=0,
+            low_open=True,
+        ),
     ] = BY_MODEL
     schedule: Annotated[
         str,
@@ -147,7 +166,7 @@ class RunConfig:
     warmup_epochs: Annotated[
         float,
         Option(
-            f"epochs in which the learning rate rises linearly; not with onecycle (default: 0, {_XCIT} a twentieth of the run)",
+            f"epochs in which the learning rate rises linearly; not with onecycle (default: 0, {_XCIT} 5)",
             low=0,
         ),
     ] = BY_MODEL
@@ -156,7 +175,7 @@ class RunConfig:
         float, Option("share of each label that the training loss spreads over all classes", low=0, high=1, high_open=True)
     ] = 0.0
     momentum: Annotated[float | None, Option("momentum of sgd (default: 0.9)", low=0, high=1, high_open=True)] = None
-    weight_decay: Annotated[float, Option(f"weight decay (default: 0.0005 with sgd, 0.01 with adamw, {_XCIT} 0.5)", low=0)] = (
+    weight_decay: Annotated[float, Option(f"weight decay (default: 0.0005 with sgd, 0.01 with adamw, {_XCIT} 0.05)", low=0)] = (
         BY_MODEL
     )
     lr_milestones: Annotated[
@@ -193,6 +212,8 @@ class RunConfig:
         for name, value in check_values(given, where="RunConfig").items():
             object.__setattr__(self, name, value)
         check_optimising(self, default_milestones=MILESTONES)
+        if self.checkpoint == "best" and self.keep_best is None:
+            raise OptionError("checkpoint 'best' needs keep_best, average or worst-class: how the best epoch is chosen")
 
     @classmethod
     def declared(cls) -> dict[str, Declared]:
@@ -268,7 +289,15 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
         read = _SPECIAL.get(name)
         if read is not None:
             value = read(value, f"{where}: {label}")
-        elif value == OFF and name in ("per_class", "imbalance", "adjustment", "checkpoint_every_minutes", "gradient_clipping"):
+        elif value == OFF and name in (
+            "per_class",
+            "imbalance",
+            "extra_data",
+            "adjustment",
+            "keep_best",
+            "checkpoint_every_minutes",
+            "gradient_clipping",
+        ):
             value = None
         checked[name] = check_value(value, shown, where=where)
     return checked

@@ -10,6 +10,7 @@ from fairart.errors import OptionError
 from fairart.runs.config import RunConfig
 
 __all__ = [
+    "BEST",
     "CHECKPOINTS",
     "CONFIG",
     "EVALUATION",
@@ -104,6 +105,10 @@ def check_unchanged(folder: Path, config: RunConfig) -> None:
         )
 
 
+BEST = "best"
+"""Folder in a run's folder, a run of its own: the weights of the epoch that was best on held-out images."""
+
+
 def clear(folder: Path, *, keep_config: bool = False) -> None:
     """Delete the files of an earlier run; other files in the folder stay.
 
@@ -116,6 +121,8 @@ def clear(folder: Path, *, keep_config: bool = False) -> None:
     for name in (*(name for name in RUN_FILES if name != CONFIG), *(() if keep_config else (CONFIG,))):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+    if (folder / BEST / CONFIG).is_file():
+        shutil.rmtree(folder / BEST, ignore_errors=True)
     for pattern in (f"{CHECKPOINTS}/checkpoint-*", *LEFT_BY_LOGGERS):
         for file in folder.glob(pattern):
             file.unlink()

@@ -11,7 +11,7 @@ from typing import Any
 
 from fairart.errors import OptionError
 
-__all__ = ["BY_MODEL", "MODELS", "ModelSettings", "check_optimising", "filled", "published"]
+__all__ = ["BY_MODEL", "MODELS", "ModelSettings", "check_optimising", "chosen", "filled", "published"]
 
 BY_MODEL: Any = None
 """Default of a setting that :func:`filled` decides."""
@@ -24,25 +24,27 @@ class ModelSettings:
     Args:
         source: where it was read.
         settings: field of a run's config -> value.
-        warm_up: share of the epochs in which the learning rate rises.
+        rate: learning rate for each image of a batch.
+        warm_up: epochs in which it rises; at most a quarter of the run.
     """
 
     source: str
     settings: Mapping[str, Any]
+    rate: float
     warm_up: float
 
 
 MODELS = {
     "xcit-s12": ModelSettings(
-        source="Debenedetti et al., A Light Recipe to Train Robust Vision Transformers, SaTML 2023, their program for CIFAR-10",
-        settings={"optimizer": "adamw", "lr": 2e-4, "weight_decay": 0.5, "schedule": "cosine", "batch_size": 64},
-        # Five epochs of a hundred.
-        warm_up=0.05,
+        source="XCiT, El-Nouby et al., NeurIPS 2021, Sec. 4, and its program",
+        settings={"optimizer": "adamw", "weight_decay": 0.05, "schedule": "cosine"},
+        rate=5e-4 / 512,
+        warm_up=5.0,
     )
 }
 """Networks that SGD with the general settings does not train well."""
 
-GENERAL: dict[str, Any] = {"optimizer": "sgd", "schedule": "multistep", "batch_size": 128, "warmup_epochs": 0.0}
+GENERAL: dict[str, Any] = {"optimizer": "sgd", "schedule": "multistep", "warmup_epochs": 0.0}
 OF_OPTIMIZER: dict[str, dict[str, Any]] = {
     "sgd": {"lr": 0.1, "weight_decay": 5e-4, "momentum": 0.9},
     # Those of torch.
@@ -56,19 +58,33 @@ def filled(given: Mapping[str, Any]) -> dict[str, Any]:
     The network's publication counts unless another optimizer is chosen; a momentum is a choice of SGD.
 
     Args:
-        given: fields of a run's config; ``model`` and ``epochs`` among them.
+        given: fields of a run's config; ``model``, ``epochs`` and ``batch_size`` among them.
     """
-    values = dict(given)
-    if values.get("optimizer") is None and values.get("momentum") is not None:
-        values["optimizer"] = "sgd"
+    values = {**given, **{name: value for name, value in chosen(given).items() if given.get(name) is None}}
     model = _model_of(values)
-    if model is not None and values.get("optimizer") in (None, model.settings["optimizer"]):
-        _fill(values, model.settings)
-        if values["schedule"] == model.settings["schedule"]:
-            _fill(values, {"warmup_epochs": model.warm_up * _number(values["epochs"])})
+    if model is not None and values.get("optimizer") == model.settings["optimizer"]:
+        _fill(values, {**model.settings, "lr": model.rate * _number(values.get("batch_size"))})
+        if values["schedule"] != "onecycle":
+            _fill(values, {"warmup_epochs": min(model.warm_up, _number(values.get("epochs")) / 4)})
     _fill(values, GENERAL)
     _fill(values, OF_OPTIMIZER.get(str(values["optimizer"]), {}))
     return values
+
+
+def chosen(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Optimizer and schedule that the user's words choose, before any default: None where they say nothing.
+
+    Args:
+        given: what the user gave: fields of a run's config.
+    """
+    optimizer, schedule = given.get("optimizer"), given.get("schedule")
+    if optimizer is None and given.get("momentum") is not None:
+        optimizer = "sgd"
+    model = _model_of(given)
+    if model is not None and optimizer in (None, model.settings["optimizer"]):
+        optimizer = model.settings["optimizer"]
+        schedule = model.settings["schedule"] if schedule is None else schedule
+    return {"optimizer": optimizer, "schedule": schedule}
 
 
 def published(config: Any) -> str | None:
@@ -80,12 +96,13 @@ def published(config: Any) -> str | None:
     model = _model_of(vars(config))
     if model is None or config.optimizer != model.settings["optimizer"]:
         return None
-    same = [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in _taken(config, model)]
+    same = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in _taken(config, model)]
     return f"{config.model} trains by its own recipe: {', '.join(same)} ({model.source})"
 
 
 def _taken(config: Any, model: ModelSettings) -> list[tuple[str, Any]]:
-    settings = {**model.settings, "warmup_epochs": model.warm_up * config.epochs}
+    rates = {"lr": model.rate * config.batch_size, "warmup_epochs": min(model.warm_up, config.epochs / 4)}
+    settings = {**model.settings, **rates}
     return [(name, value) for name, value in settings.items() if getattr(config, name) == value]
 
 
@@ -124,9 +141,9 @@ def _fill(values: dict[str, Any], settings: Mapping[str, Any]) -> None:
             values[name] = value
 
 
-def _number(epochs: Any) -> float:
+def _number(value: Any) -> float:
     # A value that is no number is refused where all are checked.
     try:
-        return float(epochs)
+        return float(value)
     except (TypeError, ValueError):
         return 0.0

@@ -12,6 +12,7 @@ from typing import Any
 
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
+from fairart.runs.model_settings import chosen
 
 __all__ = ["RECIPES", "Recipe", "recipe_of", "with_recipe"]
 
@@ -234,7 +235,7 @@ def recipe_of(trainer: str, dataset: str | None = None) -> Recipe:
 
 
 def with_recipe(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """Settings with those of a recipe filled in where the user gave none.
+    """Settings with those of a recipe filled in where the user gave none; a network's own recipe goes first.
 
     Args:
         given: what the user gave: fields of a run's config, ``options`` as nested mappings, ``recipe`` among them.
@@ -266,6 +267,7 @@ def with_recipe(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
 
 
 def _unused(given: Mapping[str, Any]) -> set[str]:
-    """Settings of a recipe that mean nothing beside the optimizer or the schedule that the user chose."""
-    unused = {"lr", "momentum", "weight_decay"} if given.get("optimizer") not in (None, "sgd") else set()
-    return unused | ({"lr_milestones"} if given.get("schedule") not in (None, "multistep") else set())
+    """Settings of a recipe, all of SGD, that mean nothing beside the optimizer or the schedule of the user or the network."""
+    by = chosen(given)
+    unused = {"lr", "momentum", "weight_decay"} if by["optimizer"] not in (None, "sgd") else set()
+    return unused | ({"lr_milestones"} if by["schedule"] not in (None, "multistep") else set())

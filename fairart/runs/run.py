@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from fairart.runs.devices import join, joined_size, leave, start
 from fairart.runs.evaluating import Request, carry_out, prepare
 from fairart.runs.evaluation import Attack, Budget
 from fairart.runs.folders import (
+    BEST,
     CHECKPOINTS,
     CONFIG,
     HISTORY,
@@ -204,6 +206,7 @@ def _train(
     folder = check_output(output, overwrite=overwrite, resume=resume)
     data, trainer = _prepare(config, fabric)
     first = trainer.processes.rank == 0
+    extra = build.build_extra_data(config, data)
     full = build.resolved_config(config, data)
     going_on = resume and (folder / CONFIG).exists()
     finished = going_on and (folder / WEIGHTS).exists()
@@ -229,6 +232,8 @@ def _train(
             data.y_train,
             batch_size=config.batch_size,
             nb_epochs=config.epochs,
+            extra_data=extra,
+            extra_share=config.extra_share,
             scheduler=Schedule(config),
             scheduler_interval="batch" if Schedule(config).by_batch else "epoch",
             seed=config.seed,
@@ -236,9 +241,27 @@ def _train(
             checkpoint=checkpoint,
         )
     if first:
-        apply_adjustment(config, trainer.get_classifier(), data, verbose=verbose)
-        save_weights(trainer.get_classifier().model, data, folder / WEIGHTS)
+        _save(full, trainer, data, folder, verbose=verbose)
     return TrainedRun(folder=folder, config=full, dataset=data, trainer=trainer, finished_before=finished)
+
+
+def _save(config: RunConfig, trainer: FairnessTrainer, data: Dataset, folder: Path, *, verbose: bool) -> None:
+    """Write the weights; with ``keep_best`` those of the best epoch as well, as a run of their own in the folder ``best``."""
+    classifier, best = trainer.get_classifier(), trainer.best
+    last = {name: value.clone() for name, value in classifier.model.state_dict().items()}
+    if best is not None:
+        classifier.model.load_state_dict(best.weights)
+        if config.checkpoint == "last":
+            own = dataclasses.replace(config, checkpoint="best")
+            place = folder / BEST
+            place.mkdir(exist_ok=True)
+            own.save(place / CONFIG)
+            shutil.copyfile(folder / HISTORY, place / HISTORY)
+            apply_adjustment(own, classifier, data, verbose=verbose)
+            save_weights(classifier.model, data, place / WEIGHTS, epoch=best.epoch, criterion=best.criterion, value=best.value)
+            classifier.model.load_state_dict(last)
+    apply_adjustment(config, classifier, data, verbose=verbose)
+    save_weights(classifier.model, data, folder / WEIGHTS)
 
 
 def load_run(folder: str | Path, *, device: str | None = None) -> LoadedRun:

@@ -18,11 +18,13 @@ from torch.utils.data import DataLoader, Dataset
 from fairart.attacks.steps import step_of
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.art_attack import ArtInnerAttack
+from fairart.engine.best import BestEpoch
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints
 from fairart.engine.checkpoints.warm_start import read_weights
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
 from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain, make_augmentation
-from fairart.engine.data.sources import ArraySource, GeneratorSource, as_generator
+from fairart.engine.data.extra import DataWithExtra, check_extra_share
+from fairart.engine.data.sources import ArraySource, DeviceData, GeneratorSource, as_generator
 from fairart.engine.execution import check_execution, chosen_execution
 from fairart.engine.history import History
 from fairart.engine.method import Budget, Method
@@ -39,6 +41,7 @@ from fairart.execution import (
     Execution,
     FoldBatchNorm,
     GradientClipping,
+    KeepBest,
     LossScale,
     OnOverfitting,
     PhaseGradients,
@@ -46,6 +49,7 @@ from fairart.execution import (
 )
 from fairart.fingerprint import short_digest
 from fairart.objectives.base import Objective
+from fairart.plugins import origin
 from fairart.plugins.options import Option, check_value, declared_options
 from fairart.trainers.combinations import check_combination, check_mixing
 from fairart.trainers.fitting import Fitting
@@ -105,6 +109,8 @@ class FairnessTrainer(Fitting):
             ``"stop"`` with an error, ``"return"`` to the last good epoch, or ``"ignore"``.
         loss_scale: ``"published"``, or ``"mean-one"``: the coefficients of a sample's terms sum to 1 for every method.
         gradient_clipping: largest norm of the gradient of all parameters together, > 0, or None.
+        keep_best: ``"average"`` or ``"worst-class"``: keep the epoch with the best accuracy under PGD on validation data in
+            ``best``; held out of the training data where no ``validation_data`` is given. None for nothing.
         warm_start: folder of a run, or weight file, that the first ``fit`` starts from.
         precision: see :class:`fairart.execution.Execution`, as for the five after it.
         channels_last: kernels and images with channels last while training; None: where it pays, on the CPU.
@@ -151,6 +157,7 @@ class FairnessTrainer(Fitting):
         on_overfitting: OnOverfitting = "stop",
         loss_scale: LossScale = "published",
         gradient_clipping: GradientClipping = None,
+        keep_best: KeepBest = None,
         warm_start: WarmStart = None,
         precision: Precision = "32-true",
         channels_last: ChannelsLast = None,
@@ -169,7 +176,7 @@ class FairnessTrainer(Fitting):
             "hold_out": hold_out,
             "gradient_clipping": gradient_clipping,
         }
-        named = {"on_overfitting": on_overfitting, "loss_scale": loss_scale}
+        named = {"on_overfitting": on_overfitting, "loss_scale": loss_scale, "keep_best": keep_best}
         checked = self._check_options({**unknown, **numbers, **named, **dict(zip(EXECUTION, ways, strict=True))})
         self._network = Network(classifier, fit=True)
         self._predicting = Network(classifier)
@@ -210,6 +217,7 @@ class FairnessTrainer(Fitting):
             check_mixing(self.method, classifier.nb_classes)
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
         self.on_overfitting: OnOverfitting = checked["on_overfitting"]
+        self.best = None if checked["keep_best"] is None else BestEpoch(checked["keep_best"])
         self.processes = ONE_PROCESS if fabric is None else FabricProcesses(fabric)
         self.execution = chosen_execution(execution, self._network, classifier)
         self.history = History()
@@ -264,6 +272,8 @@ class FairnessTrainer(Fitting):
         batch_size: int = 128,
         nb_epochs: int = 20,
         *,
+        extra_data: Pair | None = None,
+        extra_share: float = 0.7,
         scheduler: Any = None,
         scheduler_interval: Interval | None = None,
         seed: int | None = None,
@@ -278,6 +288,9 @@ class FairnessTrainer(Fitting):
             validation_data: (x, y), measured clean and under attack after every epoch; never trained on.
             batch_size: samples a batch; more than n is one batch. A last batch of one sample is merged into the one before.
             nb_epochs: epochs to train, >= 1.
+            extra_data: (x, y) of generated or pseudo-labelled samples that are mixed into every batch. Nothing is held out of
+                them, and class counts are those of ``y`` alone.
+            extra_share: of each batch that comes from ``extra_data``, in (0, 1); an epoch stays as many samples as ``x``.
             scheduler: learning-rate scheduler of the classifier's optimizer; anything with ``step()``. Or a function that makes
                 one once the number of batches is known: ``make(optimizer, nb_epochs=..., nb_batches=...)``.
             scheduler_interval: ``"epoch"`` or ``"batch"``: when the scheduler steps. None: what its class and the number of steps
@@ -302,12 +315,14 @@ class FairnessTrainer(Fitting):
             if held is None and self._needs_validation():
                 kept, out = self._split(images, labels, self._streams(number).split_seed)
                 if not len(out):
-                    raise ValueError("a policy needs validation data and there are too few samples to hold any out")
+                    raise ValueError(
+                        "a policy, or keep_best, needs validation data and there are too few samples to hold any out"
+                    )
                 held = images[out], labels[out]
                 images, labels = images[kept], labels[kept]
             warn_absent_classes(np.bincount(labels, minlength=self._classifier.nb_classes))
             self._run(
-                ArraySource(self._on_device(images, labels), batch_size),
+                ArraySource(self._with_extra(images, labels, extra_data, extra_share), batch_size),
                 held,
                 nb_epochs=nb_epochs,
                 scheduler=scheduler,
@@ -316,6 +331,20 @@ class FairnessTrainer(Fitting):
                 verbose=verbose,
                 checkpoints=checkpoints,
             )
+
+    def _with_extra(self, images: Array, labels: Labels, extra: Pair | None, share: float) -> DeviceData:
+        if extra is None:
+            return self._on_device(images, labels)
+        check_extra_share(share)
+        if self.method.draws_classes:
+            raise ValueError(
+                f"extra_data goes with an order of all samples, and {origin(self.method.class_sampling)} draws them class by "
+                "class: take class_sampling=None"
+            )
+        network, more = self._network, check_pair(*_pair(extra), self._classifier, name="extra ")
+        return DataWithExtra(
+            (images, labels), more, share, classifier=self._classifier, device=network.device, dtype=network.dtype
+        )
 
     def _split(self, images: Array, labels: Labels, seed: int) -> tuple[Labels, Labels]:
         """Rows to train on and rows held out; the same ones in every fit on the same data."""
@@ -367,7 +396,7 @@ class FairnessTrainer(Fitting):
             number = self.processes.same(resolve_seed(_seed(seed, checkpoints)))
             held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
             if held is None and self._needs_validation():
-                raise ValueError("a policy needs validation data: give fit_generator(validation_data=(x, y))")
+                raise ValueError("a policy, or keep_best, needs validation data: give fit_generator(validation_data=(x, y))")
             network = self._network
             self._run(
                 GeneratorSource(as_generator(generator), classifier=self._classifier, device=network.device, dtype=network.dtype),

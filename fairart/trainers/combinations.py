@@ -33,7 +33,7 @@ def check_mixing(method: Method, nb_classes: int) -> None:
     Raises:
         ValueError: what does not fit, why, and what would.
     """
-    objective, weighting = method.objective, method.class_weighting
+    objective, weighting, loss = method.objective, method.class_weighting, method.classification_loss
     for reason in (
         ""
         if objective.takes_soft_labels
@@ -41,8 +41,8 @@ def check_mixing(method: Method, nb_classes: int) -> None:
         "objective='at' or 'trades'",
         "" if weighting.takes_soft_labels else f"{origin(weighting)} needs one true class a sample. Take another class weighting",
         ""
-        if method.classification_loss is None or method.classification_loss.takes_soft_labels
-        else f"{origin(method.classification_loss)} needs one true class a sample. Take another classification loss",
+        if loss is None or loss.takes_soft_labels
+        else f"{origin(loss)} needs one true class a sample. Take another classification loss",
         ""
         if method.attack is None
         else f"attack={type(method.attack.attack).__name__} takes one label a sample. Take the objective's own attack",

@@ -56,7 +56,9 @@ class EpochEnds:
         # In every process: each has a random state of its own, and the first one writes.
         state = snapshot(self.engine, under_way)
         if self.checkpoints is not None:
-            self.checkpoints.save({"engine": state, "history": [record.state_dict() for record in self.trainer.history]})
+            kept = None if self.trainer.best is None else self.trainer.best.state_dict()
+            history = [record.state_dict() for record in self.trainer.history]
+            self.checkpoints.save({"engine": state, "history": history, "best": kept})
 
     def on_batch_end(self, under_way: EpochUnderWay) -> None:
         """Write a checkpoint in the middle of an epoch, when one is due."""
@@ -94,6 +96,8 @@ class EpochEnds:
             self.whole.put_back()
         else:
             self.whole.keep(f"epoch {record.epoch} (from 0), the last whole one")
+        if self.trainer.best is not None:
+            self.trainer.best.look_at(record, self.engine.network.module)
         if record.epoch == self._unseen:
             warn_absent_classes(record.robust.support, stacklevel=7)
         try:

@@ -15,6 +15,7 @@ from art.defences.trainer import Trainer
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.attacks.steps import warn_short_steps
+from fairart.engine.best import BestEpoch
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints, opened
 from fairart.engine.checkpoints.folder import CheckpointError
 from fairart.engine.checkpoints.identity import augmentation_identity, classifier_identity, described, method_identity
@@ -59,6 +60,8 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     augmentation: AnyAugmentation | None
     clean_statistics: bool
     on_overfitting: OnOverfitting
+    best: BestEpoch | None
+    """The epoch that was best on validation data; None unless ``keep_best`` is given."""
     history: History
     processes: Processes
     seed: int | None
@@ -113,7 +116,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         return Streams.of(seed, self._network.device, first_epoch=len(self.history))
 
     def _needs_validation(self) -> bool:
-        return bool(self.method.needs & {"validation", "validation_losses"})
+        return self.best is not None or bool(self.method.needs & {"validation", "validation_losses"})
 
     def _on_device(self, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> DeviceData:
         network = self._network
@@ -250,6 +253,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             "max_iter": budget.max_iter,
             "augmentation": augmentation_identity(augmentation),
             "on_overfitting": self.on_overfitting,
+            "keep_best": "no" if self.best is None else str(self.best.criterion),
             "clean_statistics": str(self.clean_statistics),
             "execution": str(self.execution) or "as it is",
             "data": source.identity(),
@@ -271,6 +275,8 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
                 raise CheckpointError("it was written within an epoch, where only a fit in one process can go on")
             history = [EpochRecord.from_state(one) for one in state["history"]]
             resumed.update(state=state, random=state["engine"]["random"], under_way=restore(engine, state["engine"]))
+            if self.best is not None:
+                self.best.load_state_dict(state["best"], self._network.device)
             self.history[:] = history
 
         with self._refused_in_all():

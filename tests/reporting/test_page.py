@@ -247,3 +247,19 @@ def test_epochs_that_entered_the_average_are_counted(made):
     )
     assert f"wat, runs/wat-0: {number - 1} of {number} epochs" in said
     assert "runs/at-0" not in said
+
+
+def test_the_best_epoch_on_held_out_images_is_marked(made):
+    run = made.run("at", 0)
+    run.config["keep_best"] = "average"
+    last = len(run.history) - 1
+    for record in run.history:
+        right = 9 if record["epoch"] == 1 else 5
+        record["validation_robust"] = [[right, 10 - right], [0, 10]]
+    page = render_page([run])
+    text = " ".join(Page(page).text.split())
+    assert f"at, {run.name}: 95.0 % in epoch 1, 75.0 % in the last, 20.0 points" in text
+    chart = page.partition("Accuracy on validation data under attack")[2].partition("</svg>")[0]
+    assert chart.count("<circle") == 1
+    assert last > 1
+    assert "robust overfitting" not in Page(render_page([made.run("at", 0)])).text

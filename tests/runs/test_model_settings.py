@@ -15,7 +15,7 @@ from fairart.runs.optimising import build_optimizer
 
 NAMES = ("optimizer", "lr", "weight_decay", "momentum", "schedule", "warmup_epochs", "batch_size")
 GENERAL = ("sgd", 0.1, 5e-4, 0.9, "multistep", 0.0, 128)
-LIGHT_RECIPE = ("adamw", 2e-4, 0.5, None, "cosine", 1.0, 64)
+XCIT = ("adamw", 1.25e-4, 0.05, None, "cosine", 5.0, 128)
 
 
 def settings(**given: Any) -> tuple[Any, ...]:
@@ -31,17 +31,19 @@ def settings(**given: Any) -> tuple[Any, ...]:
         ({}, GENERAL),
         ({"optimizer": "adamw"}, ("adamw", 1e-3, 0.01, None, "multistep", 0.0, 128)),
         ({"optimizer": "adamw", "lr": 0.5}, ("adamw", 0.5, 0.01, None, "multistep", 0.0, 128)),
-        ({"model": "xcit-s12"}, LIGHT_RECIPE),
-        ({"model": "xcit-s12", "epochs": 100}, (*LIGHT_RECIPE[:5], 5.0, 64)),
-        ({"model": "xcit-s12", "epochs": 1}, (*LIGHT_RECIPE[:5], 0.05, 64)),
-        ({"model": "xcit-s12", "optimizer": "adamw"}, LIGHT_RECIPE),
-        ({"model": "xcit-s12", "lr": 1e-3, "batch_size": 256}, ("adamw", 1e-3, 0.5, None, "cosine", 1.0, 256)),
-        ({"model": "xcit-s12", "schedule": "onecycle"}, ("adamw", 2e-4, 0.5, None, "onecycle", 0.0, 64)),
-        ({"model": "xcit-s12", "warmup_epochs": 0}, ("adamw", 2e-4, 0.5, None, "cosine", 0.0, 64)),
+        ({"model": "xcit-s12"}, XCIT),
+        ({"model": "xcit-s12", "epochs": 100, "batch_size": 256}, ("adamw", 2.5e-4, 0.05, None, "cosine", 5.0, 256)),
+        ({"model": "xcit-s12", "epochs": 1}, (*XCIT[:5], 0.25, 128)),
+        ({"model": "xcit-s12", "optimizer": "adamw"}, XCIT),
+        ({"model": "xcit-s12", "lr": 1e-3}, ("adamw", 1e-3, *XCIT[2:])),
+        ({"model": "xcit-s12", "schedule": "onecycle"}, (*XCIT[:4], "onecycle", 0.0, 128)),
+        ({"model": "xcit-s12", "schedule": "constant"}, (*XCIT[:4], "constant", 5.0, 128)),
+        ({"model": "xcit-s12", "warmup_epochs": 0}, (*XCIT[:5], 0.0, 128)),
         ({"model": "xcit-s12", "optimizer": "sgd"}, GENERAL),
         ({"model": "xcit-s12", "momentum": 0.8}, ("sgd", 0.1, 5e-4, 0.8, "multistep", 0.0, 128)),
-        # The publication of a method is one of SGD.
-        ({"model": "xcit-s12", "recipe": "paper", "dataset": "cifar10"}, GENERAL),
+        # The publication of a method is one of SGD: that of the network goes first.
+        ({"model": "xcit-s12", "recipe": "paper", "dataset": "cifar10"}, XCIT),
+        ({"model": "xcit-s12", "recipe": "paper", "dataset": "cifar10", "optimizer": "sgd"}, GENERAL),
         ({"optimizer": "adamw", "recipe": "paper", "dataset": "cifar10"}, ("adamw", 1e-3, 0.01, None, "multistep", 0.0, 128)),
     ],
 )
@@ -80,16 +82,16 @@ def test_what_would_go_unused_or_is_no_setting_is_refused(given: dict[str, Any],
 def test_the_optimizer_has_the_settings_and_torchs_own_betas() -> None:
     config = RunConfig(trainer="at", model="xcit-s12")
     group = build_optimizer(config, [torch.nn.Parameter(torch.zeros(1))]).param_groups[0]
-    assert (group["lr"], group["weight_decay"], group["betas"]) == (2e-4, 0.5, (0.9, 0.999))
+    assert (group["lr"], group["weight_decay"], group["betas"]) == (1.25e-4, 0.05, (0.9, 0.999))
 
 
 def test_what_comes_from_a_publication_is_said() -> None:
     said = model_settings.published(RunConfig(trainer="at", model="xcit-s12", lr=1e-3))
     assert said is not None
     assert said.startswith(
-        "xcit-s12 trains by its own recipe: optimizer adamw, weight_decay 0.5, schedule cosine, batch_size 64, warmup"
+        "xcit-s12 trains by its own recipe: optimizer adamw, weight_decay 0.05, schedule cosine, warmup_epochs 5"
     )
-    assert "SaTML 2023" in said
+    assert "NeurIPS 2021" in said
     assert model_settings.published(RunConfig(trainer="at", model="xcit-s12", optimizer="sgd")) is None
     assert model_settings.published(RunConfig(trainer="at")) is None
 
@@ -100,16 +102,19 @@ def test_a_run_says_it_writes_it_and_resumes_with_it(
     from fairart.cli.main import main
 
     own = model_settings.ModelSettings(
-        source="a test", settings={"optimizer": "adamw", "lr": 0.003, "weight_decay": 0.1, "schedule": "cosine"}, warm_up=0.25
+        source="a test",
+        settings={"optimizer": "adamw", "weight_decay": 0.1, "schedule": "cosine"},
+        rate=0.001,
+        warm_up=0.5,
     )
     monkeypatch.setitem(model_settings.MODELS, "small-cnn", own)
     command = ["train", "standard", "--per-class", "12", "--epochs", "2", "--device", "cpu", "--output", str(tmp_path / "a")]
     assert main(command) == 0
-    assert "fairart: small-cnn trains by its own recipe: optimizer adamw, lr 0.003" in capsys.readouterr().err
+    assert "fairart: small-cnn trains by its own recipe: optimizer adamw, weight_decay 0.1" in capsys.readouterr().err
     config = RunConfig.load(tmp_path / "a" / "config.yaml")
     assert (config.optimizer, config.lr, config.schedule, config.warmup_epochs, config.momentum) == (
         "adamw",
-        0.003,
+        0.128,
         "cosine",
         0.5,
         None,

@@ -110,3 +110,17 @@ def test_a_method_without_a_recipe_is_named() -> None:
         RunConfig.from_mapping({"trainer": "mine", "dataset": "cifar10", "recipe": "paper"})
     with pytest.raises(OptionError, match="recipe expects one of 'none', 'paper', got 'papers'"):
         RunConfig(trainer="at", recipe="papers")
+
+
+def test_xcit_trains_by_a_recipe_of_its_own_and_every_flag_goes_first() -> None:
+    config = RunConfig.from_mapping({"trainer": "at", "model": "xcit-s12", "epochs": 100, "batch_size": 256})
+    assert (config.optimizer, config.schedule, config.weight_decay, config.warmup_epochs) == ("adamw", "cosine", 0.05, 5.0)
+    assert config.lr == pytest.approx(5e-4 * 256 / 512)
+    short = RunConfig.from_mapping({"trainer": "at", "model": "xcit-s12", "epochs": 4, "lr": 0.01, "schedule": "onecycle"})
+    assert (short.lr, short.schedule, short.warmup_epochs) == (0.01, "onecycle", 0.0)
+    plain = RunConfig.from_mapping({"trainer": "at", "model": "xcit-s12", "optimizer": "sgd"})
+    assert (plain.optimizer, plain.lr, plain.schedule) == ("sgd", 0.1, "multistep")
+    paper = RunConfig.from_mapping({"trainer": "at", "model": "xcit-s12", "dataset": "cifar10", "recipe": "paper"})
+    assert (paper.epochs, paper.optimizer, paper.weight_decay) == (200, "adamw", 0.05)
+    assert RunConfig.from_mapping(paper.to_dict()) == paper
+    assert RunConfig.from_mapping({"trainer": "at"}).optimizer == "sgd"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,6 +40,24 @@ class DeviceData:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def own_labels(self) -> Tensor:
+        """(n,) labels of the training set; extra samples are left out."""
+        return self.y
+
+    def identity(self) -> str:
+        """Number of samples, and a digest of images and labels."""
+        return f"{len(self)} samples ({short_digest(self.x, self.y)})"
+
+    def order(self, batches: Sequence[slice], generator: torch.Generator) -> Tensor:
+        """The rows of an epoch, in random order.
+
+        Args:
+            batches: the places of each batch.
+            generator: random state on the CPU.
+        """
+        return torch.randperm(len(self), generator=generator)
 
     def take(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Images in clip values and labels of some samples."""
@@ -146,8 +164,8 @@ class ArraySource:
         self.data, self.batch_size = data, min(int(batch_size), len(data))
 
     def identity(self) -> str:
-        """Number of samples, and a digest of images and labels."""
-        return f"{len(self.data)} samples ({short_digest(self.data.x, self.data.y)})"
+        """What data it is."""
+        return self.data.identity()
 
     def pools(self) -> Iterator[DeviceData]:
         """One pool: everything."""
@@ -159,7 +177,7 @@ class ArraySource:
 
     def class_counts(self, nb_classes: int) -> npt.NDArray[np.int64]:
         """(K,) samples of each class."""
-        counts: npt.NDArray[np.int64] = torch.bincount(self.data.y, minlength=nb_classes).cpu().numpy()
+        counts: npt.NDArray[np.int64] = torch.bincount(self.data.own_labels, minlength=nb_classes).cpu().numpy()
         return counts
 
 

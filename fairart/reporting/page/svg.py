@@ -90,12 +90,14 @@ class Line:
         colour: number of the method.
         label: text for screen readers.
         dashed: whether it is drawn dashed.
+        mark: epoch that gets a dot, or None.
     """
 
     values: npt.NDArray[np.float64]
     colour: int
     label: str
     dashed: bool = False
+    mark: int | None = None
 
 
 def line_chart(lines: Sequence[Line], *, label: str, high: float | None = None) -> Markup:
@@ -125,8 +127,10 @@ def line_chart(lines: Sequence[Line], *, label: str, high: float | None = None) 
                 line.colour, " dashed" * line.dashed, _path(points), line.label
             )
         )
-        if len(points) == 1 and math.isfinite(points[0][1]):
-            parts.append(Markup('<circle class="dot m{}" cx="{}" cy="{}" r="3"/>').format(line.colour, *map(_number, points[0])))
+        marked = 0 if len(points) == 1 else line.mark
+        if marked is not None and marked < len(points) and math.isfinite(points[marked][1]):
+            place = map(_number, points[marked])
+            parts.append(Markup('<circle class="dot m{}" cx="{}" cy="{}" r="3"/>').format(line.colour, *place))
     return _svg(LEFT + width + 12, bottom + 32, label, parts, "lines")
 
 

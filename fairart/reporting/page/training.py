@@ -49,6 +49,7 @@ def training(methods: Mapping[str, Sequence[Run]], class_names: Sequence[str] | 
         "epsilons": _strips(trained, indices, epsilon_table, class_names, _Look((31, 119, 190), None, 3)),
         "overfitted": _overfitted(trained),
         "averaging": _averaging(trained),
+        "best": _best(trained),
         "sampling": _strips(trained, indices, sampling_table, class_names, _Look((150, 90, 170), 0.0, 2)),
         "targets": _strips(trained, indices, target_table, class_names, _Look((20, 140, 105), 0.0, 2)),
     }
@@ -67,7 +68,7 @@ def _charts(trained: Mapping[str, Sequence[Run]], indices: Mapping[str, int]) ->
         ("Training loss", "", (lambda record: float(record["loss"]),)),
     ):
         lines = [
-            Line(values, indices[label], f"{label}, {run.name}", dashed=bool(place))
+            Line(values, indices[label], f"{label}, {run.name}", dashed=bool(place), mark=_mark(run, column))
             for label, runs in trained.items()
             for run in runs
             for place, column in enumerate(columns)
@@ -120,6 +121,35 @@ def _overfitted(trained: Mapping[str, Sequence[Run]]) -> list[str]:
         for record in run.history
         if record.get("overfitted")
     ]
+
+
+def _best_epoch(run: Run) -> tuple[int, Callable[[Mapping[str, Any]], float]] | None:
+    """Place of the epoch that a run kept as its best, and the criterion; None where it kept none."""
+    column = {"average": _valid, "worst-class": _valid_worst}.get(str(run.config.get("keep_best")))
+    if column is None or not run.history:
+        return None
+    values = np.array([_safe(column, record) for record in run.history])
+    return None if np.isnan(values).all() else (int(np.nanargmax(values)), column)
+
+
+def _mark(run: Run, column: Callable[[Mapping[str, Any]], float]) -> int | None:
+    found = _best_epoch(run)
+    return found[0] if found is not None and found[1] is column else None
+
+
+def _best(trained: Mapping[str, Sequence[Run]]) -> list[str]:
+    """What each run lost between its best epoch on held-out images and its last one."""
+    told = []
+    for label, runs in trained.items():
+        for run in runs:
+            found = _best_epoch(run)
+            if found is not None:
+                place, column = found
+                best, last = _safe(column, run.history[place]), _safe(column, run.history[-1])
+                told.append(
+                    f"{label}, {run.name}: {best:.1f} % in epoch {place}, {last:.1f} % in the last, {best - last:.1f} points"
+                )
+    return told
 
 
 def _averaging(trained: Mapping[str, Sequence[Run]]) -> list[str]:
