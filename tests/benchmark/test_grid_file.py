@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fairart import registered
 from fairart.benchmark import grid_from_mapping, read_grid
 from fairart.benchmark.cells import flat, unflat
 from fairart.errors import OptionError
@@ -174,6 +175,10 @@ def test_a_broken_file_is_named(tmp_path, text, told):
 def test_the_example_and_the_page_are_grids():
     root = Path(__file__).parents[2]
     assert len(read_grid(root / "examples" / "grid.yaml").cells) == 6
+    every = read_grid(root / "examples" / "all_methods.yaml").cells
+    built_in = {name for name, entry in registered("trainer").items() if entry.plugin == "fairart"}
+    assert {cell.config.trainer for cell in every} == built_in
+    assert len(every) == 3 * len(built_in)
     (text,) = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "benchmark.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     grid = grid_from_mapping(yaml.safe_load(text))
     assert len(grid.cells) == (2 + 3 + 3) * 3 + 1

@@ -80,6 +80,7 @@ def test_the_published_scales_are_those_of_the_documentation(
 @pytest.mark.parametrize("name", registered("class_weighting"))
 def test_a_scaled_loss_has_the_direction_of_the_published_one(name: str) -> None:
     weighting, terms = create("class_weighting", name), terms_of()
+    weighting.class_counts = np.array([5, 10, 20])
     weighting.start(3)
     scale = sum_of_coefficients(weighting, terms, LABELS, ONE_PROCESS)
     assert scale.ndim == 0

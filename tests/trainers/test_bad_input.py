@@ -178,7 +178,9 @@ def test_fawa_needs_validation_data_with_a_generator(
     classifier = make_classifier()
     trainer, before = FairTATTrainer(classifier, averaging="fawa"), weights_of(classifier)
     generator = NumpyDataGenerator(*make_data(12), batch_size=6)
-    with pytest.raises(ValueError, match=r"a policy needs validation data: give fit_generator\(validation_data=\(x, y\)\)"):
+    with pytest.raises(
+        ValueError, match=r"a policy, or keep_best, needs validation data: give fit_generator\(validation_data=\(x, y\)\)"
+    ):
         trainer.fit_generator(generator, nb_epochs=1)
     assert same_weights(before, weights_of(classifier))
 
