@@ -93,8 +93,8 @@ def same_draws() -> Iterator[None]:
         scale = eps.view(-1, 1, 1, 1) if isinstance(eps, Tensor) else eps
         return (x + scale * noise).clamp(0, 1)
 
-    def targets(self: Engine, sampler: Any, y: Tensor, logits: Any, meter: Any) -> Tensor:
-        return (y + 1) % CLASSES
+    def targets(self: Engine, sampler: Any, samples: Any, logits: Any, meter: Any) -> Tensor:
+        return (samples.y + 1) % CLASSES
 
     modules = ("attacks.pgd", "attacks.early_stopped", "attacks.boundary", "objectives.trades")
     with contextlib.ExitStack() as stack:
