@@ -114,7 +114,11 @@ def results_of(runs: Sequence[Run]) -> Results:
 
 def _options(results: Mapping[str, AttackResult]) -> dict[str, dict[str, Any]]:
     """Name of a run -> options; without runs whose options are not known."""
-    return {name: canonical(result.config["options"]) for name, result in results.items() if "options" in result.config}
+    known = {name: canonical(result.config["options"]) for name, result in results.items() if "options" in result.config}
+    if any("norm" in options for options in known.values()):
+        # Files from before an attack had the option are in L-inf.
+        known = {name: {**options, "norm": options.get("norm", "inf")} for name, options in known.items()}
+    return known
 
 
 def _differing(options: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -34,7 +34,7 @@ def test_the_table_the_file_and_the_budget_of_the_run(fairart_command, trained):
         "stop_when_fooled": True,
         "norm": "inf",
     }
-    assert result["fgsm"].config["options"] == {"eps": 0.1}
+    assert result["fgsm"].config["options"] == {"eps": 0.1, "norm": "inf"}
     assert result.config["trainer"] == "at"
 
 
@@ -304,3 +304,16 @@ def test_a_run_has_to_be_said_and_to_be_there(fairart_command, tmp_path):
     assert "no run given" in fairart_command("evaluate")[2]
     assert f"there is no folder '{tmp_path}/none'" in fairart_command("evaluate", tmp_path / "none")[2]
     assert "is not a run of fairart" in fairart_command("evaluate", tmp_path)[2]
+
+
+def test_a_run_in_l2_is_attacked_in_l2(train, fairart_command, tmp_path):
+    code, _, _ = train("at", tmp_path / "run", "--norm", "2", "--eps", "0.4", "--eps-step", "0.2")
+    assert code == 0
+    for extra, eps in ((), 0.4), (("--eps", "0.2"), 0.2):
+        code, _, err = fairart_command("evaluate", tmp_path / "run", "--attack", "pgd", "--attack", "fgsm", *QUICK, *extra)
+        assert (code, err) == (0, "")
+        result = EvaluationResult.load(tmp_path / "run" / "evaluation.json")
+        assert {str(result[name].budget) for name in ("pgd", "fgsm")} == {f"L2, eps {eps:g}"}
+    code, _, err = fairart_command("evaluate", tmp_path / "run", "--attack", "square", "--limit", "5")
+    assert code != 0
+    assert "is an L2 radius" in err

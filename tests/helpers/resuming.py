@@ -44,6 +44,7 @@ METHODS = {
     "fair-tat + fawa": (FairTATTrainer, FAWA),
     "trades + awp + ema": (TRADESTrainer, {"weight_perturbation": "awp", "averaging": "ema", "clean_statistics": True}),
     "fat": (FATTrainer, {}),
+    "fair-tat in L2": (FairTATTrainer, {"norm": 2, "eps": 0.8, "eps_step": 0.5}),
     "cfa": (CFATrainer, {}),
     "frl": (FRLTrainer, {"warm_up": 1}),
     "bat": (BATTrainer, {}),

@@ -81,9 +81,10 @@ def draw_in_ball(x: Tensor, seeds: Sequence[int] | None, order: float, *, genera
     if seeds is None:
         normal = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
         return in_unit_ball(normal, torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype))
-    normal, uniform = torch.empty(x.shape, dtype=torch.float32), torch.empty(len(x), dtype=torch.float32)
+    points = torch.empty(x.shape, dtype=torch.float32)
+    # Sample by sample: the last bit of a power may depend on the place in a batch.
     for row, seed in enumerate(seeds):
         stream = torch.Generator().manual_seed(seed)
-        normal[row].normal_(generator=stream)
-        uniform[row] = torch.rand((), generator=stream)
-    return in_unit_ball(normal, uniform).to(device=x.device, dtype=x.dtype)
+        normal = torch.randn((1, *x.shape[1:]), generator=stream)
+        points[row] = in_unit_ball(normal, torch.rand(1, generator=stream))[0]
+    return points.to(device=x.device, dtype=x.dtype)
