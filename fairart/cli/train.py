@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from fairart.errors import OptionError
 from fairart.plugins.options import Declared
 from fairart.runs.config import RunConfig, check_names, check_values, parse_setting, read_yaml
 from fairart.runs.folders import CONFIG, RunError, check_output, describe, resume_hint
-from fairart.runs.recipes import model_settings, with_recipe
+from fairart.runs.recipes import with_recipe
 
 __all__ = ["parser", "run"]
 
@@ -90,10 +89,6 @@ def _config(arguments: argparse.Namespace, begun: dict[str, Any]) -> RunConfig:
     values["options"] = options
     if "trainer" not in values:
         raise UsageError(f"no method given: write 'fairart train METHOD ...'; {_known_methods()}")
-    own = {} if arguments.quiet or begun else model_settings(values)
-    if own:
-        shown = ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in own.items())
-        print(f"fairart: {values['model']} trains by its own recipe: {shown}", file=sys.stderr)
     return RunConfig(**with_recipe(values, where="train"))
 
 

@@ -135,7 +135,7 @@ class Engine:
             CatastrophicOverfittingError: single-step training lost its robustness, and that is to stop it.
         """
         # disable=None shows the bar on terminals only.
-        steps = source.nb_batches() * (nb_epochs - first_epoch)
+        steps = source.nb_batches(smallest=2 * self.processes.size) * (nb_epochs - first_epoch)
         shown = verbose and self.processes.rank == 0
         with tqdm(total=steps, disable=None if shown else True, unit="batch", dynamic_ncols=True) as bar:
             for epoch in range(first_epoch, nb_epochs):

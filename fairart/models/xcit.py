@@ -42,6 +42,9 @@ def xcit_s12(
         OptionError: an argument is of the wrong type or outside its range, or the patches do not tile the image.
         ImportError: timm is missing.
 
+    ``fairart train`` trains it by the recipe of the first source: AdamW, learning rate 0.0005 / 512 for each image of a batch,
+    weight decay 0.05, five epochs of warm-up, then a cosine to 0. The second source has a recipe for robust training.
+
     Source: El-Nouby et al., XCiT, arXiv:2106.09681; finer patches as in Debenedetti et al., A Light Recipe to Train Robust
     Vision Transformers, arXiv:2209.07399.
     """

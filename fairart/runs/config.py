@@ -29,7 +29,9 @@ from fairart.files import write_text
 from fairart.norms import DEFAULT_EPS, Norm, norm_name, norm_order
 from fairart.plugins.options import Declared, Option, check_value, declared_options
 from fairart.plugins.written import read_parts, write_parts
+from fairart.runs.model_settings import BY_MODEL, check_optimising, filled
 from fairart.runs.recipes import with_recipe
+from fairart.runs.yaml_file import read_yaml
 
 __all__ = [
     "ADJUSTMENTS",
@@ -67,6 +69,9 @@ OFF = "none"
 LOGGERS = ("csv", "tensorboard", "wandb")
 """Where the figures of each epoch can go."""
 
+MILESTONES = (0.5, 0.75)
+
+_XCIT = "xcit-s12"
 _PART = "a registered name, or none to switch it off; by default the method's own"
 
 
@@ -146,26 +151,42 @@ class RunConfig:
     loss_scale: LossScale = "published"
     epochs: Annotated[int, Option("passes over the training images", low=1)] = 20
     batch_size: Annotated[int, Option("images a batch", low=1)] = 128
-    optimizer: Annotated[str, Option("sgd or adamw", choices=("sgd", "adamw"))] = "sgd"
-    lr: Annotated[float, Option("learning rate", low=0, low_open=True)] = 0.1
+    optimizer: Annotated[str, Option(f"sgd or adamw (default: sgd, {_XCIT} adamw)", choices=("sgd", "adamw"))] = BY_MODEL
+    lr: Annotated[
+        float,
+        Option(
+            f"learning rate (default: 0.1 with sgd, 0.001 with adamw, {_XCIT} 0.0005 / 512 for each image of a batch)",
+            low=0,
+            low_open=True,
+        ),
+    ] = BY_MODEL
     schedule: Annotated[
         str,
         Option(
-            "learning rate over the run: multistep, cosine (to 0), onecycle (up for two fifths, then to 0) or constant",
+            "learning rate over the run: multistep, cosine (to 0), onecycle (up for two fifths, then to 0) or constant (default: "
+            f"multistep, {_XCIT} cosine)",
             choices=("multistep", "cosine", "onecycle", "constant"),
         ),
-    ] = "multistep"
-    warmup_epochs: Annotated[float, Option("epochs in which the learning rate rises linearly; not with onecycle", low=0)] = 0.0
+    ] = BY_MODEL
+    warmup_epochs: Annotated[
+        float,
+        Option(
+            f"epochs in which the learning rate rises linearly; not with onecycle (default: 0, {_XCIT} 5)",
+            low=0,
+        ),
+    ] = BY_MODEL
     gradient_clipping: GradientClipping = None
     label_smoothing: Annotated[
         float, Option("share of each label that the training loss spreads over all classes", low=0, high=1, high_open=True)
     ] = 0.0
-    momentum: Annotated[float, Option("momentum of SGD", low=0, high=1, high_open=True)] = 0.9
-    weight_decay: Annotated[float, Option("weight decay", low=0)] = 5e-4
+    momentum: Annotated[float | None, Option("momentum of sgd (default: 0.9)", low=0, high=1, high_open=True)] = None
+    weight_decay: Annotated[float, Option(f"weight decay (default: 0.0005 with sgd, 0.01 with adamw, {_XCIT} 0.05)", low=0)] = (
+        BY_MODEL
+    )
     lr_milestones: Annotated[
         tuple[float, ...],
         Option("shares of the epochs after which multistep divides the learning rate by 10, such as 0.5,0.75", source="FAIR-TAT"),
-    ] = (0.5, 0.75)
+    ] = MILESTONES
     adjustment: Annotated[
         str | None, Option("of the last layer after training: tau-norm:0.7, logit-adjustment:1 or crt:EPOCHS; by default none")
     ] = None
@@ -192,17 +213,14 @@ class RunConfig:
     )
 
     def __post_init__(self) -> None:
-        given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        given = filled({entry.name: getattr(self, entry.name) for entry in fields(self)})
         for name, value in check_values(given, where="RunConfig").items():
             object.__setattr__(self, name, value)
         if self.eps is None:
             object.__setattr__(self, "eps", DEFAULT_EPS[norm_order(self.norm) or math.inf])
-        if self.schedule == "onecycle" and self.warmup_epochs:
-            raise OptionError("warmup_epochs: the schedule onecycle has a warm-up of its own; take another schedule, or 0")
+        check_optimising(self, default_milestones=MILESTONES)
         if self.checkpoint == "best" and self.keep_best is None:
             raise OptionError("checkpoint 'best' needs keep_best, average or worst-class: how the best epoch is chosen")
-        if self.warmup_epochs >= self.epochs:
-            raise OptionError(f"warmup_epochs must be less than the {self.epochs} epochs of the run, got {self.warmup_epochs:g}")
 
     @classmethod
     def declared(cls) -> dict[str, Declared]:
@@ -359,46 +377,6 @@ _SPECIAL = {
     "options": _options,
 }
 """Fields whose form cannot be declared as a type and a range."""
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML mapping.
-
-    Args:
-        path: file.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-        OptionError: it is not YAML, not a mapping, or has a key twice; the message names the file.
-    """
-    import yaml
-
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        found = yaml.safe_load(text)
-        twice = _key_given_twice(yaml.compose(text, Loader=yaml.SafeLoader))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no config file {str(path)!r}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict):
-        raise OptionError(f"{path} must contain 'key: value' lines, got {type(found).__name__}")
-    if twice is not None:
-        raise OptionError(f"{path} has the key {twice} twice: YAML would silently use the last one")
-    return found
-
-
-def _key_given_twice(node: Any) -> str | None:
-    """Name and line of the first key that a mapping of a YAML document has twice."""
-    children = [] if node is None or isinstance(node.value, str) else node.value
-    pairs = [child for child in children if isinstance(child, tuple)]
-    seen: set[str] = set()
-    for key, _ in pairs:
-        if str(key.value) in seen:
-            return f"{str(key.value)!r} (line {key.start_mark.line + 1})"
-        seen.add(str(key.value))
-    below = [value for _, value in pairs] or children
-    return next((found for found in map(_key_given_twice, below) if found), None)
 
 
 def parse_setting(text: str, *, owner: str = "KIND") -> tuple[str, str, Any]:

@@ -26,7 +26,7 @@ def build_optimizer(config: RunConfig, parameters: Iterable[nn.Parameter]) -> to
     """
     if config.optimizer == "adamw":
         return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    return torch.optim.SGD(parameters, lr=config.lr, momentum=config.momentum or 0.0, weight_decay=config.weight_decay)
 
 
 class Schedule:

@@ -1,4 +1,4 @@
-"""The settings of each method's publication, for ``--recipe paper``, and those of networks with a recipe of their own.
+"""The settings of each method's publication, for ``--recipe paper``.
 
 Only what could be read in a paper or its program stands here; a setting that is missing could not be read and keeps its default.
 Where the two differ, the paper's value is taken. Importing this module loads neither numpy nor torch.
@@ -13,8 +13,9 @@ from typing import Any
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.norms import norm_order
+from fairart.runs.model_settings import chosen
 
-__all__ = ["RECIPES", "Recipe", "model_settings", "recipe_of", "with_recipe"]
+__all__ = ["RECIPES", "Recipe", "recipe_of", "with_recipe"]
 
 CIFAR = ("cifar10", "cifar100")
 
@@ -213,33 +214,6 @@ RECIPES: dict[str, Recipe] = {
 """Method -> what its publication trains with."""
 
 
-XCIT = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "cosine"}
-XCIT_RATE, XCIT_WARM_UP = 5e-4 / 512, 5.0
-"""Learning rate for each image of a batch, and epochs of warm-up (XCiT, El-Nouby et al., NeurIPS 2021, Sec. 4)."""
-
-
-def model_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a network trains with where the user says nothing: XCiT with AdamW, warm-up and cosine, by its own recipe.
-
-    Args:
-        given: what the user gave.
-
-    Returns:
-        Field of a run's config -> value; empty for networks that train with SGD, and where an optimizer is named.
-    """
-    if given.get("model") != "xcit-s12" or given.get("optimizer") is not None:
-        return {}
-    epochs = int(given.get("epochs") or 20)
-    settings = {
-        **XCIT,
-        "lr": XCIT_RATE * int(given.get("batch_size") or 128),
-        "warmup_epochs": min(XCIT_WARM_UP, epochs / 4),
-    }
-    if given.get("schedule") == "onecycle":
-        del settings["warmup_epochs"]
-    return {name: value for name, value in settings.items() if given.get(name) is None}
-
-
 def recipe_of(trainer: str, dataset: str | None = None) -> Recipe:
     """A method's recipe, for a data set where one is named.
 
@@ -262,7 +236,7 @@ def recipe_of(trainer: str, dataset: str | None = None) -> Recipe:
 
 
 def with_recipe(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """Settings with those of the network and of a recipe filled in where the user gave none; the network's go first.
+    """Settings with those of a recipe filled in where the user gave none; a network's own recipe goes first.
 
     Args:
         given: what the user gave: fields of a run's config, ``options`` as nested mappings, ``recipe`` among them.
@@ -272,7 +246,7 @@ def with_recipe(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
         OptionError: a recipe for another data set, or of a method that has none; a budget in another norm; a method that
             fine-tunes without a warm start.
     """
-    values = {**given, **model_settings(given)}
+    values = dict(given)
     if values.get("recipe") in (None, "none") or "trainer" not in values:
         return values
     dataset = str(values.get("dataset") or "digits")
@@ -287,12 +261,20 @@ def with_recipe(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
             f"{where}: the recipe of {values['trainer']} fine-tunes and needs a warm start: first train {recipe.warm_start}"
         )
     options = {kind: dict(chosen) for kind, chosen in dict(values.get("options") or {}).items()}
+    unused = _unused(values)
     for name, value in {**recipe.settings, **recipe.by_dataset.get(dataset, {})}.items():
         kind, dot, option = name.partition(".")
         if not dot:
-            if values.get(name) is None:
+            if values.get(name) is None and name not in unused:
                 values[name] = value
         elif kind == "trainer" or values.get(kind) is None:
             # Options of a part that the user replaced are not the publication's.
             options.setdefault(kind, {}).setdefault(option, value)
     return {**values, "options": options}
+
+
+def _unused(given: Mapping[str, Any]) -> set[str]:
+    """Settings of a recipe, all of SGD, that mean nothing beside the optimizer or the schedule of the user or the network."""
+    by = chosen(given)
+    unused = {"lr", "momentum", "weight_decay"} if by["optimizer"] not in (None, "sgd") else set()
+    return unused | ({"lr_milestones"} if by["schedule"] not in (None, "multistep") else set())

@@ -39,6 +39,7 @@ from fairart.runs.folders import (
     read_config,
 )
 from fairart.runs.loggers import build_loggers, check_loggers
+from fairart.runs.model_settings import published
 from fairart.runs.optimising import Schedule
 from fairart.runs.recorder import HistoryFile, Observer, observed
 from fairart.runs.weights import load_weights, read_scaling, save_weights
@@ -107,6 +108,9 @@ class _RunFolder:
             clear(self.folder, keep_config=True)
         elif self.verbose:
             print(f"fairart: resuming from {self.trainer.resumed_from}", file=sys.stderr)
+        by_model = published(self.config)
+        if by_model is not None and self.verbose:
+            print(f"fairart: {by_model}", file=sys.stderr)
         for name in RUN_FILES:
             remove_leftovers(self.folder / name)
         self.config.save(self.folder / CONFIG)

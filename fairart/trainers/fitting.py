@@ -19,10 +19,10 @@ from fairart.attacks.steps import warn_short_steps
 from fairart.engine.best import BestEpoch
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints, opened
 from fairart.engine.checkpoints.folder import CheckpointError
-from fairart.engine.checkpoints.identity import classifier_identity, described, method_identity
+from fairart.engine.checkpoints.identity import augmentation_identity, classifier_identity, described, method_identity
 from fairart.engine.checkpoints.packing import pack, unpack
 from fairart.engine.checkpoints.snapshot import restore
-from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain
+from fairart.engine.data.augmentation import AnyAugmentation
 from fairart.engine.data.sources import ArraySource, DeviceData, Source
 from fairart.engine.execution import executed
 from fairart.engine.history import EpochRecord, History
@@ -138,14 +138,15 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         verbose: bool,
         checkpoints: FitCheckpoints | None,
     ) -> None:
+        nb_batches = source.nb_batches(smallest=2 * self.processes.size)
         if scheduler is not None and callable(scheduler) and not hasattr(scheduler, "step"):
             _check_run(nb_epochs, None, checkpoints)
-            scheduler = scheduler(self._classifier.optimizer, nb_epochs=int(nb_epochs), nb_batches=source.nb_batches())
+            scheduler = scheduler(self._classifier.optimizer, nb_epochs=int(nb_epochs), nb_batches=nb_batches)
         _check_run(nb_epochs, scheduler, checkpoints)
         self._check_shared(source.batch_size)
         interval: Interval = "epoch"
         if scheduler is not None:
-            interval = chosen_interval(scheduler, scheduler_interval, nb_epochs=int(nb_epochs), nb_batches=source.nb_batches())
+            interval = chosen_interval(scheduler, scheduler_interval, nb_epochs=int(nb_epochs), nb_batches=nb_batches)
         if self.method.objective.perturbs and self.method.attack is None and not self.method.objective.single_step:
             budget, name = self.budget, type(self).__name__
             warn_short_steps(name, eps=budget.eps, eps_step=budget.eps_step, max_iter=budget.max_iter, stacklevel=4)
@@ -256,7 +257,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             "eps_step": budget.eps_step,
             "max_iter": budget.max_iter,
             "norm": norm_name(budget.norm),
-            "augmentation": _augmentation_identity(augmentation),
+            "augmentation": augmentation_identity(augmentation),
             "on_overfitting": self.on_overfitting,
             "keep_best": "no" if self.best is None else str(self.best.criterion),
             "clean_statistics": str(self.clean_statistics),
@@ -403,12 +404,6 @@ def _warn_no_average(nb_epochs: int, hint: str) -> None:
         UserWarning,
         stacklevel=5,
     )
-
-
-def _augmentation_identity(augmentation: AnyAugmentation | None) -> str:
-    if augmentation is None or isinstance(augmentation, AugmentationChain):
-        return str(augmentation or "none")
-    return str(getattr(augmentation, "__qualname__", type(augmentation).__name__))
 
 
 def _check_run(nb_epochs: int, scheduler: Any, checkpoints: FitCheckpoints | None) -> None:

@@ -133,7 +133,7 @@ def test_a_run_that_cannot_start_leaves_the_earlier_one(train, tmp_path):
     [
         (["--epoch-s", "3"], "unknown flag --epoch-s; did you mean '--epochs'"),
         (["--eps", "-1"], "--eps must be >= 0, got -1"),
-        (["--eps", "big"], "--eps expects float, got 'big'"),
+        (["--eps", "big"], "--eps expects float or None, got 'big'"),
         (["--epochs", "0"], "--epochs must be >= 1"),
         (["--augmentation", "crop"], "there is no augmentation 'crop'; did you mean 'crop-flip'"),
         (["--augmentation", "crop-flip:padding"], "--augmentation: expected OPTION=VALUE after 'crop-flip', got 'padding'"),

@@ -201,6 +201,10 @@ def test_what_cannot_train_on_mixed_samples_is_refused(make_classifier: Make) ->
             lambda: create("trainer", "csr", classifier=classifier, augmentation="cutmix"),
             "class_weighting 'csr' .* one true class",
         ),
+        (
+            lambda: ATTrainer(classifier, classification_loss="ldam", augmentation="mixup"),
+            "classification_loss 'ldam' .* needs one true class a sample",
+        ),
         (lambda: ATTrainer(classifier, attack=attack, augmentation="mixup"), "attack=ProjectedGradientDescent takes one label"),
         (
             lambda: FairTATTrainer(make_classifier(2), augmentation="mixup"),
@@ -210,7 +214,7 @@ def test_what_cannot_train_on_mixed_samples_is_refused(make_classifier: Make) ->
     for make, message in refused:
         with pytest.raises(ValueError, match=f"augmentation: mixed samples have two labels, and .*{message}"):
             make()
-    ATTrainer(make_classifier(2), augmentation="mixup")
+    ATTrainer(make_classifier(2), augmentation="mixup", classification_loss="balanced-softmax")
     MARTTrainer(classifier, augmentation="crop-flip,random-erasing")
 
 

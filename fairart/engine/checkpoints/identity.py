@@ -13,11 +13,12 @@ from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from fairart.engine.checkpoints.packing import pack
+from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain
 from fairart.engine.method import Method
 from fairart.fingerprint import short_digest
 from fairart.policies import Policy
 
-__all__ = ["classifier_identity", "described", "differences", "method_identity"]
+__all__ = ["augmentation_identity", "classifier_identity", "described", "differences", "method_identity"]
 
 SHOWN = 160
 """Characters of a value that a message shows."""
@@ -44,6 +45,13 @@ def method_identity(method: Method) -> dict[str, str]:
     if method.loss_scale != "published":
         parts["loss_scale"] = method.loss_scale
     return parts
+
+
+def augmentation_identity(augmentation: AnyAugmentation | None) -> str:
+    """Every augmentation with its options; a function by its name."""
+    if augmentation is None or isinstance(augmentation, AugmentationChain):
+        return str(augmentation or "none")
+    return str(getattr(augmentation, "__qualname__", type(augmentation).__name__))
 
 
 def _policy(policy: Policy) -> str:

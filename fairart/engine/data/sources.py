@@ -146,8 +146,8 @@ class Source(Protocol):
     def pools(self) -> Iterator[DeviceData]:
         """The epoch's data, in as few pools as memory allows."""
 
-    def nb_batches(self) -> int:
-        """Batches an epoch, for the progress bar."""
+    def nb_batches(self, smallest: int = 2) -> int:
+        """Batches an epoch, for the progress bar and schedulers; one of less than ``smallest`` is merged into the one before."""
 
     def class_counts(self, nb_classes: int) -> npt.NDArray[np.int64] | None:
         """(K,) samples of each class in an epoch's data; None where nobody has counted them."""
@@ -171,9 +171,9 @@ class ArraySource:
         """One pool: everything."""
         yield self.data
 
-    def nb_batches(self) -> int:
+    def nb_batches(self, smallest: int = 2) -> int:
         """Batches an epoch."""
-        return len(batch_slices(len(self.data), self.batch_size))
+        return len(batch_slices(len(self.data), self.batch_size, smallest=smallest))
 
     def class_counts(self, nb_classes: int) -> npt.NDArray[np.int64]:
         """(K,) samples of each class."""
@@ -219,7 +219,7 @@ class GeneratorSource:
         self._pool_bytes = pool_bytes
         self._held: tuple[Array, Array] | None = None
 
-    def nb_batches(self) -> int:
+    def nb_batches(self, smallest: int = 2) -> int:
         """Batches an epoch."""
         return -(-int(self.generator.size) // self.batch_size)
 
