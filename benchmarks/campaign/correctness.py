@@ -73,7 +73,9 @@ def trainer_on(device: str, method: str, **options: Any) -> Any:
         clip_values=(0, 1),
         device_type="gpu" if device == "cuda" else "cpu",
     )
-    return create("trainer", method, classifier=classifier, eps=8 / 255, eps_step=4 / 255, max_iter=2, **options)
+    return create(
+        "trainer", method, classifier=classifier, eps=8 / 255, eps_step=4 / 255, max_iter=2, on_overfitting="ignore", **options
+    )
 
 
 def data(number: int = BATCH) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
