@@ -311,3 +311,10 @@ def test_small_differences_have_no_negative_zero():
 def test_evaluations_alone_are_compared_too(made):
     alone = [Run(name=name, trainer=name, result=made.evaluation({"clean": [0.5, 0.6]})) for name in ("mine", "theirs")]
     assert "theirs" in render_comparison(compare_runs(alone))
+
+
+def test_evaluations_from_before_an_attack_had_a_norm_are_in_linf(made):
+    given = {"eps": 0.1, "max_iter": 20}
+    runs = [made.run("at", options=given), made.run("trades", options={**given, "norm": "inf"})]
+    assert not any("different options" in notice for notice in compare_runs(runs).notices)
+    assert "norm='inf'" in compare_runs([runs[0], made.run("fat", options={**given, "norm": 2})]).notices[-1]
