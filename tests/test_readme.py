@@ -9,6 +9,7 @@ from art.estimators.classification import PyTorchClassifier
 
 import fairart.plugins
 from fairart import create
+from fairart.plugins.hookspecs import METHOD_KINDS
 from fairart.testing import check_target_sampler
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -61,17 +62,7 @@ def test_what_it_links_is_there():
 
 
 def test_every_name_in_it_is_registered():
-    for kind in (
-        "objective",
-        "target_sampler",
-        "epsilon_scheduler",
-        "class_weighting",
-        "class_sampling",
-        "classification_loss",
-        "weight_perturbation",
-        "averaging",
-        "augmentation",
-    ):
+    for kind in (*METHOD_KINDS, "augmentation"):
         (row,) = re.findall(rf"^\| `{kind}` \| (.*) \|$", README, flags=re.MULTILINE)
         builtin = [name for name, entry in fairart.registered(kind).items() if entry.plugin == "fairart"]
         assert sorted(row.split(", ")) == sorted(builtin)

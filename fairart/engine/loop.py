@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -19,6 +17,7 @@ from fairart.engine.data.augmentation import AnyAugmentation
 from fairart.engine.data.batches import Samples, take_samples
 from fairart.engine.data.drawing import ClassRows
 from fairart.engine.data.sources import DeviceData, Source, batch_slices
+from fairart.engine.epoch_checks import TrainingDivergedError, check_changes, check_losses
 from fairart.engine.history import EpochRecord
 from fairart.engine.loss_scale import sum_of_coefficients
 from fairart.engine.measures import Measures
@@ -50,10 +49,6 @@ __all__ = ["Engine", "TrainingDivergedError"]
 
 CHECK_EVERY = 50
 """Batches between two looks at the losses: a look reads from the device, and a run gone wrong should not go on for long."""
-
-
-class TrainingDivergedError(RuntimeError):
-    """The loss became NaN or infinite."""
 
 
 class Engine:
@@ -174,9 +169,9 @@ class Engine:
         rate = float(self.optimizer.param_groups[0]["lr"])
         with restored_modes(self.network, training=True), self.while_training():
             self._train(source, current, measures, bar, on_batch_end)
-        self._check(meter, epoch)
+        check_losses(self, meter, epoch)
         meter.reduce_(self.processes)
-        self._check_change(meter, epoch)
+        check_changes(self, meter, epoch)
         self.processes.average_buffers(self.network.module)
         trained = current.seconds()
         statistics = EpochStatistics(
@@ -264,7 +259,7 @@ class Engine:
                 current.batches += 1
                 bar.update()
                 if meter.batches % CHECK_EVERY == 0:
-                    self._check(meter, epoch)
+                    check_losses(self, meter, epoch)
                 if on_batch_end is not None and current.batches < len(batches):
                     on_batch_end(current)
             current.end_pool()
@@ -397,40 +392,6 @@ class Engine:
         for one in examples:
             meter.add_change(one - batch.x, batch.y, batch.norm)
         return examples
-
-    def _check(self, meter: EpochMeter, epoch: int) -> None:
-        bad = meter.first_bad_batch(self.processes)
-        if bad is not None:
-            raise TrainingDivergedError(
-                f"the loss became NaN or infinite in epoch {epoch}, batch {bad} (both from 0). "
-                f"Likely causes: the learning rate ({self.optimizer.param_groups[0]['lr']:g}) is too high, "
-                "the model's outputs overflow, or a class weight is extreme"
-            )
-        if meter.had_bad_targets():
-            sampler = origin(self.method.target_sampler)
-            raise PolicyError(f"{sampler}: sample() must return classes in [0, {self.nb_classes}), got others in epoch {epoch}")
-
-    def _check_change(self, meter: EpochMeter, epoch: int) -> None:
-        """An attack that left a whole class as it was is an error: that class was trained on clean images."""
-        if not self.method.objective.perturbs or self.budget.max_iter == 0:
-            return
-        support, changes, budgets = meter.robust().support, meter.largest_changes(), self._eps.cpu().numpy()
-        meant, inner = (support > 0) & (budgets > 0), self.method.attack
-        unchanged = meant & ~(changes > 0)
-        if not unchanged.any():
-            return
-        culprit = origin(self.method.objective) if inner is None else f"attack={type(inner.attack).__name__}"
-        whole = bool(unchanged[meant].all())
-        which = "" if whole else f" of class {', '.join(map(str, np.flatnonzero(unchanged)))}"
-        detail = f"{culprit}, the inner attack, changed no input{which} in epoch {epoch} although eps is {self.budget.eps:g}"
-        if inner is not None and not whole:
-            # Some attacks of ART return an input as it was if they do not succeed.
-            warnings.warn(f"{detail}: these classes were trained on clean inputs", UserWarning, stacklevel=2)
-            return
-        raise RuntimeError(
-            f"{detail}: that is no adversarial training. Look at eps_step ({self.budget.eps_step:g}), and at whether gradients "
-            "reach the input"
-        )
 
     def _update(self, statistics: EpochStatistics) -> bool | None:
         method = self.method

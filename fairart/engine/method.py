@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fairart.engine.art_attack import ArtInnerAttack
 from fairart.execution import LossScale
 from fairart.objectives.base import Objective
+from fairart.plugins.hookspecs import METHOD_KINDS
 from fairart.policies import (
     Averaging,
     ClassificationLoss,
@@ -21,17 +22,6 @@ from fairart.policies import (
 )
 
 __all__ = ["Budget", "Method"]
-
-KINDS = (
-    "objective",
-    "target_sampler",
-    "epsilon_scheduler",
-    "class_weighting",
-    "class_sampling",
-    "classification_loss",
-    "weight_perturbation",
-    "averaging",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +75,7 @@ class Method:
 
     def policies(self) -> Iterator[tuple[str, Policy]]:
         """Every part that has needs or memory, with its kind."""
-        for kind in KINDS:
+        for kind in METHOD_KINDS:
             policy = getattr(self, kind)
             if policy is not None:
                 yield kind, policy

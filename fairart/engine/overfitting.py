@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fairart.attacks import pgd
 from fairart.attacks.steps import step_of
 from fairart.engine.data.sources import DeviceData
 from fairart.engine.history import EpochRecord
 from fairart.engine.network import Network, restored_modes
 from fairart.engine.processes import ONE_PROCESS, Processes
+from fairart.engine.validation import ValidationAttack
 from fairart.execution import OnOverfitting
 from fairart.statistics import EpochStatistics
 
@@ -60,7 +60,8 @@ class OverfittingWatch:
         seed: int,
         processes: Processes = ONE_PROCESS,
     ) -> None:
-        self.network, self.eps, self.norm, self.action, self.history = network, eps, norm, action, history
+        self.network, self.action, self.history = network, action, history
+        self.attack = ValidationAttack(eps=eps, eps_step=step_of(eps, None, STEPS), max_iter=STEPS, norm=norm)
         self.seed, self.processes = seed, processes
         self._samples: tuple[Tensor, Tensor] | None = None
 
@@ -81,18 +82,7 @@ class OverfittingWatch:
         x, y = self._samples
         generator = torch.Generator(x.device).manual_seed(self.seed)
         with restored_modes(self.network, training=False):
-            step = step_of(self.eps, None, STEPS)
-            x_adv = pgd(
-                self.network,
-                x,
-                y,
-                eps=self.eps,
-                eps_step=step,
-                max_iter=STEPS,
-                clip_values=self.network.clip_values,
-                generator=generator,
-                norm=self.norm,
-            )
+            x_adv = self.attack.examples(self.network, x, y, generator=generator)
             with torch.no_grad():
                 accuracy = float((self.network(x_adv).argmax(dim=1) == y).double().mean())
         return float(self.processes.same(accuracy))

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from fairart.attacks import pgd
 from fairart.draws import PartGenerator
-from fairart.engine.data.sources import DeviceData, batch_slices, rows_of
 from fairart.engine.meter import count
-from fairart.engine.network import Network, restored_modes
-from fairart.engine.processes import ONE_PROCESS, Processes
-from fairart.engine.validation import ValidationAttack
+from fairart.engine.network import restored_modes
+from fairart.engine.validation import AttackedData
 from fairart.statistics import ConfusionMatrix
 
 __all__ = ["TrainingPass"]
 
 
-class TrainingPass:
+class TrainingPass(AttackedData):
     """Predictions on the whole training set under PGD in eval mode, each true logit lowered by a share of itself.
 
+    Takes the arguments of :class:`fairart.engine.validation.AttackedData` as well.
+
     Args:
-        network: the classifier as it predicts.
-        data: the training data on the device.
-        attack: the attack.
-        nb_classes: K.
-        batch_size: samples at once.
         true_logit_cut: share by which each true logit is lowered.
-        processes: who shares the work.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        data: DeviceData,
-        attack: ValidationAttack,
-        *,
-        nb_classes: int,
-        batch_size: int,
-        true_logit_cut: float,
-        processes: Processes = ONE_PROCESS,
-    ) -> None:
-        self.processes = processes if len(data) >= processes.size else ONE_PROCESS
-        self.network, self.data, self.attack = network, data, attack
-        self.nb_classes, self.batch_size, self.true_logit_cut = nb_classes, batch_size, true_logit_cut
+    def __init__(self, *arguments: Any, true_logit_cut: float, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.true_logit_cut = true_logit_cut
 
     def measure(self, generator: PartGenerator) -> ConfusionMatrix:
         """One pass, shared by the processes.
@@ -50,25 +34,13 @@ class TrainingPass:
         Args:
             generator: random state of the attack's starts, on the device.
         """
-        counts = torch.zeros(self.nb_classes**2, dtype=torch.int64, device=self.network.device)
+        counts = self.counts()
         with restored_modes(self.network, training=False):
-            for batch in batch_slices(len(self.data), self.batch_size, smallest=max(2, self.processes.size)):
-                generator.part = self.processes.part(batch.stop - batch.start)
-                x, y = self.data.take(rows_of(batch, generator.part))
-                x_adv = pgd(
-                    self.network,
-                    x,
-                    y,
-                    eps=self.attack.eps,
-                    eps_step=self.attack.eps_step,
-                    max_iter=self.attack.max_iter,
-                    clip_values=self.network.clip_values,
-                    generator=generator,
-                    norm=self.attack.norm,
-                )
+            for x, y in self.batches(generator):
+                x_adv = self.attack.examples(self.network, x, y, generator=generator)
                 with torch.no_grad():
                     logits = self.network(x_adv)
                 own = y[:, None]
                 count(counts, y, logits.scatter(1, own, (1 - self.true_logit_cut) * logits.gather(1, own)))
         self.processes.reduce_(counts)
-        return ConfusionMatrix(counts.view(self.nb_classes, -1).cpu().numpy())
+        return self.matrix(counts)

@@ -1,10 +1,11 @@
-"""One pass over validation data a epoch, shared by every policy that asks."""
+"""One pass over validation data an epoch, shared by every policy that asks, and what other such passes share with it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,12 +20,12 @@ from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.objectives.base import cross_entropy
 from fairart.statistics import ConfusionMatrix, ValidationStatistics
 
-__all__ = ["ValidationAttack", "Validator"]
+__all__ = ["AttackedData", "ValidationAttack", "Validator"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationAttack:
-    """The attack on validation data: PGD, eval mode, the base budget for every class.
+    """The attack on data between epochs: PGD, the base budget for every class.
 
     Args:
         eps: radius.
@@ -40,17 +41,42 @@ class ValidationAttack:
     loss: Literal["ce", "kl"] = "ce"
     norm: float = math.inf
 
+    def examples(
+        self, network: Network, x: Tensor, y: Tensor, *, generator: torch.Generator, reference: Tensor | None = None
+    ) -> Tensor:
+        """Adversarial inputs, (n, ...); the network's modes are used as they are.
 
-class Validator:
-    """Measures clean and robust predictions on validation data.
+        Args:
+            network: the classifier as it predicts.
+            x: (n, ...) clean inputs.
+            y: (n,) labels.
+            generator: random state of the starts, on the device.
+            reference: (n, K) clean logits where the caller has them; only the KL attack uses them.
+        """
+        return pgd(
+            network,
+            x,
+            y,
+            eps=self.eps,
+            eps_step=self.eps_step,
+            max_iter=self.max_iter,
+            loss=self.loss,
+            reference=reference,
+            clip_values=network.clip_values,
+            generator=generator,
+            norm=self.norm,
+        )
+
+
+class AttackedData:
+    """Data that is attacked as a whole between epochs, shared by the processes.
 
     Args:
         network: the classifier as it predicts.
-        data: validation data on the device.
+        data: the data on the device.
         attack: the attack.
         nb_classes: K.
         batch_size: samples at once.
-        losses: also measure the class-wise natural and boundary loss.
         processes: who shares the work.
     """
 
@@ -62,13 +88,42 @@ class Validator:
         *,
         nb_classes: int,
         batch_size: int,
-        losses: bool = False,
         processes: Processes = ONE_PROCESS,
     ) -> None:
         # Too few for everybody to have some: then each measures all of them, and nothing is summed.
         self.processes = processes if len(data) >= processes.size else ONE_PROCESS
         self.network, self.data, self.attack = network, data, attack
-        self.nb_classes, self.batch_size, self.losses = nb_classes, batch_size, losses
+        self.nb_classes, self.batch_size = nb_classes, batch_size
+
+    def batches(self, generator: PartGenerator) -> Iterator[tuple[Tensor, Tensor]]:
+        """This process's part of each batch, with the generator set to it.
+
+        Args:
+            generator: random state of the attack's starts, on the device.
+        """
+        for batch in batch_slices(len(self.data), self.batch_size, smallest=max(2, self.processes.size)):
+            generator.part = self.processes.part(batch.stop - batch.start)
+            yield self.data.take(rows_of(batch, generator.part))
+
+    def counts(self) -> Tensor:
+        """(K * K,) zeros to count predictions in."""
+        return torch.zeros(self.nb_classes**2, dtype=torch.int64, device=self.network.device)
+
+    def matrix(self, counts: Tensor) -> ConfusionMatrix:
+        """The counts as a confusion matrix. Reads from the device."""
+        return ConfusionMatrix(counts.view(self.nb_classes, -1).cpu().numpy())
+
+
+class Validator(AttackedData):
+    """Measures clean and robust predictions on validation data; takes the arguments of :class:`AttackedData`.
+
+    Args:
+        losses: also measure the class-wise natural and boundary loss.
+    """
+
+    def __init__(self, *arguments: Any, losses: bool = False, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.losses = losses
 
     def measure(self, generator: PartGenerator) -> ValidationStatistics:
         """One pass, shared by the processes.
@@ -76,13 +131,10 @@ class Validator:
         Args:
             generator: random state of the attack's starts, on the device.
         """
-        cells = self.nb_classes * self.nb_classes
-        clean, robust = (torch.zeros(cells, dtype=torch.int64, device=self.network.device) for _ in range(2))
+        clean, robust = self.counts(), self.counts()
         sums = torch.zeros(2, self.nb_classes, dtype=torch.float64, device=self.network.device)
         with restored_modes(self.network, training=False):
-            for batch in batch_slices(len(self.data), self.batch_size, smallest=max(2, self.processes.size)):
-                generator.part = self.processes.part(batch.stop - batch.start)
-                x, y = self.data.take(rows_of(batch, generator.part))
+            for x, y in self.batches(generator):
                 clean_logits, robust_logits = self._logits(x, y, generator)
                 count(clean, y, clean_logits)
                 count(robust, y, robust_logits)
@@ -96,26 +148,12 @@ class Validator:
     def _logits(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             clean_logits = self.network(x)
-        x_adv = pgd(
-            self.network,
-            x,
-            y,
-            eps=self.attack.eps,
-            eps_step=self.attack.eps_step,
-            max_iter=self.attack.max_iter,
-            loss=self.attack.loss,
-            reference=clean_logits,
-            clip_values=self.network.clip_values,
-            generator=generator,
-            norm=self.attack.norm,
-        )
+        x_adv = self.attack.examples(self.network, x, y, generator=generator, reference=clean_logits)
         with torch.no_grad():
             return clean_logits, self.network(x_adv)
 
     def _statistics(self, clean: Tensor, robust: Tensor, sums: Tensor) -> ValidationStatistics:
-        clean_matrix, robust_matrix = (
-            ConfusionMatrix(counts.view(self.nb_classes, -1).cpu().numpy()) for counts in (clean, robust)
-        )
+        clean_matrix, robust_matrix = self.matrix(clean), self.matrix(robust)
         if not self.losses:
             return ValidationStatistics(clean=clean_matrix, robust=robust_matrix)
         natural, boundary = (sums.cpu() / torch.as_tensor(clean_matrix.support)).numpy()

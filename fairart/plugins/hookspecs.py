@@ -19,7 +19,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FUNCTION_KINDS", "HOOK_OF_KIND", "PROJECT", "Register", "hookimpl", "hookspec"]
+__all__ = ["FUNCTION_KINDS", "HOOK_OF_KIND", "METHOD_KINDS", "PROJECT", "Register", "hookimpl", "hookspec"]
 
 PROJECT = "fairart"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -141,6 +141,18 @@ HOOK_OF_KIND = {
     "trainer": "fairart_register_trainers",
 }
 """The hook that registers each kind; the kinds are what :func:`fairart.create` takes."""
+
+METHOD_KINDS = (
+    "objective",
+    "target_sampler",
+    "epsilon_scheduler",
+    "class_weighting",
+    "class_sampling",
+    "classification_loss",
+    "weight_perturbation",
+    "averaging",
+)
+"""The kinds of which a training method has at most one part each."""
 
 FUNCTION_KINDS = frozenset({"fairness_metric", "attack", "corruption"})
 """Kinds whose things are plain functions: ``create`` fills in their keyword-only options and gives the function."""

@@ -27,6 +27,7 @@ from fairart.execution import (
 )
 from fairart.files import write_text
 from fairart.norms import DEFAULT_EPS, Norm, norm_name, norm_order
+from fairart.plugins.hookspecs import METHOD_KINDS
 from fairart.plugins.options import Declared, Option, check_value, declared_options
 from fairart.plugins.written import read_parts, write_parts
 from fairart.runs.model_settings import BY_MODEL, check_optimising, filled
@@ -45,16 +46,7 @@ __all__ = [
     "read_yaml",
 ]
 
-PART_KINDS = (
-    "objective",
-    "target_sampler",
-    "epsilon_scheduler",
-    "class_weighting",
-    "class_sampling",
-    "classification_loss",
-    "weight_perturbation",
-    "averaging",
-)
+PART_KINDS = METHOD_KINDS
 """The parts of a method that a run may choose."""
 
 OPTION_KINDS = ("trainer", "dataset", "model", *PART_KINDS)
@@ -219,6 +211,8 @@ class RunConfig:
         if self.eps is None:
             object.__setattr__(self, "eps", DEFAULT_EPS[norm_order(self.norm) or math.inf])
         check_optimising(self, default_milestones=MILESTONES)
+        if self.extra_data is None and self.extra_share != RunConfig.extra_share:
+            raise OptionError("extra_share is of extra_data, which is not given: name the extra images, such as npz:PATH")
         if self.checkpoint == "best" and self.keep_best is None:
             raise OptionError("checkpoint 'best' needs keep_best, average or worst-class: how the best epoch is chosen")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 import warnings
@@ -20,7 +19,7 @@ from fairart.attacks.steps import step_of
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.art_attack import ArtInnerAttack
 from fairart.engine.best import BestEpoch
-from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints
+from fairart.engine.checkpoints.checkpointing import Checkpointing
 from fairart.engine.checkpoints.warm_start import read_weights
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
 from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain, make_augmentation
@@ -55,6 +54,7 @@ from fairart.plugins import origin
 from fairart.plugins.options import Option, check_value, declared_options
 from fairart.trainers.combinations import check_combination, check_mixing
 from fairart.trainers.fitting import Fitting
+from fairart.trainers.given import Pair, check_optimizer, no_arrays, pair, seed_of
 from fairart.trainers.loss import label_smoothing_of
 from fairart.trainers.parts import (
     PART_OF_KIND,
@@ -74,7 +74,6 @@ __all__ = ["FairnessTrainer"]
 
 Array = npt.NDArray[Any]
 Labels = npt.NDArray[np.int64]
-Pair = tuple[npt.ArrayLike, npt.ArrayLike]
 
 WarmStart = Annotated[
     str | os.PathLike[str] | None, Option("weights to start from: folder of a run, or a weight file in any layout")
@@ -186,7 +185,7 @@ class FairnessTrainer(Fitting):
         checked = self._check_options({**unknown, **numbers, **named, **dict(zip(EXECUTION, ways, strict=True))})
         self._network = Network(classifier, fit=True)
         self._predicting = Network(classifier)
-        _check_optimizer(classifier)
+        check_optimizer(classifier)
         check_model(self._network, nb_classes=classifier.nb_classes, input_shape=tuple(classifier.input_shape), training=True)
         super().__init__(classifier)
         given = {
@@ -315,11 +314,15 @@ class FairnessTrainer(Fitting):
             PolicyError: a policy broke its rules; the message names it.
         """
         if y is None or isinstance(x, DataLoader | Dataset | DataGenerator):
-            raise _no_arrays(x)
+            raise no_arrays(x)
         with self._opened(checkpoint) as checkpoints:
-            number = self.processes.same(resolve_seed(_seed(seed, checkpoints)))
+            number = self.processes.same(resolve_seed(seed_of(seed, checkpoints)))
             images, labels = check_pair(x, y, self._classifier)
-            held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
+            held = (
+                None
+                if validation_data is None
+                else check_pair(*pair(validation_data, "validation_data"), self._classifier, name="validation ")
+            )
             if held is None and self._needs_validation():
                 kept, out = self._split(images, labels, self._streams(number).split_seed)
                 if not len(out):
@@ -349,7 +352,7 @@ class FairnessTrainer(Fitting):
                 f"extra_data goes with an order of all samples, and {origin(self.method.class_sampling)} draws them class by "
                 "class: take class_sampling=None"
             )
-        network, more = self._network, check_pair(*_pair(extra), self._classifier, name="extra ")
+        network, more = self._network, check_pair(*pair(extra, "extra_data"), self._classifier, name="extra ")
         return DataWithExtra(
             (images, labels), more, share, classifier=self._classifier, device=network.device, dtype=network.dtype
         )
@@ -401,8 +404,12 @@ class FairnessTrainer(Fitting):
             ValueError: bad data, a loader without a length, or a policy needs validation data and none is given.
         """
         with self._opened(checkpoint) as checkpoints:
-            number = self.processes.same(resolve_seed(_seed(seed, checkpoints)))
-            held = None if validation_data is None else check_pair(*_pair(validation_data), self._classifier, name="validation ")
+            number = self.processes.same(resolve_seed(seed_of(seed, checkpoints)))
+            held = (
+                None
+                if validation_data is None
+                else check_pair(*pair(validation_data, "validation_data"), self._classifier, name="validation ")
+            )
             if held is None and self._needs_validation():
                 raise ValueError("a policy, or keep_best, needs validation data: give fit_generator(validation_data=(x, y))")
             network = self._network
@@ -438,37 +445,3 @@ class FairnessTrainer(Fitting):
     def get_classifier(self) -> PyTorchClassifier:
         """The given classifier, trained; with averaging it carries the averaged weights."""
         return self._classifier
-
-
-def _seed(seed: int | None, checkpoints: FitCheckpoints | None) -> int | None:
-    # A run without a seed of its own goes on with the one that it drew.
-    return checkpoints.seed if seed is None and checkpoints is not None else seed
-
-
-def _pair(data: Any) -> Pair:
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise ValueError(f"validation_data must be a pair (x, y), got {type(data).__qualname__}")
-    return data[0], data[1]
-
-
-def _no_arrays(x: Any) -> ValueError:
-    name = type(x).__name__
-    if isinstance(x, DataLoader | DataGenerator):
-        return ValueError(f"fit takes arrays x and y, got a {name}: give it to fit_generator(...)")
-    if isinstance(x, Dataset):
-        return ValueError(f"fit takes arrays x and y, got a {name}: use fit_generator(DataLoader(dataset, batch_size=...))")
-    return ValueError("fit takes arrays x and y, got no y")
-
-
-def _check_optimizer(classifier: PyTorchClassifier) -> None:
-    if classifier.optimizer is None:
-        raise ValueError("the classifier has no optimizer: expected PyTorchClassifier(..., optimizer=...)")
-    step = inspect.signature(classifier.optimizer.step).parameters
-    if any(name == "closure" and parameter.default is inspect.Parameter.empty for name, parameter in step.items()):
-        raise ValueError(
-            f"the classifier's optimizer {type(classifier.optimizer).__name__} needs a closure in every step, which adversarial "
-            "training cannot give: take SGD, Adam or another one whose step() takes none"
-        )
-    trained = {id(p) for group in classifier.optimizer.param_groups for p in group["params"]}
-    if not trained & {id(p) for p in classifier.model.parameters()}:
-        raise ValueError("the classifier's optimizer holds none of the model's parameters: make it from model.parameters()")

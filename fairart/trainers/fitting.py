@@ -42,6 +42,7 @@ from fairart.norms import norm_name
 from fairart.plugins import get_plugin_manager, origin
 from fairart.trainers.copying import ClassifierState
 from fairart.trainers.epoch_ends import EpochEnds
+from fairart.trainers.given import check_run
 from fairart.trainers.whole_epoch import WholeEpoch, say_what_is_left
 
 __all__ = ["Fitting"]
@@ -140,9 +141,9 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     ) -> None:
         nb_batches = source.nb_batches(smallest=2 * self.processes.size)
         if scheduler is not None and callable(scheduler) and not hasattr(scheduler, "step"):
-            _check_run(nb_epochs, None, checkpoints)
+            check_run(nb_epochs, None, checkpoints)
             scheduler = scheduler(self._classifier.optimizer, nb_epochs=int(nb_epochs), nb_batches=nb_batches)
-        _check_run(nb_epochs, scheduler, checkpoints)
+        check_run(nb_epochs, scheduler, checkpoints)
         self._check_shared(source.batch_size)
         interval: Interval = "epoch"
         if scheduler is not None:
@@ -404,14 +405,3 @@ def _warn_no_average(nb_epochs: int, hint: str) -> None:
         UserWarning,
         stacklevel=5,
     )
-
-
-def _check_run(nb_epochs: int, scheduler: Any, checkpoints: FitCheckpoints | None) -> None:
-    if isinstance(nb_epochs, bool) or not isinstance(nb_epochs, int | np.integer) or nb_epochs < 1:
-        raise ValueError(f"nb_epochs must be an integer >= 1, got {nb_epochs!r}")
-    if scheduler is not None and not callable(getattr(scheduler, "step", None)):
-        raise TypeError(f"scheduler must have a method step(), got {type(scheduler).__qualname__}")
-    if checkpoints is not None and scheduler is not None:
-        missing = [name for name in ("state_dict", "load_state_dict") if not callable(getattr(scheduler, name, None))]
-        if missing:
-            raise TypeError(f"a checkpoint needs a scheduler with {missing[0]}(), {type(scheduler).__qualname__} has none")

@@ -37,6 +37,8 @@ class ClassSampling(Policy):
     # On the class: a subclass whose __init__ does not call this one has them too.
     current: FloatArray | None = None
     """(K,) probabilities with which the epoch begins; ``class_counts`` says which classes can be drawn."""
+    _plan_on: Tensor | None = None
+    _plan_of: FloatArray | None = None
 
     @property
     def present(self) -> Any:
@@ -104,7 +106,9 @@ class ClassSampling(Policy):
         """
         if self.current is None:
             raise PolicyError(f"{origin(self)}: probabilities are asked for before start()")
-        return torch.as_tensor(self.current, device=device)
+        if self._plan_on is None or self._plan_on.device != device or self._plan_of is not self.current:
+            self._plan_on, self._plan_of = torch.as_tensor(self.current, device=device), self.current
+        return self._plan_on
 
     def batch_end(self, labels: Tensor, logits: Tensor) -> None:
         """Told after every batch, for samplings that learn within the epoch; nothing may be read from the device here.

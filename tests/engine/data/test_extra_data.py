@@ -163,3 +163,11 @@ def test_a_run_takes_them_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"extra_data: digits has 10 classes of images \(1, 8, 8\), .* has 10 of \(3, 8, 8\)"):
         train_run(other, tmp_path / "other", verbose=False)
     assert not (tmp_path / "other").exists()
+
+
+def test_what_is_no_pair_and_a_share_of_nothing_are_named(make_classifier: Any, make_data: Any) -> None:
+    x, y = make_data(8)
+    with pytest.raises(ValueError, match=r"extra_data must be a pair \(x, y\), got ndarray"):
+        ATTrainer(make_classifier()).fit(x, y, extra_data=x, nb_epochs=1, verbose=False)
+    with pytest.raises(OptionError, match="extra_share is of extra_data, which is not given"):
+        RunConfig(trainer="at", extra_share=0.5)
