@@ -9,9 +9,9 @@ import pytest
 
 from fairart.benchmark import cell as cell_module
 from fairart.benchmark import dry_run, grid_from_mapping, run_grid
-from fairart.benchmark.lock import FolderInUseError, locked
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationError, EvaluationResult
+from fairart.runs.lock import FolderInUseError, locked
 
 
 def run(document, folder, **options):
