@@ -48,9 +48,15 @@ def test_a_grid_ends_in_one_table_and_is_not_run_twice(document, tmp_path, train
     shown = table.cell("at", "pgd-2, overall").text.removesuffix(" !")
     assert shown == f"{100 * kept['pgd-2'].accuracy:.1f}"
     files = {path.name: path.read_bytes() for path in result.files}
-    assert set(files) == {"results.md", "results.tex", "results.csv", "report.html"}
+    assert set(files) == {"results.md", "results.tex", "results.csv", "comparisons.csv", "report.html"}
     assert files["report.html"].startswith(b"<!doctype html>")
     json.dumps(result.to_dict())
+    # One seed each: exact tests of the two networks.
+    assert {(found.method, found.baseline, found.test.count) for found in result.comparisons.findings} == {
+        ("fair-tat", "at", 100)
+    }
+    assert "### digits, small-cnn: comparisons, pgd-2" in files["results.md"].decode()
+    assert b'id="comparisons"' in files["report.html"]
 
     again = run(grid, tmp_path / "out", verbose=False)
     assert len(trained) == 2

@@ -116,8 +116,8 @@ def difference_of_scores(
         seed: of the draws of seeds, >= 0.
 
     Returns:
-        First less second. If the methods are right on the same samples for every seed, the p-value is 1 and the interval has no
-        width. If they differ and nothing varies, interval and p-value are NaN.
+        First less second. If nothing varies over seeds and samples, as with two methods that are right on the same ones, the
+        interval is NaN, and the p-value is 1 without a difference and NaN with one.
 
     Raises:
         ValueError: fewer than two seeds, or a bad level.
@@ -130,9 +130,8 @@ def difference_of_scores(
     both = float(np.take_along_axis(drawn, seeds, axis=1).mean(axis=1).var(ddof=1))
     variance = max(both, of_seeds)
     if variance <= _ALIKE**2:
-        same = abs(mean) <= _ALIKE
-        ends, p_value = ((0.0, 0.0), 1.0) if same else ((math.nan, math.nan), math.nan)
-        return MethodDifference("seeds-and-samples", mean, ends, p_value, count, level)
+        p_value = 1.0 if abs(mean) <= _ALIKE else math.nan
+        return MethodDifference("seeds-and-samples", mean, (math.nan, math.nan), p_value, count, level)
     error = math.sqrt(variance)
     degrees = _degrees(of_seeds, variance - of_seeds, count, scores.samples)
     half = float(stdtrit(degrees, 0.5 + level / 2)) * error
