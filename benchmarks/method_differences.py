@@ -115,7 +115,7 @@ def measure(
 def main() -> None:
     """Run every scenario and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=200, help="simulated studies a scenario (default: 200)")
+    parser.add_argument("--repeats", type=int, default=150, help="simulated studies a scenario (default: 150)")
     parser.add_argument("--draws", type=int, default=300, help="draws of each bootstrap (default: 300)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, required=True)

@@ -169,6 +169,18 @@ def test_the_probability_of_being_the_best_is_that_of_the_draws():
     assert found == pytest.approx([wanted, 1 - wanted], abs=0.015)
 
 
+def test_classes_that_are_alike_do_not_cost_a_method_its_place():
+    """Both methods have a worst class of 60 %; a draw of the alike classes is lower by far, and is moved back."""
+    labels = np.repeat(np.arange(10), 50)
+    place = np.tile(np.arange(50), 10)
+    alike, one_low = made(place < 30, labels), made(place < np.where(labels == 0, 30, 48), labels)
+    scores = score_runs([alike, one_low])["worst class"]
+    np.testing.assert_allclose(scores.redrawn.mean(axis=0), scores.estimated)
+    found = best_probability(scores, [np.array([0]), np.array([1])])
+    assert found[0] > 0.5
+    assert scores.measured[0] == scores.measured[1] == 0.6
+
+
 def test_the_best_of_several_methods_over_seeds():
     worse, better = random_runs(3, [0.5, 0.8], 200, seed=0), random_runs(3, [0.75, 0.8], 200, seed=1)
     scores = score_runs([*worse, *better, *better])
