@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +22,8 @@ def parser() -> Parser:
         prog="fairart benchmark",
         usage="fairart benchmark GRID [flags]",
         description="Train and evaluate every cell of a grid file, and write one table. Called again, it continues where it "
-        "stopped: finished cells are kept. The folder gets results.md, results.tex, results.csv, report.html, and a "
-        "run for each cell.",
+        "stopped: finished cells are kept. The folder gets results.md, results.tex, results.csv, comparisons.csv, "
+        "report.html, and a run for each cell.",
         epilog="Exit code: 0 every cell is done; 1 some failed; 2 the grid cannot run.",
     )
     made.add_argument("grid", metavar="GRID", nargs="?", help="YAML file; docs/benchmark.md describes it")
@@ -114,6 +115,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(grid: Any, folder: Path, found: Mapping[str, str], *, as_json: bool) -> int:
+    from fairart.benchmark.comparisons import power_warnings
+
+    notes = power_warnings(grid.comparisons, grid.cells)
     if as_json:
         cells = [
             {
@@ -125,15 +129,19 @@ def _list(grid: Any, folder: Path, found: Mapping[str, str], *, as_json: bool) -
             }
             for cell in grid.cells
         ]
-        print_json({"output": str(folder), "cells": cells, "evaluation": grid.plan.to_dict()})
+        comparisons = [[pair.method, pair.baseline] for pair in grid.comparisons]
+        parts = {"evaluation": grid.plan.to_dict(), "comparisons": comparisons, "notes": notes}
+        print_json({"output": str(folder), "cells": cells, **parts})
         return 0
     rows = [[cell.row_name, cell.table_name, str(cell.config.seed), found[cell.name], cell.name] for cell in grid.cells]
     print_table(["method", "of", "seed", "state", "folder"], rows, title=f"cells in {folder / 'cells'}: {len(rows)}")
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     return 0
 
 
 def _show(result: Any) -> None:
-    for table in result.tables:
+    for table in (*result.tables, *result.comparison_tables):
         rows = [[name, *(f"{cell.text}{' *' if cell.best else ''}" for cell in cells)] for name, cells in table.rows]
         print_table([table.corner, *table.columns], rows, title=table.title)
         print("\n".join([*(note.replace("bold:", "*:") for note in table.notes), ""]))
