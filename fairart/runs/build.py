@@ -13,7 +13,7 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
-from fairart.datasets.imbalance import imbalanced_counts
+from fairart.datasets.imbalance import imbalanced_counts, is_file_of_counts
 from fairart.datasets.validating import validating
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.randomness import isolated_random_state
@@ -289,4 +289,6 @@ def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
         prefix, colon, path = (getattr(config, name) or "").partition(":")
         if colon and Path(path).expanduser().exists():
             said[name] = f"{prefix}:{Path(path).expanduser().absolute()}"
+    if config.imbalance is not None and is_file_of_counts(config.imbalance):
+        said["imbalance"] = str(Path(config.imbalance).expanduser().absolute())
     return dataclasses.replace(config, **said)
