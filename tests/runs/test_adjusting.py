@@ -115,7 +115,7 @@ def test_a_run_is_never_overwritten_by_what_is_made_of_it(trained: Path, tmp_pat
     shutil.copytree(trained, whole / "best")
     before = (whole / "best" / "config.yaml").read_bytes()
     for output in (whole / "best", whole):
-        with pytest.raises(OptionError, match="the adjusted run would overwrite .*best', which it is made of"):
+        with pytest.raises(OptionError, match=r"the adjusted run would overwrite .*best', which it is made of"):
             adjust_run(whole / "best", "tau-norm:1", output, overwrite=True, verbose=False)
     assert (whole / "best" / "config.yaml").read_bytes() == before
     assert not (whole / "config.yaml").exists()

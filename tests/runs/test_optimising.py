@@ -121,13 +121,13 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_its_rates(
     warm_up = 0.0 if schedule == "onecycle" else 0.5
     config = RunConfig(trainer="at", epochs=3, lr=0.1, schedule=schedule, warmup_epochs=warm_up)
 
-    def fit(**checkpoint: Any) -> dict[str, Tensor]:
+    def fit(**checkpoint: Any) -> tuple[dict[str, Tensor], list[float]]:
         trainer = ATTrainer(make_classifier(), max_iter=2)
         options = {"batch_size": 8, "nb_epochs": 3, "seed": 0, "verbose": False}
         trainer.fit(*make_data(24), scheduler=Schedule(config), scheduler_interval="batch", **options, **checkpoint)
-        return dict(trainer.get_classifier().model.state_dict())
+        return dict(trainer.get_classifier().model.state_dict()), [record.learning_rate for record in trainer.history]
 
-    whole, steps, step = fit(), [], Engine._step
+    (whole, rates_of_whole), steps, step = fit(), [], Engine._step
     place = {"checkpoint": Checkpointing(tmp_path, every_minutes=0.0)}
 
     def stop(self: Engine, *arguments: Any) -> None:
@@ -140,5 +140,6 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_its_rates(
         patch.setattr(Engine, "_step", stop)
         with pytest.raises(Stopped):
             fit(**place)
-    resumed = fit(checkpoint=Checkpointing(tmp_path, every_minutes=0.0, resume=True))
+    resumed, rates_of_resumed = fit(checkpoint=Checkpointing(tmp_path, every_minutes=0.0, resume=True))
+    assert rates_of_resumed == rates_of_whole
     assert all(torch.equal(whole[name], value) for name, value in resumed.items())
