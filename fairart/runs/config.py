@@ -166,8 +166,8 @@ class RunConfig:
     schedule: Annotated[
         str,
         Option(
-            "learning rate over the run: multistep, cosine (to 0), onecycle (up for two fifths, then to 0) or constant (default: "
-            f"multistep, {_XCIT} cosine)",
+            "learning rate over the run: multistep, cosine (to 0), onecycle (up for half of the run, then to 0) or constant "
+            f"(default: multistep, {_XCIT} cosine)",
             choices=("multistep", "cosine", "onecycle", "constant"),
         ),
     ] = BY_MODEL

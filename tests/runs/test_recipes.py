@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from fairart.errors import OptionError
 from fairart.plugins import PluginManager
 from fairart.runs.config import RunConfig
+from fairart.runs.optimising import Schedule, build_optimizer
 from fairart.runs.recipes import RECIPES, recipe_of
 
 METHODS = list(PluginManager(entry_points=False).registered("trainer"))
@@ -89,6 +91,43 @@ def test_options_of_a_part_that_the_user_replaced_are_left_out() -> None:
     own = {"options": {"averaging.decay": 0.5}}
     config = RunConfig.from_mapping({"trainer": "cfa", "dataset": "cifar10", "recipe": "paper", **own})
     assert config.options["averaging"] == {"decay": 0.5, "threshold": 0.2, "start_epoch": 50}
+
+
+@pytest.mark.parametrize(
+    ("method", "drops"),
+    [
+        # First epochs with a smaller rate, counted from 1, of the authors' programs (MART: of the paper).
+        ("trades", [75]),
+        ("mart", [75, 90]),
+        ("dafa", [101, 106]),
+        ("at", [101, 151]),
+    ],
+)
+def test_rates_fall_in_the_epochs_of_the_publication(method: str, drops: list[int]) -> None:
+    config = RunConfig.from_mapping({"trainer": method, "dataset": "cifar10", "recipe": "paper"})
+    optimizer = build_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
+    scheduler = Schedule(config)(optimizer, nb_epochs=config.epochs, nb_batches=1)
+    seen = []
+    for _ in range(config.epochs):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert [epoch + 1 for epoch in range(1, len(seen)) if seen[epoch] < 0.5 * seen[epoch - 1]] == drops
+
+
+@pytest.mark.parametrize(("method", "epochs"), [("fgsm-rs", 15), ("n-fgsm", 30)])
+def test_single_step_methods_have_one_cycle_of_0_2_with_its_peak_in_the_middle(method: str, epochs: int) -> None:
+    config = RunConfig.from_mapping({"trainer": method, "dataset": "cifar10", "recipe": "paper"})
+    optimizer = build_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
+    scheduler = Schedule(config)(optimizer, nb_epochs=epochs, nb_batches=20)
+    seen = []
+    for _ in range(epochs * 20):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert config.epochs == epochs
+    assert abs(int(np.argmax(seen)) - epochs * 10) <= 1
+    assert max(seen) == pytest.approx(0.2, rel=0.01)
 
 
 def test_a_data_set_has_settings_of_its_own() -> None:
