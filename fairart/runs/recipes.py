@@ -24,6 +24,9 @@ CIFAR = ("cifar10", "cifar100")
 class Recipe:
     """Settings of a publication.
 
+    Epochs after which a part sets in are left to its default, a share of the run, where that gives the publication's number: so
+    they follow where the user makes the run shorter.
+
     Args:
         source: where they were read.
         settings: field of a run's config -> value; ``KIND.OPTION`` for options of parts.
@@ -94,10 +97,8 @@ RECIPES: dict[str, Recipe] = {
         settings={
             **LONG,
             **ATTACK,
-            "trainer.start_epoch": 10,
             "averaging.threshold": 0.2,
             "averaging.decay": 0.85,
-            "averaging.start_epoch": 50,
         },
     ),
     "frl": Recipe(
@@ -132,7 +133,6 @@ RECIPES: dict[str, Recipe] = {
             **ATTACK,
             "epochs": 110,
             "lr_milestones": (100 / 110, 105 / 110),
-            "trainer.warm_up": 70,
             "trainer.strength": 1.0,
         },
         datasets=("cifar10", "cifar100", "stl10"),
