@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,33 +18,14 @@ from fairart.datasets import Dataset
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import OptionError
 from fairart.models.last_layer import adjust_logits, last_linear, tau_normalise
-from fairart.plugins.options import parse_number
 from fairart.runs import build
-from fairart.runs.config import ADJUSTMENTS, OFF, RunConfig
+from fairart.runs.adjustments import parsed_adjustment
+from fairart.runs.config import OFF, RunConfig
 from fairart.runs.folders import BEST, CONFIG, HISTORY, WEIGHTS, RunError, check_output, clear, read_config
 from fairart.runs.optimising import Schedule, build_optimizer
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 
 __all__ = ["adjust_run", "apply_adjustment", "parsed_adjustment"]
-
-
-def parsed_adjustment(adjustment: str) -> tuple[str, float]:
-    """Name and number of ``NAME:NUMBER``.
-
-    Args:
-        adjustment: ``"tau-norm:0.7"``, ``"logit-adjustment:1"`` or ``"crt:EPOCHS"``.
-
-    Raises:
-        OptionError: another name, or a number out of range.
-    """
-    name, colon, text = adjustment.partition(":")
-    if name not in ADJUSTMENTS or not colon:
-        raise OptionError(f"adjustment expects {' or '.join(f'{known}:NUMBER' for known in ADJUSTMENTS)}, got {adjustment!r}")
-    value = float(parse_number(text))
-    whole = name != "crt" or (value.is_integer() and value >= 1)
-    if not 0 <= value < math.inf or not whole:
-        raise OptionError(f"adjustment {name} expects {'epochs, >= 1' if name == 'crt' else 'a number >= 0'}, got {text!r}")
-    return name, value
 
 
 def apply_adjustment(config: RunConfig, classifier: PyTorchClassifier, data: Dataset, *, verbose: bool = False) -> None:

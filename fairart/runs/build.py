@@ -25,6 +25,7 @@ from fairart.plugins.options import declared_options
 from fairart.runs.config import OFF, PART_KINDS, RunConfig
 from fairart.runs.optimising import build_optimizer
 from fairart.trainers.base import FairnessTrainer
+from fairart.trainers.combinations import check_extra
 
 __all__ = [
     "build_classifier",
@@ -229,6 +230,7 @@ def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Datase
     Raises:
         UnknownNameError: an unknown name.
         OptionError: an option that a part does not have, a bad value, or options of a part that the method does not have.
+        ValueError: parts that do not go together, or not with extra data.
     """
     method = trainer_class(config)
     options = config.options.get("trainer", {})
@@ -245,6 +247,8 @@ def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Datase
         **_parts(config, method),
         **options,
     )
+    if config.extra_data is not None:
+        check_extra(made.method)
     return made
 
 

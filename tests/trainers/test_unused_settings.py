@@ -50,6 +50,11 @@ def test_parts_that_set_in_are_not_named(make_classifier: Any, make_data: Any) -
         assert told(trainer, make_data(32)) == []
 
 
+def test_a_default_is_no_choice(make_classifier: Any, make_data: Any) -> None:
+    trainer = FairTATTrainer(make_classifier(), max_iter=2, eps=0.1, eps_step=0.05)
+    assert told(trainer, make_data(32), nb_epochs=1) == []
+
+
 def test_a_second_fit_counts_the_epochs_of_the_first(make_classifier: Any, make_data: Any) -> None:
     trainer = DAFATrainer(make_classifier(), warm_up=2, max_iter=2, eps=0.1, eps_step=0.05)
     assert len(told(trainer, make_data(32))) == 2

@@ -164,6 +164,10 @@ def test_a_run_takes_them_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"extra_data: digits has images \(1, 8, 8\), .* has \(3, 8, 8\)"):
         train_run(other, tmp_path / "other", verbose=False)
     assert not (tmp_path / "other").exists()
+    drawn = RunConfig(**settings, extra_data=f"npz:{tmp_path / 'extra.npz'}", class_sampling="balanced")
+    with pytest.raises(ValueError, match=r"class_sampling 'balanced' .*draws them class by class"):
+        train_run(drawn, tmp_path / "drawn", verbose=False)
+    assert not (tmp_path / "drawn").exists()
 
 
 def test_what_is_no_pair_and_a_share_of_nothing_are_named(make_classifier: Any, make_data: Any) -> None:
