@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairart.benchmark.cells import Cell, flat, place, unflat
+from fairart.benchmark.cells import Cell, place
 from fairart.benchmark.comparisons import Planned, planned_comparisons
 from fairart.benchmark.plan import EvaluationPlan, read_plan
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.runs.config import OPTION_KINDS, RunConfig, check_values, read_yaml
+from fairart.runs.flat import flat, unflat
 
 __all__ = ["Grid", "grid_from_mapping", "read_grid"]
 

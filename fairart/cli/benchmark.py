@@ -11,7 +11,7 @@ from typing import Any, Literal
 from fairart.cli.output import print_json, print_table, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
 
-__all__ = ["parser", "run"]
+__all__ = ["add_worker_flags", "parser", "run"]
 
 FAILED = 1
 
@@ -28,21 +28,33 @@ def parser() -> Parser:
     )
     made.add_argument("grid", metavar="GRID", nargs="?", help="YAML file; docs/benchmark.md describes it")
     made.add_argument("--output", metavar="FOLDER", help="default: the file's own output, else runs/ and the file's name")
-    made.add_argument(
+    made.add_argument("--retry-failed", action="store_true", help="run cells again that failed earlier")
+    made.add_argument("--dry-run", action="store_true", help="check the grid, list its cells, run nothing")
+    add_worker_flags(made, what="cell")
+    add_common_flags(made)
+    return made
+
+
+def add_worker_flags(parser: Parser, *, what: str) -> None:
+    """Flags that say where the pieces of a large piece of work run.
+
+    Args:
+        parser: to add them to.
+        what: a piece is called.
+    """
+    parser.add_argument(
         "--workers",
         type=_workers,
         default=1,
         metavar="N",
-        help="cells at a time, each in a process of its own with its share of the cores; 0 for this process alone; ray for a "
+        help=f"{what}s at a time, each in a process of its own with its share of the cores; 0 for this process alone; ray for a "
         "Ray cluster (default: 1)",
     )
-    made.add_argument("--retry-failed", action="store_true", help="run cells again that failed earlier")
-    made.add_argument("--dry-run", action="store_true", help="check the grid, list its cells, run nothing")
-    made.add_argument("--ray-address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one on this machine")
-    made.add_argument("--ray-cpus", type=at_least(1), default=1, metavar="N", help="cores that a cell takes on Ray (default: 1)")
-    made.add_argument("--ray-gpus", type=_share, default=0.0, metavar="X", help="GPUs that a cell takes on Ray (default: 0)")
-    add_common_flags(made)
-    return made
+    parser.add_argument("--ray-address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one on this machine")
+    parser.add_argument(
+        "--ray-cpus", type=at_least(1), default=1, metavar="N", help=f"cores that a {what} takes on Ray (default: 1)"
+    )
+    parser.add_argument("--ray-gpus", type=_share, default=0.0, metavar="X", help=f"GPUs that a {what} takes on Ray (default: 0)")
 
 
 def _workers(text: str) -> int | Literal["ray"]:

@@ -9,11 +9,11 @@ import pytest
 
 from fairart.benchmark import cell as cell_module
 from fairart.benchmark import dry_run, grid_from_mapping, run_grid
-from fairart.benchmark.lock import FolderInUseError, locked
 from fairart.benchmark.tables.book import Book
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationError, EvaluationResult
 from fairart.evaluation.results.comparing import compare_methods
+from fairart.runs.lock import FolderInUseError, locked
 
 
 def run(document, folder, **options):

@@ -23,7 +23,7 @@ from fairart.reporting.page.corruptions import corruptions
 from fairart.reporting.page.training import training
 from fairart.reporting.run_results import Run, group_methods
 
-__all__ = ["render_page", "write_page"]
+__all__ = ["render_page", "rendered", "write_page"]
 
 
 @cache
@@ -33,7 +33,10 @@ def _file(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    names = ("page.html", "macros.html", "summary.html", "comparisons.html", "classes.html", "training.html", "setup.html")
+    names = (
+        *("page.html", "macros.html", "search.html", "summary.html", "comparisons.html", "classes.html", "training.html"),
+        "setup.html",
+    )
     return Environment(
         loader=DictLoader({name: _file(name) for name in names}),
         autoescape=True,  # names of runs, classes and attacks are the user's
@@ -65,14 +68,9 @@ def render_page(runs: Sequence[Run], *, title: str | None = None, comparisons: S
     # Evaluated ones first: a method has one number, and so one colour, on the whole page.
     first = [] if comparison is None else list(comparison.methods)
     methods = {label: groups[label] for label in [*first, *(label for label in groups if label not in first)]}
-    script = _file("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    return _environment().get_template("page.html").render(
+    return rendered(
+        "page.html",
         title=title or _title(methods, runs),
-        version=fairart.__version__,
-        style=_file("page.css"),
-        script=script,
-        script_digest=digest,
         notices=_notices(runs, comparison),
         facts=_facts(methods, runs, comparison),
         comparison=comparison,
@@ -84,7 +82,20 @@ def render_page(runs: Sequence[Run], *, title: str | None = None, comparisons: S
         attack_rows=setup.attacks(methods),
         checks=setup.checks(methods),
         versions=setup.versions(runs),
-    )  # fmt: skip
+    )
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A page with the style and the script of all pages.
+
+    Args:
+        template: name of its file.
+        **values: what it shows.
+    """
+    script = _file("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    page = _environment().get_template(template)
+    return page.render(version=fairart.__version__, style=_file("page.css"), script=script, script_digest=digest, **values)
 
 
 def write_page(
