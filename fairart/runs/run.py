@@ -20,7 +20,7 @@ from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
 from fairart.files import remove_leftovers
 from fairart.runs import build
-from fairart.runs.adjusting import apply_adjustment, parsed_adjustment
+from fairart.runs.adjusting import apply_adjustment
 from fairart.runs.config import RunConfig, check_names
 from fairart.runs.devices import join, joined_size, leave, start
 from fairart.runs.evaluating import Request, carry_out, prepare
@@ -178,7 +178,7 @@ def train_run(
         return _train(config, output, **asked, observers=observers)
     # Checked here first: errors come before processes are started, and a data set is downloaded once.
     check_output(output, overwrite=overwrite, resume=resume)
-    _prepare(config, None)
+    build.build_extra_data(config, _prepare(config, None)[0])
     start(
         _train_in_process,
         config.to_dict(),
@@ -198,8 +198,6 @@ def _prepare(config: RunConfig, fabric: Any) -> tuple[Dataset, FairnessTrainer]:
     check_loggers(config.logger)
     build.load_plugins(config)
     check_names(config)
-    if config.adjustment is not None:
-        parsed_adjustment(config.adjustment)
     build.trainer_class(config)
     device = build.resolved_device(config.device)
     data = build.build_dataset(config)

@@ -189,6 +189,13 @@ def test_what_is_printed_goes_to_the_log_of_the_cell(document, tmp_path, monkeyp
         ({"methods": ["at"], "evaluation": {"metrics": ["nope"]}}, "there is no fairness_metric 'nope'"),
         ({"methods": ["at"], "evaluation": {"corruptions": "fogg"}}, "no corruption 'fogg'; did you mean 'fog'"),
         ({"methods": ["at"], "base": {"dataset": "npz:/no/such.npz"}}, "no file /no/such.npz"),
+        ({"methods": ["at"], "base": {"extra_data": "npz:/no/such.npz"}}, "no file /no/such.npz"),
+        (
+            {"methods": ["cfol"], "base": {"extra_data": "npz:x.npz"}},
+            "'cfol' .*draws them class by class",
+        ),
+        ({"methods": ["at"], "base": {"adjustment": "crt:x"}}, "expected a number such as 0.03"),
+        ({"methods": ["at"], "base": {"adjustment": "crt:0"}}, "adjustment crt expects epochs, >= 1, got '0'"),
     ],
 )
 def test_what_cannot_run_is_refused_before_any_work(document, tmp_path, parts, told):
