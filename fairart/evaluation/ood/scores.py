@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["LOGIT_SCORES", "energy", "max_logit", "max_softmax", "max_softmax_margin", "negative_entropy"]
+__all__ = ["LOGIT_SCORES", "energy", "log_odds", "max_logit", "max_softmax", "max_softmax_margin", "negative_entropy"]
 
 
 def max_softmax(logits: Tensor) -> Tensor:
@@ -36,9 +36,22 @@ def max_softmax_margin(logits: Tensor) -> Tensor:
     Returns:
         (n,).
     """
-    largest, place = logits.max(dim=1)
-    others = logits.scatter(1, place[:, None], -torch.inf)
-    return largest - others.logsumexp(dim=1)
+    return log_odds(logits, logits.argmax(dim=1))
+
+
+def log_odds(logits: Tensor, classes: Tensor) -> Tensor:
+    """Log-odds of the softmax probability of one class each, z_c - logsumexp of the others.
+
+    Args:
+        logits: (n, K), K >= 2.
+        classes: (n,).
+
+    Returns:
+        (n,).
+    """
+    place = classes[:, None]
+    others = logits.scatter(1, place, -torch.inf)
+    return logits.gather(1, place)[:, 0] - others.logsumexp(dim=1)
 
 
 def max_logit(logits: Tensor) -> Tensor:
