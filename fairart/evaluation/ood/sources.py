@@ -81,8 +81,8 @@ class GivenOutliers:
         return input_batch(self.target, self.x, place)
 
     def describe(self) -> dict[str, Any]:
-        """Source and number."""
-        return {"source": self.about, "samples": self.rows}
+        """Source, number, and a digest that tells other images apart."""
+        return {"source": self.about, "samples": self.rows, **self.identity()}
 
     def identity(self) -> dict[str, Any]:
         """Every pixel."""
