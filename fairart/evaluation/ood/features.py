@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from fairart.errors import OptionError
 from fairart.models.last_layer import last_linear
 
-__all__ = ["FeatureTap", "FittedScores", "fit_scores", "require_pytorch_ood"]
+__all__ = ["FeatureTap", "FittedScores", "fit_scores", "fitted_by", "require_pytorch_ood"]
 
 IntArray = npt.NDArray[np.int64]
 FittedScores = dict[str, Callable[[Tensor], Tensor]]
@@ -82,6 +83,11 @@ def require_pytorch_ood() -> Any:
             "the scores mahalanobis and knn need the package pytorch-ood: pip install 'fairart[ood]' (or pytorch-ood)"
         ) from error
     return detector
+
+
+def fitted_by() -> str:
+    """Name and version of the package that fits."""
+    return f"pytorch-ood {metadata.version('pytorch-ood')}"
 
 
 def fit_scores(names: Sequence[str], features: Tensor, labels: IntArray, *, neighbours: int) -> FittedScores:

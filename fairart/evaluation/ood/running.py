@@ -19,7 +19,7 @@ from fairart.engine.randomness import isolated_random_state
 from fairart.evaluation.attacks.target import AttackTarget, draw_in_ball
 from fairart.evaluation.errors import EvaluationError
 from fairart.evaluation.ood.climbing import climb
-from fairart.evaluation.ood.features import FittedScores, fit_scores
+from fairart.evaluation.ood.features import FittedScores, fit_scores, fitted_by
 from fairart.evaluation.ood.plan import OodPlan
 from fairart.evaluation.ood.scores import LOGIT_SCORES, energy, max_softmax_margin
 from fairart.evaluation.ood.sources import GivenOutliers, OutlierSource
@@ -78,6 +78,7 @@ class _Scoring:
         config = {**settings.describe(), "sets": {name: source.describe() for name, source in self.plan.sets.items()}}
         if self.plan.fit is not None:
             config["fitted on"] = f"{len(self.plan.fit[1])} training images"
+            config["fitted by"] = fitted_by()
         return OodResults(inliers, outliers, nb_classes=nb_classes, class_names=class_names, attacked=attacked, config=config)
 
     @functools.cached_property
@@ -160,7 +161,7 @@ class _Scoring:
         settings, fit = self.plan.settings, self.plan.fit
         identity = {"scores": list(names), "temperature": settings.temperature, "attack": dict(attack), **source.identity()}
         if fit is not None:
-            identity["fit"] = [settings.neighbours, array_digest(fit[0]), array_digest(fit[1])]
+            identity["fit"] = [fitted_by(), settings.neighbours, array_digest(fit[0]), array_digest(fit[1])]
         columns = {"predictions": np.int64, "confidences": np.float64, **dict.fromkeys(names, np.float64)}
         unit = Unit("ood", label, source.rows, identity, columns)
         runner = self.runner

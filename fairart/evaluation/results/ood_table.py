@@ -99,7 +99,7 @@ def ood_notes(ood: OodResults) -> list[str]:
         )
         lines.append(f"attacked scores: {', '.join(about['attack']['scores'])}, by PGD({shown})")
     if "fitted on" in about:
-        lines.append(f"mahalanobis and knn: fitted on {about['fitted on']}")
+        lines.append(f"mahalanobis and knn: fitted on {about['fitted on']} by {about.get('fitted by', 'pytorch-ood')}")
     return list(map(terminal, lines))
 
 

@@ -33,6 +33,7 @@ def test_the_scores_of_scikit_learn(run, classifier, data):
     far = NearestNeighbors(n_neighbors=7).fit(unit).kneighbors(own)[0][:, -1]
     np.testing.assert_allclose(ood.inliers.scores["knn"], -far, rtol=1e-3, atol=1e-5)
     assert ood.config["fitted on"] == f"{len(z)} training images"
+    assert ood.config["fitted by"].startswith("pytorch-ood 0.")
     assert ood.detection("noise", "mahalanobis").auroc > 0.9
 
 
