@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,8 +109,9 @@ def resolve_ood(
     if asked.fitted:
         require_pytorch_ood()
     target = AttackTarget(classifier, network)
-    known = [x] if fit is None else [x, fit[0]]
-    sets = {name: _source(name, given, target, known, asked, seed) for name, given in ood.items()}
+    most = len(x) if asked.samples is None else asked.samples
+    finder = _Finder(target, x, None if fit is None else fit[0], most, seed)
+    sets = {name: finder.source(name, given) for name, given in ood.items()}
     tap = FeatureTap(network.module, classifier.nb_classes) if asked.fitted else None
     return OodPlan(asked, sets, tap, fit if asked.fitted else None)
 
@@ -123,35 +126,62 @@ def _checked_fit(fit: Any, classifier: PyTorchClassifier) -> tuple[npt.NDArray[A
     return images, labels
 
 
-def _source(
-    name: Any, given: Any, target: AttackTarget, known: list[npt.NDArray[Any]], settings: OodSettings, seed: int
-) -> OutlierSource:
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"ood: a set of outliers needs a name, got {name!r}")
-    x, classifier = known[0], target.classifier
-    most = len(x) if settings.samples is None else settings.samples
-    if isinstance(given, str):
-        if given not in BUILT_IN:
-            raise UnknownNameError(f"ood: there is no built-in set {given!r}; {did_you_mean(given, BUILT_IN)}")
-        if given != "digits":
-            return _made(given, target, x, most, seed)
-        about, images = BUILT_IN[given], _digits(target)
-    else:
-        about, images = "given images", check_inputs(given, classifier, name=f"ood: {name}")
-    _check_no_copies(name, images, known, classifier)
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:most])
-    return GivenOutliers(target, images[chosen], about)
+@dataclass(frozen=True, eq=False)
+class _Finder:
+    """Finds what each set is.
 
+    Args:
+        target: the model.
+        x: the test images.
+        training: training images, or None.
+        most: outliers of a set at most.
+        seed: of the choice.
+    """
 
-def _made(kind: str, target: AttackTarget, x: npt.NDArray[Any], most: int, seed: int) -> MadeOutliers:
-    clip, nb_classes = target.network.clip_values, target.classifier.nb_classes
-    if clip is None:
-        raise ValueError(f"ood: {kind} needs a classifier with clip_values, got None")
-    if kind == "blurred" and x.ndim != 4:
-        raise ValueError(f"ood: blurred needs images (n, C, H, W), got {x.shape}")
-    most = min(most, FOOLING_PER_CLASS * nb_classes) if kind == "fooling" else most
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(x))[:most])
-    return MadeOutliers(target, kind, x, chosen, seed)
+    target: AttackTarget
+    x: npt.NDArray[Any]
+    training: npt.NDArray[Any] | None
+    most: int
+    seed: int
+
+    def source(self, name: Any, given: Any) -> OutlierSource:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"ood: a set of outliers needs a name, got {name!r}")
+        if isinstance(given, str):
+            if given not in BUILT_IN:
+                raise UnknownNameError(f"ood: there is no built-in set {given!r}; {did_you_mean(given, BUILT_IN)}")
+            if given != "digits":
+                return self.made(given)
+            about, images = BUILT_IN[given], _digits(self.target)
+        else:
+            about, images = "given images", check_inputs(given, self.target.classifier, name=f"ood: {name}")
+        self.check_no_copies(name, images)
+        return GivenOutliers(self.target, images[self.chosen(len(images), self.most)], about)
+
+    def made(self, kind: str) -> MadeOutliers:
+        if self.target.network.clip_values is None:
+            raise ValueError(f"ood: {kind} needs a classifier with clip_values, got None")
+        if kind == "blurred" and self.x.ndim != 4:
+            raise ValueError(f"ood: blurred needs images (n, C, H, W), got {self.x.shape}")
+        most = min(self.most, FOOLING_PER_CLASS * self.target.classifier.nb_classes) if kind == "fooling" else self.most
+        return MadeOutliers(self.target, kind, self.x, self.chosen(len(self.x), most), self.seed)
+
+    def chosen(self, number: int, most: int) -> IntArray:
+        return np.sort(np.random.default_rng(self.seed).permutation(number)[:most])
+
+    @functools.cached_property
+    def seen(self) -> set[int]:
+        """What the test and training images hash to."""
+        known = [self.x, *([] if self.training is None else [self.training])]
+        return {hash(row) for array in known for row in _rows(array, self.target.classifier)}
+
+    def check_no_copies(self, name: str, images: npt.NDArray[Any]) -> None:
+        copies = sum(hash(row) in self.seen for row in _rows(images, self.target.classifier))
+        text = f"ood: {copies} of the {len(images)} images of {name!r} are test or training images of this evaluation, bit by bit"
+        if copies >= max(1, COPIES * len(images)):
+            raise ValueError(f"{text}: expected other images")
+        if copies:
+            warnings.warn(f"{text}; they count as outliers", UserWarning, stacklevel=6)
 
 
 def _digits(target: AttackTarget) -> npt.NDArray[Any]:
@@ -172,17 +202,7 @@ def _digits(target: AttackTarget) -> npt.NDArray[Any]:
     return np.ascontiguousarray(found)
 
 
-def _check_no_copies(name: str, images: npt.NDArray[Any], known: list[npt.NDArray[Any]], classifier: PyTorchClassifier) -> None:
-    seen = {hash(row) for array in known for row in _rows(array, classifier)}
-    copies = sum(hash(row) in seen for row in _rows(images, classifier))
-    if copies >= max(1, COPIES * len(images)):
-        raise ValueError(
-            f"ood: {copies} of the {len(images)} images of {name!r} are test or training images of this evaluation, "
-            "bit by bit: expected other images"
-        )
-
-
-def _rows(array: npt.NDArray[Any], classifier: PyTorchClassifier) -> Any:
+def _rows(array: npt.NDArray[Any], classifier: PyTorchClassifier) -> Iterator[bytes]:
     """The bytes of each image, in single precision and input units."""
     divisor = uint8_divisor(classifier) if array.dtype == np.uint8 else 1.0
     for row in array:

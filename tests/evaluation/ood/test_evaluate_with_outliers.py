@@ -235,6 +235,31 @@ def test_bad_settings_are_refused(options, error, match):
         OodSettings(**options)
 
 
+def test_a_few_copies_of_test_images_are_a_warning_and_many_an_error(run, data):
+    others = np.random.default_rng(0).random((200, 1, 8, 8), dtype=np.float32)
+    others[7] = data.x_test[3]
+    with pytest.warns(UserWarning, match="1 of the 200 images of 'others' are test or training images"):
+        run({"others": others})
+    others[8] = data.x_test[4]
+    with pytest.raises(ValueError, match="2 of the 200 images of 'others'"):
+        run({"others": others})
+
+
+def test_images_in_bytes_are_the_same_as_in_shares(data):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    classifier = PyTorchClassifier(model, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0, 1), device_type="cpu")
+    whole = (data.x_test[:40] * 255).astype(np.uint8)
+    strangers = np.random.default_rng(0).integers(0, 256, (30, 1, 8, 8), dtype=np.uint8)
+    given = {"attacks": (), "verbose": False}
+    one = evaluate(classifier, whole, data.y_test[:40], ood={"s": strangers}, **given).ood
+    shares = whole / np.float32(255), data.y_test[:40]
+    other = evaluate(classifier, *shares, ood={"s": strangers / np.float32(255)}, **given).ood
+    np.testing.assert_array_equal(one["s"].scores["energy"], other["s"].scores["energy"])
+    with pytest.raises(ValueError, match="40 of the 40 images of 's'"):
+        evaluate(classifier, *shares, ood={"s": whole}, **given)
+
+
 def test_noise_needs_clip_values(classifier, data):
     free = PyTorchClassifier(classifier.model, nn.CrossEntropyLoss(), (1, 8, 8), 10, device_type="cpu")
     with pytest.raises(ValueError, match="noise needs a classifier with clip_values"):
