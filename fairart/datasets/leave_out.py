@@ -48,19 +48,21 @@ def leave_out(data: Dataset, names: Sequence[str]) -> Dataset:
     )
 
 
-def left_out_images(data: Dataset, names: Sequence[str]) -> npt.NDArray[Any]:
-    """The test images of some classes.
+def left_out_images(data: Dataset, names: Sequence[str], *, split: str = "test") -> npt.NDArray[Any]:
+    """The images of some classes.
 
     Args:
         data: the whole data set.
         names: of the classes.
+        split: ``"test"`` or ``"train"``.
 
     Raises:
-        DatasetError: a class that there is not, or no test image of them.
+        DatasetError: a class that there is not, or no image of them.
     """
-    found = data.x_test[_chosen(data, names)[data.y_test]]
+    x, y = (data.x_test, data.y_test) if split == "test" else (data.x_train, data.y_train)
+    found = x[_chosen(data, names)[y]]
     if not len(found):
-        raise DatasetError(f"{data.name} has no test images of the classes {', '.join(names)}")
+        raise DatasetError(f"{data.name} has no {split} images of the classes {', '.join(names)}")
     return found
 
 

@@ -15,6 +15,7 @@ from art.estimators.classification import PyTorchClassifier
 from fairart.datasets import Dataset
 from fairart.datasets.imbalance import imbalanced_counts
 from fairart.datasets.leave_out import leave_out, left_out_images
+from fairart.datasets.validating import validating
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import OptionError, PluginError
@@ -117,6 +118,8 @@ def build_dataset(config: RunConfig) -> Dataset:
     """Load the config's data set without the classes left out, cut down to ``per_class`` training images of each class and to
     its imbalance.
 
+    With ``validation_share`` some training images take the place of the test images.
+
     Raises:
         OptionError: an option that the data set does not have, or a bad value.
         DatasetError: files that do not form a data set, too few images, or a class to leave out that there is not.
@@ -127,6 +130,9 @@ def build_dataset(config: RunConfig) -> Dataset:
         data = leave_out(data, config.leave_out.split(","))
     if config.per_class is not None:
         data = data.subset(per_class=config.per_class, seed=config.seed)
+    if config.validation_share is not None:
+        # Before the imbalance: what is chosen on these images should do well on every class.
+        data = validating(data, config.validation_share, seed=config.seed)
     if config.imbalance is not None:
         counts = imbalanced_counts(config.imbalance, data.training_counts, name=data.name)
         shown = f"imbalance {config.imbalance}: {', '.join(map(str, counts))} training images, seed {config.seed}"
@@ -137,10 +143,15 @@ def build_dataset(config: RunConfig) -> Dataset:
 def unseen_images(config: RunConfig) -> npt.NDArray[Any] | None:
     """Test images of the classes that the config leaves out; None if it leaves none out.
 
+    With ``validation_share``, their training images: the test images stay unseen by what is chosen.
+
     Raises:
         OptionError, DatasetError, DownloadError: as :func:`build_dataset`.
     """
-    return None if config.leave_out is None else left_out_images(_whole_dataset(config), config.leave_out.split(","))
+    if config.leave_out is None:
+        return None
+    split = "test" if config.validation_share is None else "train"
+    return left_out_images(_whole_dataset(config), config.leave_out.split(","), split=split)
 
 
 def _whole_dataset(config: RunConfig) -> Dataset:
