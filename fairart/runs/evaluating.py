@@ -16,7 +16,7 @@ from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES
 from fairart.runs import evaluation as plan
 from fairart.runs.folders import EVALUATION, PARTIAL
-from fairart.runs.outliers import OodRequest, check_ood, load_ood
+from fairart.runs.outliers import OodRequest, check_ood, described, load_ood
 
 __all__ = ["Prepared", "Request", "carry_out", "prepare"]
 
@@ -175,7 +175,7 @@ def carry_out(
     if len(data.y_train):
         result.config["training_counts"] = data.training_counts
     for name, source_of_set in ({} if asked.ood is None else asked.ood.sets).items():
-        result.ood.config["sets"][name]["dataset"] = source_of_set
+        result.ood.config["sets"][name]["dataset"] = described(source_of_set)
     if prepared.surrogates:
         result.config["surrogates"] = dict(prepared.surrogates)
     if compared is not None:

@@ -19,7 +19,7 @@ from fairart.plugins.options import validate_options
 from fairart.runs.build import load_dataset
 from fairart.runs.evaluation import Budget
 
-__all__ = ["UNSEEN", "OodRequest", "check_ood", "load_ood"]
+__all__ = ["UNSEEN", "OodRequest", "check_ood", "described", "load_ood"]
 
 UNSEEN = "unseen"
 """Name of the set of test images whose classes were left out of training."""
@@ -74,6 +74,15 @@ def _named(options: dict[str, Any]) -> dict[str, Any]:
     """Lists of names from text with commas."""
     lists = {key: tuple(str(options[key]).split(",")) for key in ("scores", "attack") if isinstance(options.get(key), str)}
     return {**options, **lists}
+
+
+def described(given: str) -> str:
+    """What a result file calls a set.
+
+    Args:
+        given: what the user wrote.
+    """
+    return "test images of the classes left out of training" if given == UNSEEN else given
 
 
 def _check_name(given: str) -> None:

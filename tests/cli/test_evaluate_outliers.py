@@ -76,7 +76,7 @@ def test_classes_that_were_left_out(fairart_command, without_two, trained):
     assert len(result.ood["unseen"]) == (whole.y_test >= 8).sum()
     assert len(result.labels) == (whole.y_test < 8).sum()
     assert result.config["note"] == "classes left out: 8, 9"
-    assert "unseen: " in out
+    assert "unseen: test images of the classes left out of training; " in out
     code, _, err = fairart_command("evaluate", trained, *QUICK, "--ood", "unseen")
     assert code == 2
     assert "--leave-out" in err

@@ -106,8 +106,10 @@ def ood_notes(ood: OodResults) -> list[str]:
 def _set_line(ood: OodResults, name: str, about: dict[str, Any]) -> str:
     found, own = ood.detection(name), about.get("sets", {}).get(name, {})
     source, data = own.get("source", "of unknown origin"), own.get("dataset")
-    if data not in (None, name):
-        source = data if source == "given images" else f"{source} ({data})"
+    if data is not None and source == "given images":
+        source = data
+    elif data not in (None, name):
+        source = f"{source} ({data})"
     attracting = found.attracting_class
     text = f"{name}: {source}; {per_cent(float(found.predicted_share[attracting]))} % are taken for "
     text += class_name(ood, attracting)
