@@ -22,6 +22,7 @@ from fairart.evaluation.ood.climbing import climb
 from fairart.evaluation.ood.features import FittedScores, fit_scores, fitted_by
 from fairart.evaluation.ood.plan import OodPlan
 from fairart.evaluation.ood.scores import LOGIT_SCORES, energy, max_softmax_margin
+from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.ood.sources import GivenOutliers, OutlierSource
 from fairart.evaluation.results.ood_results import AttackedScores, OodResults, ScoredImages
 from fairart.evaluation.running.batches import input_batch
@@ -64,6 +65,7 @@ class _Scoring:
     def __init__(self, runner: Runner, plan: OodPlan) -> None:
         self.runner, self.plan = runner, plan
         self.inliers = GivenOutliers(runner.target, runner.x, "test images")
+        self.label = ""
 
     def results(self, class_names: Sequence[str] | None) -> OodResults:
         settings, nb_classes = self.plan.settings, self.runner.target.classifier.nb_classes
@@ -91,8 +93,15 @@ class _Scoring:
         size = self.runner.batch_size
         places = [np.arange(first, min(first + size, len(x))) for first in range(0, len(x), size)]
         found = [self.passed(input_batch(self.runner.target, x, place), place, "fit")[1] for place in places]
+        self.runner.progress.begin(self.label)
         features = torch.cat([each for each in found if each is not None])
         return fit_scores(self.plan.settings.fitted, features, labels, neighbours=self.plan.settings.neighbours)
+
+    @functools.cached_property
+    def fit_identity(self) -> list[Any]:
+        """What fitted scores follow from."""
+        assert self.plan.fit is not None
+        return [fitted_by(), self.plan.settings.neighbours, *map(array_digest, self.plan.fit)]
 
     def passed(self, x: Tensor, place: IntArray, label: str) -> tuple[Tensor, Tensor | None]:
         """Logits and, where a score needs them, features."""
@@ -123,7 +132,9 @@ class _Scoring:
         names = self.plan.settings.scores
 
         def compute(place: IntArray) -> Columns:
-            return self.score(source.images(place), place, label, names)
+            with self.isolated(label, place):
+                x = source.images(place)
+            return self.score(x, place, label, names)
 
         return self.filled(label, source, names, compute, {})
 
@@ -140,12 +151,17 @@ class _Scoring:
         followed = max_softmax_margin if score == "msp" else self.by_logits(score)
 
         def compute(place: IntArray) -> Columns:
-            x = source.images(place)
-            found = _attack(target, x, lambda logits: sign * followed(logits), self.seeds(label, place), settings)
+            with self.isolated(label, place):
+                x = source.images(place)
+                found = _attack(target, x, lambda logits: sign * followed(logits), self.seeds(label, place), settings)
             return self.score(found, place, label, (score,))
 
-        attack = {**settings.describe()["attack"], "sign": sign}
+        attack = {**settings.describe()["attack"], "scores": [score], "sign": sign}
         return self.filled(label, source, (score,), compute, attack)
+
+    def isolated(self, label: str, place: IntArray) -> contextlib.AbstractContextManager[None]:
+        """A model may draw random numbers: the process's own stay as they were, and a batch draws the same ones again."""
+        return isolated_random_state(self.seeds(label, place[:1])[0], self.runner.target.network.device)
 
     def seeds(self, label: str, place: IntArray) -> tuple[int, ...]:
         return sample_seeds(self.runner.seed, f"ood/{label}", place.tolist())
@@ -158,18 +174,19 @@ class _Scoring:
         compute: Callable[[IntArray], Columns],
         attack: Mapping[str, Any],
     ) -> ScoredImages:
-        settings, fit = self.plan.settings, self.plan.fit
-        identity = {"scores": list(names), "temperature": settings.temperature, "attack": dict(attack), **source.identity()}
-        if fit is not None:
-            identity["fit"] = [fitted_by(), settings.neighbours, array_digest(fit[0]), array_digest(fit[1])]
+        temperature = self.plan.settings.temperature
+        identity = {"scores": list(names), "temperature": temperature, "attack": dict(attack), **source.identity()}
+        if any(name in self.plan.settings.fitted for name in names):
+            identity["fit"] = self.fit_identity
         columns = {"predictions": np.int64, "confidences": np.float64, **dict.fromkeys(names, np.float64)}
+        self.label = label
         unit = Unit("ood", label, source.rows, identity, columns)
         runner = self.runner
         found = fill(unit, compute, batch_size=runner.batch_size, kept=runner.kept, progress=runner.progress)
         return ScoredImages(found["predictions"], found["confidences"], {name: found[name] for name in names})
 
 
-def _attack(target: AttackTarget, x: Tensor, objective: Score, seeds: Sequence[int], settings: Any) -> Tensor:
+def _attack(target: AttackTarget, x: Tensor, objective: Score, seeds: Sequence[int], settings: OodSettings) -> Tensor:
     order = order_of(settings.norm)
     start = x + settings.eps * draw_in_ball(x, seeds, order)
     step = step_of(settings.eps, settings.eps_step, settings.max_iter)

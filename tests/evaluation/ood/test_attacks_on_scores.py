@@ -78,6 +78,23 @@ def test_a_model_without_a_gradient_is_named(classifier, run):
         run({"noise": "noise"}, of=rounds, attack="energy", eps=0.1)
 
 
+class Noisy(Rounded):
+    def forward(self, x):
+        return self.inner(x + 0.01 * torch.randn_like(x))
+
+
+def test_a_model_that_draws_leaves_the_global_random_state_and_repeats(run, classifier):
+    noisy = PyTorchClassifier(
+        Noisy(classifier.model), nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0, 1), device_type="cpu"
+    )
+    sets, options = {"fooling": "fooling", "noise": "noise"}, {"number": 40, "attack": "energy", "eps": 0.1, "max_iter": 2}
+    before = torch.random.get_rng_state()
+    first = run(sets, of=noisy, **options)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(3)
+    assert run(sets, of=noisy, **options).to_dict() == first.to_dict()
+
+
 def test_parameters_modes_and_random_states_are_left_as_they_were(run, classifier):
     before, state = torch.random.get_rng_state(), {key: value.clone() for key, value in classifier.model.state_dict().items()}
     classifier.model.train()
