@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fairart.evaluation.results.canonical import canonical
+from fairart.evaluation.results.ood_detection import Detection
 from fairart.evaluation.results.ood_results import OodResults
 from fairart.evaluation.results.ood_table import CONDITIONS
 from fairart.reporting.run_results import Run
@@ -25,6 +26,7 @@ class OodCell:
     """One method, told by one score from one set of outliers.
 
     Args:
+        found: one a seed.
         auroc: over seeds.
         fpr: FPR at 95 % TPR.
         worst: AUROC of each seed's own worst predicted class.
@@ -35,6 +37,7 @@ class OodCell:
         target_confidences: (K,) mean confidence of those; empty for other sets.
     """
 
+    found: tuple[Detection, ...]
     auroc: Spread
     fpr: Spread
     worst: Spread
@@ -54,6 +57,7 @@ class OodCell:
             return _columns([getattr(one, name) for one in found])
 
         return cls(
+            found=tuple(found),
             auroc=Spread.of([one.auroc for one in found]),
             fpr=Spread.of([one.fpr for one in found]),
             worst=Spread.of([one.worst_class_auroc for one in found]),

@@ -116,6 +116,15 @@ def test_the_page_shows_numbers_classes_and_settings(runs):
     assert section.count('<tr><th scope="row"') == 2 * (4 + 4 + 2 + 3) + 3 * NB_CLASSES
 
 
+def test_one_run_has_intervals_and_several_have_a_spread(runs):
+    one, several = render_page(runs[:1]), render_page(runs[:2])
+    found = runs[0].result.ood.detection("noise", "energy")
+    for low, high in (found.auroc_interval, found.class_fpr_interval[2], found.predicted_share_interval[1]):
+        text = f"<small>{100 * low:.1f} to {100 * high:.1f}</small>"
+        assert text in one
+        assert text not in several[several.index('<section id="outliers"') :]
+
+
 def test_names_are_escaped_on_the_page(runs):
     run = copy.copy(runs[0])
     ood = outliers(0)

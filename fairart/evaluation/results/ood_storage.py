@@ -25,7 +25,10 @@ def ood_to_dict(ood: OodResults) -> dict[str, Any] | None:
         "config": ood.config,
         "scores": list(ood.scores),
         "inliers": _images_to_dict(ood.inliers),
-        "sets": [{"name": name, **_images_to_dict(images), "detection": _detections(ood, name)} for name, images in ood.items()],
+        "sets": [
+            {"name": name, **_images_to_dict(images), "detection": _detections(ood, name), **_targets(ood, name)}
+            for name, images in ood.items()
+        ],
         "attacked": [
             {
                 "score": score,
@@ -43,6 +46,11 @@ def _detections(ood: OodResults, name: str) -> list[dict[str, Any]]:
         for score in ood.scores
         for attacked in ood.conditions(name, score)
     ]
+
+
+def _targets(ood: OodResults, name: str) -> dict[str, Any]:
+    rates = ood.target_rates(name)
+    return {} if rates is None else {"targets": {"rates": rates, "confidences": ood.target_confidences(name)}}
 
 
 def _images_to_dict(images: ScoredImages) -> dict[str, Any]:

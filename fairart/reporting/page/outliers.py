@@ -49,18 +49,31 @@ def _row(key: OodKey, method: str, index: int, cell: OodCell) -> dict[str, Any]:
         "method": method,
         "index": index,
         "seeds": cell.auroc.count,
-        "auroc": _heat(cell.auroc, good=True),
-        "worst": _heat(cell.worst, good=True),
-        "fpr": _heat(cell.fpr, good=False),
+        "auroc": _heat(cell.auroc, good=True, ends=_ends(cell, "auroc")),
+        "worst": _heat(cell.worst, good=True, ends=_ends(cell, "class_auroc", cell.found[0].worst_class)),
+        "fpr": _heat(cell.fpr, good=False, ends=_ends(cell, "fpr")),
     }
 
 
-def _heat(spread: Spread, *, good: bool) -> dict[str, Any]:
+def _ends(cell: OodCell, number: str, place: int | None = None) -> Any:
+    """The 95 % interval of one run; None for several, which have a spread, and for numbers without an interval."""
+    ends = getattr(cell.found[0], f"{number}_interval", None)
+    if len(cell.found) > 1 or ends is None or (ends.ndim == 2 and place is None):
+        return None
+    return ends if ends.ndim == 1 else ends[place]
+
+
+def _heat(spread: Spread, *, good: bool, ends: Any = None) -> dict[str, Any]:
     """A cell that is stronger where the number is worse; an AUROC of one half says nothing and has the full colour."""
     if math.isnan(spread.mean):
-        return {"text": "-", "value": None, "strength": 0}
+        return {"text": "-", "value": None, "strength": 0, "interval": ""}
     strength = min(1.0, 2 * (1 - spread.mean)) if good else spread.mean
-    return {"text": spread_text(spread), "value": round(spread.mean, 6), "strength": round(100 * strength)}
+    return _cell(spread_text(spread), spread.mean, strength, ends)
+
+
+def _cell(text: str, value: float, strength: float, ends: Any) -> dict[str, Any]:
+    interval = "" if ends is None else f"{per_cent(float(ends[0]))} to {per_cent(float(ends[1]))}"
+    return {"text": text, "value": round(value, 6), "strength": round(100 * strength), "interval": interval}
 
 
 def _classes(comparison: Comparison, key: OodKey, order: Sequence[str]) -> dict[str, Any]:
@@ -70,19 +83,18 @@ def _classes(comparison: Comparison, key: OodKey, order: Sequence[str]) -> dict[
     heads = [{"method": method, "index": order.index(method), "part": text} for _, text in parts for method in cells]
     rows = []
     for place, name in enumerate(comparison.classes):
-        values = [
-            _class_cell(getattr(cell, part)[place], part, len(comparison.classes)) for part, _ in parts for cell in cells.values()
-        ]
+        values = [_class_cell(cell, part, place) for part, _ in parts for cell in cells.values()]
         rows.append({"name": name, "cells": values})
     return {"set": f"{key[0]}, by the class that they are driven to" if driven else key[0], "heads": heads, "rows": rows}
 
 
-def _class_cell(spread: Spread, part: str, nb_classes: int) -> dict[str, Any]:
+def _class_cell(cell: OodCell, part: str, place: int) -> dict[str, Any]:
+    spread: Spread = getattr(cell, part)[place]
+    ends = _ends(cell, part, place)
     if part != "predicted_share" or math.isnan(spread.mean):
-        return _heat(spread, good=part == "class_auroc")
+        return _heat(spread, good=part == "class_auroc", ends=ends)
     # Full colour from four times an equal share.
-    strength = round(100 * min(1.0, spread.mean * nb_classes / 4))
-    return {"text": per_cent(spread.mean), "value": round(spread.mean, 6), "strength": strength}
+    return _cell(spread_text(spread), spread.mean, min(1.0, spread.mean * len(cell.predicted_share) / 4), ends)
 
 
 def _notes(comparison: Comparison) -> list[tuple[str, list[str]]]:

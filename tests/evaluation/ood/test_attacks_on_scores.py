@@ -106,7 +106,8 @@ def test_parameters_modes_and_random_states_are_left_as_they_were(run, classifie
 
 
 def test_fooling_inputs_reach_every_class_with_confidence(run):
-    ood = run({"fooling": "fooling", "noise": "noise"}, attack="energy", eps=0.1, max_iter=2).ood
+    result = run({"fooling": "fooling", "noise": "noise"}, attack="energy", eps=0.1, max_iter=2)
+    ood = result.ood
     targets, reached = np.arange(90) % 10, ood["fooling"].predictions == np.arange(90) % 10
     # A few starts end in a local optimum.
     assert reached.mean() > 0.8
@@ -116,6 +117,9 @@ def test_fooling_inputs_reach_every_class_with_confidence(run):
     np.testing.assert_allclose(ood.target_confidences("fooling"), expected)
     assert np.median(expected) > 0.99
     assert certainty.mean() > ood["noise"].confidences.mean()
+    noise, fooling = sorted(result.to_dict()["ood"]["sets"], key=lambda part: "targets" in part)
+    assert "targets" not in noise
+    np.testing.assert_allclose(fooling["targets"]["rates"], ood.target_rates("fooling"))
     assert ood.target_rates("noise") is None
     assert ood.target_confidences("noise") is None
     # They are driven up already.
