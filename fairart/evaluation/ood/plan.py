@@ -38,7 +38,7 @@ FOOLING_PER_CLASS = 100
 """Fooling inputs of each target class at most: each costs as much as an attack of 40 steps."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OodPlan:
     """What an evaluation with outliers does.
 

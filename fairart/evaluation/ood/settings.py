@@ -23,7 +23,7 @@ FITTED_SCORES = ("mahalanobis", "knn")
 SCORE_NAMES = (*LOGIT_SCORE_NAMES, *FITTED_SCORES)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class OodSettings:
     """Scores of outliers, and attacks on the scores.
 
