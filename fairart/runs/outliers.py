@@ -62,7 +62,8 @@ def check_ood(request: OodRequest | None, budget: Budget) -> OodSettings | None:
         _check_name(given)
     if "fit" in request.options:
         raise OptionError("ood has no option 'fit' here: the training images of the data set are taken")
-    own = {key: value for key, value in budget._asdict().items() if value is not None}
+    # As for attacks on predictions: a run trained without a budget leaves the default.
+    own = {key: value for key, value in budget._asdict().items() if value not in (None, 0)}
     if "eps" in request.options:
         # The step belongs to the budget's own eps.
         own.pop("eps_step", None)

@@ -139,3 +139,15 @@ def test_bad_classes_to_leave_out(fairart_command, tmp_path, value, message):
     code, _, err = fairart_command("train", "standard", "--leave-out", value, "--output", tmp_path / "r", "--quiet")
     assert code == 2
     assert message in err
+
+
+def test_a_run_in_l2_is_attacked_in_l2_and_one_without_a_budget_by_the_default(fairart_command, train, tmp_path):
+    flags = (*QUICK, "--ood", "noise", "--ood-attack", "energy", "--set", "ood.max_iter=4")
+    for name, given, expected in (
+        ("l2", ("--norm", 2, "--eps", 0.5), {"eps": 0.5, "norm": 2}),
+        ("none", ("--eps", 0, "--eps-step", 0), {"eps": 8 / 255, "norm": "inf"}),
+    ):
+        assert train("standard", tmp_path / name, "--quiet", *given)[0] == 0
+        assert fairart_command("evaluate", tmp_path / name, *flags, "--quiet")[0] == 0
+        attack = EvaluationResult.load(tmp_path / name / "evaluation.json").ood.config["attack"]
+        assert {key: attack[key] for key in expected} == expected

@@ -15,6 +15,7 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.data import check_inputs, check_labels, uint8_divisor
+from fairart.engine.data.arrays import as_array
 from fairart.engine.network import Network
 from fairart.errors import OptionError, UnknownNameError
 from fairart.evaluation.attacks import AttackTarget
@@ -33,6 +34,9 @@ BUILT_IN = {**{name: about for name, (about, _) in MADE.items()}, "digits": "dig
 
 COPIES = 0.01
 """Share of outliers that are test or training images, bit by bit, from which a set is refused."""
+
+LOOKED_AT = 100_000
+"""Training images that outliers are compared with at most. A set that is the training set is found among fewer as well."""
 
 FOOLING_PER_CLASS = 100
 """Fooling inputs of each target class at most: each costs as much as an attack of 40 steps."""
@@ -103,11 +107,11 @@ def resolve_ood(
     asked = OodSettings() if settings is None else settings
     if classifier.nb_classes < 2:
         raise OptionError("ood: scores need at least two classes")
-    fit = None if asked.fit is None else _checked_fit(asked.fit, classifier)
-    if asked.fitted and fit is None:
+    if asked.fitted and asked.fit is None:
         raise OptionError(f"ood: {' and '.join(asked.fitted)} must be fitted on training images, and there are none")
     if asked.fitted:
         require_pytorch_ood()
+    fit = None if asked.fit is None else _checked_fit(asked.fit, classifier, most=None if asked.fitted else LOOKED_AT)
     target = AttackTarget(classifier, network)
     most = len(x) if asked.samples is None else asked.samples
     finder = _Finder(target, x, None if fit is None else fit[0], most, seed)
@@ -116,14 +120,18 @@ def resolve_ood(
     return OodPlan(asked, sets, tap, fit if asked.fitted else None)
 
 
-def _checked_fit(fit: Any, classifier: PyTorchClassifier) -> tuple[npt.NDArray[Any], IntArray]:
+def _checked_fit(fit: Any, classifier: PyTorchClassifier, *, most: int | None) -> tuple[npt.NDArray[Any], IntArray]:
+    """Training images and labels; so many of them at most, drawn at random."""
     if not isinstance(fit, tuple) or len(fit) != 2:
         raise OptionError(f"ood: fit expects a pair of training images and labels, got {type(fit).__qualname__}")
-    images = check_inputs(fit[0], classifier, name="ood: training images")
     labels = check_labels(fit[1], classifier.nb_classes, name="ood: training labels")
+    images = as_array(fit[0])
     if len(images) != len(labels):
         raise ValueError(f"ood: training images and labels must be of one length, got {len(images)} and {len(labels)}")
-    return images, labels
+    if most is not None and len(labels) > most:
+        chosen = np.sort(np.random.default_rng(0).permutation(len(labels))[:most])
+        images, labels = images[chosen], labels[chosen]
+    return check_inputs(images, classifier, name="ood: training images"), labels
 
 
 @dataclass(frozen=True, eq=False)

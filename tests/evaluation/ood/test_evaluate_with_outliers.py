@@ -245,6 +245,17 @@ def test_a_few_copies_of_test_images_are_a_warning_and_many_an_error(run, data):
         run({"others": others})
 
 
+def test_training_images_are_known_by_a_part_of_them_where_nothing_is_fitted(run, data, monkeypatch):
+    monkeypatch.setattr("fairart.evaluation.ood.plan.LOOKED_AT", 100)
+    fit = data.x_train, data.y_train
+    # A few digits are in the data twice.
+    with pytest.raises(ValueError, match=r"1\d\d of the 1347 images of 'theirs' are test or training images"):
+        run({"theirs": data.x_train}, fit=fit)
+    assert run({"noise": "noise"}, fit=fit, number=20).to_dict() == run({"noise": "noise"}, number=20).to_dict()
+    with pytest.raises(ValueError, match="must be of one length, got 1347 and 5"):
+        run({"noise": "noise"}, fit=(data.x_train, data.y_train[:5]))
+
+
 def test_images_in_bytes_are_the_same_as_in_shares(data):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
