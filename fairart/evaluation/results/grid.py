@@ -1,4 +1,4 @@
-"""Cells and lines of plain tables."""
+"""Tables of an evaluation as cells and lines of plain text."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class Grid:
 
 
 def per_cent(share: float) -> str:
-    """A share in per cent with one digit; ``-`` for NaN."""
+    """A share in per cent; ``-`` for NaN."""
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
 
 def share_cell(share: float, ends: Any, intervals: bool) -> str:
-    """A share in per cent, with its interval.
+    """A share with the two ends of its interval, in per cent.
 
     Args:
         share: in [0, 1], or NaN.
-        ends: (2,) ends of the interval.
-        intervals: whether to print it.
+        ends: (2,) of the interval.
+        intervals: whether they are written.
     """
     if not intervals or math.isnan(share):
         return per_cent(share)
