@@ -134,7 +134,8 @@ def evaluate(
         kept = PartialResults(checkpoint, _fingerprint(classifier, images, labels, config))
     common: dict[str, Any] = {"nb_classes": classifier.nb_classes, "class_names": names}
     corrupted = 0 if source is None else len(source.names) * len(at) * len(source.labels)
-    total = (1 + len(specs)) * len(labels) + corrupted + outliers.work(len(labels))
+    total = (1 + len(specs)) * len(labels) + corrupted
+    total += outliers.work(len(labels))
     with Progress(total, verbose=verbose) as progress, _repeatable():
         runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
         results = _attacked(runner, specs, common)
