@@ -41,6 +41,7 @@ from fairart.runs.folders import (
 from fairart.runs.loggers import build_loggers, check_loggers
 from fairart.runs.model_settings import published
 from fairart.runs.optimising import Schedule
+from fairart.runs.outliers import UNSEEN
 from fairart.runs.recorder import HistoryFile, Observer, observed
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 from fairart.trainers.base import FairnessTrainer
@@ -346,4 +347,6 @@ def evaluate_run(folder: str | Path, attacks: Sequence[Attack] = ("pgd",), **opt
     )
     run = load_run(folder, device=where)
     about = {"dataset": run.config.dataset, "trainer": run.config.trainer}
-    return carry_out(prepared, run.classifier, run.dataset, run.folder, device=where, about=about)
+    wanted = request.ood is not None and UNSEEN in request.ood.sets.values()
+    unseen = build.unseen_images(run.config) if wanted else None
+    return carry_out(prepared, run.classifier, run.dataset, run.folder, device=where, about=about, unseen=unseen)

@@ -20,6 +20,7 @@ from fairart.reporting.grouped import GroupedTable
 from fairart.reporting.page import setup, views
 from fairart.reporting.page.comparisons import comparisons as planned_comparisons
 from fairart.reporting.page.corruptions import corruptions
+from fairart.reporting.page.outliers import outliers
 from fairart.reporting.page.training import training
 from fairart.reporting.run_results import Run, group_methods
 
@@ -33,19 +34,7 @@ def _file(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    names = (
-        *(
-            "page.html",
-            "macros.html",
-            "search.html",
-            "selection.html",
-            "summary.html",
-            "comparisons.html",
-            "classes.html",
-            "training.html",
-        ),
-        "setup.html",
-    )
+    names = sorted(path.name for path in (resources.files(__name__) / "files").iterdir() if path.name.endswith(".html"))
     return Environment(
         loader=DictLoader({name: _file(name) for name in names}),
         autoescape=True,  # names of runs, classes and attacks are the user's
@@ -143,7 +132,7 @@ def write_page(
 
 
 def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
-    names = ("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions")
+    names = ("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "outliers")
     if comparison is None:
         return dict.fromkeys(names)
     return {
@@ -155,6 +144,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "errors": views.errors(comparison),
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),
+        "outliers": outliers(comparison),
     }
 
 
