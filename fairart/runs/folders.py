@@ -20,6 +20,7 @@ __all__ = [
     "RUN_FILES",
     "WEIGHTS",
     "RunError",
+    "belongs_to",
     "check_output",
     "check_unchanged",
     "clear",
@@ -107,6 +108,18 @@ def check_unchanged(folder: Path, config: RunConfig) -> None:
 
 BEST = "best"
 """Folder in a run's folder, a run of its own: the weights of the epoch that was best on held-out images."""
+
+
+def belongs_to(path: str | Path, folder: str | Path) -> bool:
+    """Whether a path is the run in a folder, its best epoch, or weights of theirs: what overwriting the run deletes.
+
+    Args:
+        path: of a run or a file.
+        folder: of the run that may be overwritten.
+    """
+    place, found = Path(folder).expanduser().resolve(), Path(path).expanduser().resolve()
+    runs = (place, place / BEST)
+    return found in (*runs, *(run / WEIGHTS for run in runs)) or found.parent in tuple(run / CHECKPOINTS for run in runs)
 
 
 def clear(folder: Path, *, keep_config: bool = False) -> None:
