@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from fairart.errors import OptionError
+from fairart.execution import MAY_FOLLOW
 from fairart.runs.config import RunConfig
 
 __all__ = [
@@ -97,7 +98,7 @@ def check_unchanged(folder: Path, config: RunConfig) -> None:
     except OptionError as error:
         raise RunError(f"the {CONFIG} of the run is damaged or foreign: {error}") from error
     now = config.to_dict()
-    kept = [name for name in now if name not in MAY_CHANGE]
+    kept = [name for name in now if name not in MAY_CHANGE and (name not in MAY_FOLLOW or saved[name] != MAY_FOLLOW[name])]
     differing = [f"{name} was {saved[name]!r}, is {now[name]!r}" for name in kept if saved[name] != now[name]]
     if differing:
         raise RunError(
