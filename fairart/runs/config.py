@@ -71,6 +71,9 @@ class RunConfig:
     ``options`` holds the options of the method, the data set, the model and the parts:
     ``{"epsilon_scheduler": {"lambda1": 0.3}}``, or flat, ``{"epsilon_scheduler.lambda1": 0.3}``.
 
+    ``recipe`` is followed by :meth:`from_mapping`, the only place that knows which values were given; made directly, a config has
+    the defaults of this class.
+
     Raises:
         OptionError: a value of the wrong type or outside its range.
     """

@@ -33,6 +33,7 @@ from fairart.runs.folders import (
     RUN_FILES,
     WEIGHTS,
     RunError,
+    belongs_to,
     check_output,
     check_unchanged,
     clear,
@@ -160,10 +161,16 @@ def train_run(
         CheckpointError: the checkpoints to resume from are damaged or foreign, or another process is training there.
         CheckpointWriteError: a checkpoint could not be written, on a full disk for example.
         UnknownNameError: an unknown name.
-        OptionError: a bad option of a part, the data set or the model, or a logger whose packages are missing.
+        OptionError: a bad option of a part, the data set or the model, a logger whose packages are missing, or a warm start that
+            would be overwritten.
         ValueError: data that cannot be trained on.
         TrainingDivergedError: the loss became NaN or infinite.
     """
+    if overwrite and config.warm_start is not None and belongs_to(config.warm_start, output):
+        raise OptionError(
+            f"the run would overwrite {config.warm_start!r}, which it starts from, and could not be resumed or repeated: choose "
+            "another output"
+        )
     asked: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "verbose": verbose}
     joined = joined_size()
     if observers is not None and max(joined, config.devices) > 1:
