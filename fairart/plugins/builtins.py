@@ -133,6 +133,11 @@ def fairart_register_attacks(register: Register) -> None:
 
 
 @hookimpl
+def fairart_register_certificates(register: Register) -> None:
+    register("smoothing", "fairart.evaluation.certificates.smoothing:SmoothingCertificate")
+
+
+@hookimpl
 def fairart_register_datasets(register: Register) -> None:
     register("digits", "fairart.datasets.digits:load_digits")
     register("fashion-mnist", "fairart.datasets.vision:load_fashion_mnist")
