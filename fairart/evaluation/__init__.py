@@ -5,6 +5,7 @@ from __future__ import annotations
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.errors import DamagedFileError, EvaluationError
 from fairart.evaluation.evaluate import evaluate
+from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.result import EvaluationResult
@@ -14,6 +15,7 @@ from fairart.evaluation.running.partial import remove_partial
 __all__ = [
     "AttackResult",
     "AttackTarget",
+    "CertificateResult",
     "CorruptionResults",
     "DamagedFileError",
     "EvaluationError",

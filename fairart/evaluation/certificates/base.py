@@ -82,7 +82,8 @@ class Certificate:
             x: (b, ...) samples in clip values.
 
         Returns:
-            (b,) predicted classes, -1 where it abstains, and (b,) radii >= 0 in the classifier's input units; 0 certifies nothing.
+            (b,) predicted classes, -1 where it abstains, and (b,) radii >= 0 in the classifier's input units; 0
+            certifies nothing.
         """
         raise NotImplementedError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -89,7 +90,15 @@ class SmoothingCertificate(Certificate):
         radii: Radii = None,
     ) -> None:
         self.sigma, self.n, self.n0, self.alpha = sigma, n, n0, alpha
-        self._shown = checked_radii("smoothing", radii, [sigma * share for share in (0.0, 0.5, 1.0, 1.5, 2.0)])
+        steps = [sigma * share for share in (0.0, 0.5, 1.0, 1.5, 2.0)]
+        # Radii that no sample can reach say nothing: with few copies the largest is small.
+        self._shown = checked_radii("smoothing", radii, [radius for radius in steps if radius <= self._farthest])
+
+    @property
+    def _farthest(self) -> float:
+        """The radius where all n copies are hits; no larger one can be certified."""
+        radius, _ = smoothed_radius(self.n, self.n, sigma=self.sigma, alpha=self.alpha)
+        return float(radius)
 
     @property
     def rounds(self) -> int:
@@ -108,8 +117,7 @@ class SmoothingCertificate(Certificate):
 
     def check(self, classifier: PyTorchClassifier) -> dict[str, Any]:
         """Say how far a radius can reach: with n copies, all of them hits."""
-        farthest, _ = smoothed_radius(self.n, self.n, sigma=self.sigma, alpha=self.alpha)
-        return {"largest radius that n can certify": float(f"{float(farthest):.4g}")}
+        return {"largest radius that n can certify": float(f"{self._farthest:.4g}")}
 
     def round(self, number: int, target: AttackTarget, x: Tensor, memory: Memory) -> Memory:
         """Choose the class in round 0; count it in the others."""
@@ -127,26 +135,32 @@ class SmoothingCertificate(Certificate):
         radii, abstains = smoothed_radius(memory["hits"], self.n, sigma=self.sigma, alpha=self.alpha)
         return np.where(abstains, ABSTAINED, memory["chosen"]), radii
 
-    @torch.inference_mode()
     def _classified(self, target: AttackTarget, x: Tensor, draws: int) -> list[Tensor]:
         """Classes of noisy copies, (b, at most 100) each, ``draws`` in all; sample i draws from the stream of its own seed."""
         seeds = target.sample_seeds if target.sample_seeds is not None else tuple(range(len(x)))
         streams = [torch.Generator(device=x.device).manual_seed(seed) for seed in seeds]
-        found, finite = [], torch.ones((), dtype=torch.bool, device=x.device)
-        for first in range(0, draws, DRAWS):
-            noisy = torch.empty((len(x), min(DRAWS, draws - first), *x.shape[1:]), dtype=x.dtype, device=x.device)
-            for copies, stream in zip(noisy, streams, strict=True):
-                copies.normal_(0.0, self.sigma, generator=stream)
-            noisy += x[:, None]
-            logits = target.network(noisy.flatten(0, 1))
-            finite &= torch.isfinite(logits).all()
-            found.append(logits.argmax(dim=1).view(noisy.shape[:2]))
-        if not bool(finite):
+        sizes = [min(DRAWS, draws - first) for first in range(0, draws, DRAWS)]
+        # On a CPU one sample after the other: its copies stay in the cache, which is up to three times as fast as all together.
+        together = 1 if x.device.type == "cpu" else len(x)
+        groups = [slice(first, first + together) for first in range(0, len(x), together)]
+        found = [torch.cat([self._group(target, x[group], size, streams[group]) for group in groups]) for size in sizes]
+        if any(bool((classes < 0).any()) for classes in found):
             raise EvaluationError(
                 "certificate 'smoothing': the model's logits are NaN or infinite for noisy inputs. Likely causes: training "
                 f"that diverged, or a sigma ({self.sigma:g}) in other units than the inputs"
             )
         return found
+
+    @torch.inference_mode()
+    def _group(self, target: AttackTarget, x: Tensor, size: int, streams: Sequence[torch.Generator]) -> Tensor:
+        """(b, size) classes of noisy copies; -1 where logits are not finite."""
+        noisy = torch.empty((len(x), size, *x.shape[1:]), dtype=x.dtype, device=x.device)
+        for copies, stream in zip(noisy, streams, strict=True):
+            copies.normal_(0.0, self.sigma, generator=stream)
+        noisy += x[:, None]
+        logits = target.network(noisy.flatten(0, 1))
+        classes = torch.where(torch.isfinite(logits).all(dim=1), logits.argmax(dim=1), -1)
+        return classes.view(len(x), size)
 
 
 def _of_each(classes: Tensor, target: AttackTarget) -> Tensor:

@@ -38,7 +38,7 @@ class EvaluationResult(EvaluationData):
 
     def table(self, *, intervals: bool = True) -> str:
         """Plain text: a row for each class, a column for each attack, overall and worst rows, configurations below; then a row
-        for each corruption, a column for each severity.
+        for each corruption, a column for each severity; then a table for each certificate.
 
         Args:
             intervals: print 95 % intervals beside the numbers.
@@ -89,5 +89,10 @@ class EvaluationResult(EvaluationData):
         """
         found = storage.load(path)
         return cls(
-            found.results, corruptions=found.corruptions, config=found.config, versions=found.versions, checks=found.checks
+            found.results,
+            corruptions=found.corruptions,
+            certificates=found.certificates,
+            config=found.config,
+            versions=found.versions,
+            checks=found.checks,
         )

@@ -13,6 +13,8 @@ import numpy as np
 
 from fairart.evaluation.errors import DamagedFileError
 from fairart.evaluation.results.canonical import canonical
+from fairart.evaluation.results.certificate_result import CertificateResult
+from fairart.evaluation.results.certificate_storage import certificates_from_list, certificates_to_list
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
@@ -91,6 +93,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
             "labels": result.labels,
             "results": [_attack_to_dict(attack) for attack in result.values()],
             "corruptions": _corruptions_to_dict(result.corruptions, result.labels),
+            **({"certificates": certificates_to_list(result.certificates)} if result.certificates else {}),
             "checks": [dataclasses.asdict(check) for check in result.checks],
         }
     )
@@ -120,6 +123,7 @@ class Contents:
 
     results: list[AttackResult]
     corruptions: CorruptionResults
+    certificates: list[CertificateResult]
     config: dict[str, Any]
     versions: dict[str, str]
     checks: tuple[SanityCheck, ...]
@@ -176,7 +180,8 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     results = [_attack_from_dict(entry, labels=labels, **common) for entry in data["results"]]
     corruptions = _corruptions_from_dict(data.get("corruptions"), labels, common)
     checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
-    return Contents(results, corruptions, dict(data["config"]), dict(data["versions"]), checks)
+    certificates = certificates_from_list(data.get("certificates", ()), labels=labels, **common)
+    return Contents(results, corruptions, certificates, dict(data["config"]), dict(data["versions"]), checks)
 
 
 def _attack_from_dict(entry: Mapping[str, Any], *, labels: Any, **common: Any) -> AttackResult:
