@@ -27,7 +27,12 @@ REFERENCE = {
     "objectives": ("fairart.objectives",),
     "attacks": ("fairart.attacks",),
     "engine": ("fairart.engine", "fairart.engine.data.augmentation"),
-    "evaluation": ("fairart.evaluation", "fairart.evaluation.attacks", "fairart.evaluation.results.comparing"),
+    "evaluation": (
+        "fairart.evaluation",
+        "fairart.evaluation.attacks",
+        "fairart.evaluation.certificates",
+        "fairart.evaluation.results.comparing",
+    ),
     "corruptions": ("fairart.corruptions",),
     "statistics": ("fairart.statistics",),
     "datasets": ("fairart.datasets",),

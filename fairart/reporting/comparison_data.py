@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from fairart.evaluation import AttackResult
 from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.reporting.certified import CertificateMeans
 from fairart.reporting.left_behind import LeftBehind, left_behind
 from fairart.reporting.run_results import Run
 from fairart.reporting.tables import Spread
@@ -122,6 +123,7 @@ class ComparisonData:
         corruptions: method -> means over its corruptions, for methods whose runs all have the same ones.
         failed: (method, attack) -> messages of the failed sanity checks of its numbers.
         notices: reasons why numbers do not compare, one sentence each.
+        certificates: (method, label) -> numbers of a certificate, see :mod:`fairart.reporting.certified`.
     """
 
     methods: Mapping[str, Sequence[Run]]
@@ -133,6 +135,7 @@ class ComparisonData:
     corruptions: Mapping[str, CorruptionMeans]
     failed: Mapping[tuple[str, str], Sequence[str]]
     notices: tuple[str, ...]
+    certificates: Mapping[tuple[str, str], CertificateMeans] = field(default_factory=dict)
 
     @property
     def baseline(self) -> str:
@@ -177,6 +180,18 @@ class ComparisonData:
                 label: {"of": means.label, "overall": means.overall.to_dict(), "worst_class": means.worst.to_dict()}
                 for label, means in self.corruptions.items()
             },
+            **(
+                {
+                    "certificates": {
+                        label: {
+                            name: means.to_dict(self.classes) for (of, name), means in self.certificates.items() if of == label
+                        }
+                        for label in self.methods
+                    }
+                }
+                if self.certificates
+                else {}
+            ),
             "differences": {
                 label: {attack: found.to_dict() for attack in self.attacks if (found := self.contrasts.get((label, attack)))}
                 for label in self.methods

@@ -17,6 +17,7 @@ from fairart.files import replaced
 from fairart.reporting.comparison import Comparison, compare_runs
 from fairart.reporting.comparison_text import left_behind_notes
 from fairart.reporting.page import setup, views
+from fairart.reporting.page.certificates import certificates
 from fairart.reporting.page.corruptions import corruptions
 from fairart.reporting.page.training import training
 from fairart.reporting.run_results import Run, group_methods
@@ -31,7 +32,7 @@ def _file(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    names = ("page.html", "macros.html", "summary.html", "classes.html", "training.html", "setup.html")
+    names = ("page.html", "macros.html", "summary.html", "classes.html", "certificates.html", "training.html", "setup.html")
     return Environment(
         loader=DictLoader({name: _file(name) for name in names}),
         autoescape=True,  # names of runs, classes and attacks are the user's
@@ -101,7 +102,7 @@ def write_page(runs: Sequence[Run], path: str | Path, *, title: str | None = Non
 
 
 def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
-    names = ("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions")
+    names = ("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "certificates")
     if comparison is None:
         return dict.fromkeys(names)
     return {
@@ -113,6 +114,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "errors": views.errors(comparison),
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),
+        "certificates": certificates(comparison),
     }
 
 
