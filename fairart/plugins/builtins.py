@@ -135,6 +135,7 @@ def fairart_register_attacks(register: Register) -> None:
 @hookimpl
 def fairart_register_certificates(register: Register) -> None:
     register("smoothing", "fairart.evaluation.certificates.smoothing:SmoothingCertificate")
+    register("ibp", "fairart.evaluation.certificates.ibp:IBPCertificate")
 
 
 @hookimpl

@@ -107,8 +107,10 @@ def _attack(certificate: Any, name: str, target: Any, x: Tensor, predictions: An
     # A rounding short of the radius, so that a point on its edge lies inside.
     eps, wide = eps * (1 - 1e-4), wide * (1 - 1e-4)
     generator = torch.Generator().manual_seed(8)
-    found = [pgd(target.network, inside, labels, eps=eps, eps_step=eps / 4, max_iter=STEPS, norm=order, clip_values=None)]
-    found += [inside + wide * draw_in_ball(inside, None, order, generator=generator) for _ in range(POINTS)]
+    found = [pgd(target.network, inside, labels, eps=eps, eps_step=eps / 4, max_iter=STEPS, norm=order, clip_values=(0.0, 1.0))]
+    # Moved back into the clip values, which only brings a point nearer.
+    drawn = (inside + wide * draw_in_ball(inside, None, order, generator=generator) for _ in range(POINTS))
+    found += [points.clamp(0, 1) for points in drawn]
     with torch.no_grad():
         for points in found:
             changed = target.network(points).argmax(dim=1) != labels

@@ -6,6 +6,7 @@ See :mod:`fairart.evaluation.certificates.base` for what a certificate is given 
 from __future__ import annotations
 
 from fairart.evaluation.certificates.base import Certificate, Radii, checked_radii
+from fairart.evaluation.certificates.ibp import IBPCertificate
 from fairart.evaluation.certificates.smoothing import SmoothingCertificate, smoothed_radius
 
-__all__ = ["Certificate", "Radii", "SmoothingCertificate", "checked_radii", "smoothed_radius"]
+__all__ = ["Certificate", "IBPCertificate", "Radii", "SmoothingCertificate", "checked_radii", "smoothed_radius"]
