@@ -42,16 +42,16 @@ class BoundedNetwork:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self.module, self._graph = module, _traced(module)
+        self.module, self.graph = module, _traced(module)
         self._check_layers()
-        self._last = _last_layer(self._graph, dict(module.named_modules()))
+        self.last = _last_layer(self.graph, dict(module.named_modules()))
 
     def _check_layers(self) -> None:
         modules = dict(self.module.named_modules())
         for name, part in modules.items():
             if any(getattr(part, hooks, None) for hooks in HOOKS):
                 raise NoBoundsError(f"{name or type(part).__name__} has hooks, which interval bounds would pass by")
-        for node in self._graph.nodes:
+        for node in self.graph.nodes:
             if node.op == "call_module" and module_rule(modules[str(node.target)]) is None:
                 layer = type(modules[str(node.target)]).__name__
                 raise NoBoundsError(
@@ -88,7 +88,7 @@ class BoundedNetwork:
         return bounds.masked_fill(own, 0.0), out.point
 
     def _run(self, box: Box) -> tuple[Box, tuple[Box, Tensor, Tensor | None] | None]:
-        interpreter = _Interpreter(self.module, self._graph, self._last)
+        interpreter = _Interpreter(self.module, self.graph, self.last)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             out = interpreter.run(box)

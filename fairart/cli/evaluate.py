@@ -286,4 +286,4 @@ def _show_certificates(result: Any) -> None:
         print(f"\n{terminal(certificate_title(certificate))}")
         grid = certificate_grid(certificate)
         print_table(grid.columns, grid.rows)
-        print("\n".join(certificate_notes(certificate)))
+        print("\n".join(certificate_notes(certificate, result)))

@@ -136,6 +136,7 @@ def fairart_register_attacks(register: Register) -> None:
 def fairart_register_certificates(register: Register) -> None:
     register("smoothing", "fairart.evaluation.certificates.smoothing:SmoothingCertificate")
     register("ibp", "fairart.evaluation.certificates.ibp:IBPCertificate")
+    register("lipschitz", "fairart.evaluation.certificates.lipschitz:LipschitzCertificate")
 
 
 @hookimpl

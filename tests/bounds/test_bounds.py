@@ -150,7 +150,7 @@ def test_our_models_have_bounds_that_hold(name, options, shape):
         near = model(x + 1e-5 * (2 * torch.rand(20, *x.shape, dtype=torch.float64) - 1).flatten(0, 0)[0])
     found = near[[0, 1], [1, 2]][:, None] - near
     assert (found >= margins - 1e-9).all()
-    assert bounded._last is not None, "the last layer is folded"
+    assert bounded.last is not None, "the last layer is folded"
 
 
 def test_in_train_mode_batch_norm_takes_its_statistics_from_the_samples():

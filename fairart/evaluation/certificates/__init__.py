@@ -7,6 +7,15 @@ from __future__ import annotations
 
 from fairart.evaluation.certificates.base import Certificate, Radii, checked_radii
 from fairart.evaluation.certificates.ibp import IBPCertificate
+from fairart.evaluation.certificates.lipschitz import LipschitzCertificate
 from fairart.evaluation.certificates.smoothing import SmoothingCertificate, smoothed_radius
 
-__all__ = ["Certificate", "IBPCertificate", "Radii", "SmoothingCertificate", "checked_radii", "smoothed_radius"]
+__all__ = [
+    "Certificate",
+    "IBPCertificate",
+    "LipschitzCertificate",
+    "Radii",
+    "SmoothingCertificate",
+    "checked_radii",
+    "smoothed_radius",
+]

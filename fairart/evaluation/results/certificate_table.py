@@ -9,10 +9,11 @@ import numpy as np
 from fairart.escapes import terminal
 from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.certificate_result import CertificateResult
+from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.grid import Grid, per_cent, share_cell
 from fairart.norms import norm_text
 
-__all__ = ["certificate_grid", "certificate_notes", "certificate_title"]
+__all__ = ["certificate_grid", "certificate_notes", "certificate_title", "looseness"]
 
 
 def certificate_title(result: CertificateResult) -> str:
@@ -52,11 +53,12 @@ def _column(result: CertificateResult, radius: float, intervals: bool) -> list[s
     return [*cells, f"{lowest} {result.name_of(worst)}"]
 
 
-def certificate_notes(result: CertificateResult) -> list[str]:
-    """The lines below the table: whose predictions, configuration, how sure, weakest class.
+def certificate_notes(result: CertificateResult, whole: EvaluationData | None = None) -> list[str]:
+    """The lines below the table: whose predictions, configuration, how sure, weakest class, how loose.
 
     Args:
         result: the certificate.
+        whole: the evaluation that it is part of; without it nothing is said about looseness.
     """
     config: dict[str, Any] = canonical(result.config)
     options = ", ".join(
@@ -76,8 +78,42 @@ def certificate_notes(result: CertificateResult) -> list[str]:
         "wrong predictions and abstentions count as 0",
         f"abstained: {int(result.abstained.sum())} of {len(result.labels)} samples "
         f"({per_cent(float((result.predictions < 0).mean()))} %)",
+        *([] if whole is None else looseness(result, whole)),
     ]
     return list(map(terminal, lines))
+
+
+def looseness(result: CertificateResult, whole: EvaluationData) -> list[str]:
+    """How far a deterministic certificate is from what is known from above: attacks in its norm, and smoothing in L2.
+
+    Args:
+        result: the certificate.
+        whole: the evaluation that it is part of.
+    """
+    if not result.deterministic:
+        return []
+    lines = []
+    closest = np.full(len(result.labels), np.inf)
+    for attack in whole.values():
+        if attack.budget is not None and attack.budget.order == result.order:
+            closest = np.where(attack.correct, closest, np.minimum(closest, attack.budget.eps))
+    # The true radius of a sample that an attack fooled lies between its own and the smallest eps that did.
+    fooled = result.right & np.isfinite(closest) & (closest > 0)
+    if fooled.any():
+        share = float(np.median(result.radii[fooled] / closest[fooled]))
+        lines.append(
+            f"how loose: of {int(fooled.sum())} right samples that an attack in {norm_text(result.order)} fooled, the radius is "
+            f"{100 * share:.3g} % (median) of the smallest eps that fooled them"
+        )
+    for other in whole.certificates.values():
+        both = result.right & other.right & (other.radii > 0)
+        if other.order == result.order and not other.deterministic and both.any():
+            share = float(np.median(result.radii[both] / other.radii[both]))
+            lines.append(
+                f"how loose: the radius is {100 * share:.3g} % (median) of that of {other.label!r}, which is about "
+                f"{other.subject}"
+            )
+    return lines
 
 
 def _written(value: Any) -> str:

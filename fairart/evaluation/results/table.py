@@ -210,7 +210,10 @@ def render_html(result: EvaluationData) -> str:
     for found in result.certificates.values():
         made = certificate_grid(found)
         title = certificate_title(found)
-        parts += [html_table(made.columns, made.rows, ruled=[made.body], title=title), html_notes(certificate_notes(found))]
+        parts += [
+            html_table(made.columns, made.rows, ruled=[made.body], title=title),
+            html_notes(certificate_notes(found, result)),
+        ]
     return f"<div>{''.join(parts)}</div>"
 
 
@@ -229,5 +232,5 @@ def render_table(result: EvaluationData, *, intervals: bool = True) -> str:
         lines += ["", *corruption_grid(result.corruptions).text(), "", *corruption_notes(result)]
     for found in result.certificates.values():
         made = certificate_grid(found, intervals=intervals)
-        lines += ["", terminal(certificate_title(found)), "", *made.text(right=1), "", *certificate_notes(found)]
+        lines += ["", terminal(certificate_title(found)), "", *made.text(right=1), "", *certificate_notes(found, result)]
     return "\n".join(lines)
