@@ -26,9 +26,10 @@ def convolution_norm(weight: Tensor, *, stride: tuple[int, ...], dilation: tuple
     """An upper bound of the L2 norm of a convolution over images of any size, padded with zeros or not at all.
 
     Such a convolution is a part of the convolution over the infinite plane, whose norm is the largest singular value of the
-    kernel's Fourier transform over all frequencies (Sedghi et al., ICLR 2019). The phases of a stride become channels. For a fixed vector the squared norm is a trigonometric polynomial whose degree n is that of the kernel; by a lemma
-    of M. Riesz its maximum is at most that over N equidistant frequencies divided by ``cos(pi n / N)`` in each direction. So the
-    bound is sound, and at most some per cent too large.
+    kernel's Fourier transform over all frequencies (Sedghi et al., ICLR 2019). The phases of a stride become channels. For
+    a fixed vector the squared norm is a trigonometric polynomial whose degree n is that of the kernel; by a lemma of M. Riesz its
+    maximum is at most that over N equidistant frequencies divided by ``cos(pi n / N)`` in each direction. So the bound is sound,
+    and at most some per cent larger than the norm over the plane.
 
     Args:
         weight: (out, in / groups, k_1, ..., k_d) kernel.
