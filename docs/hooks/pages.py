@@ -33,6 +33,7 @@ REFERENCE = {
         "fairart.evaluation.certificates",
         "fairart.evaluation.results.comparing",
     ),
+    "bounds": ("fairart.bounds",),
     "corruptions": ("fairart.corruptions",),
     "statistics": ("fairart.statistics",),
     "datasets": ("fairart.datasets",),

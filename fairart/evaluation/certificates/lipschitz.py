@@ -31,14 +31,14 @@ class LipschitzCertificate(Certificate):
     the model itself. It is loose: the worst input of one layer is not that of the next. The table says how loose.
 
     Args:
-        radii: that tables show; by default up to 1/4.
+        radii: that tables show; by default up to 0.1.
     """
 
     order: ClassVar[float] = 2.0
     subject: ClassVar[str] = "the model itself"
 
     def __init__(self, *, radii: Radii = None) -> None:
-        self._shown = checked_radii("lipschitz", radii, (0.0, 0.01, 0.02, 0.05, 0.1, 0.25))
+        self._shown = checked_radii("lipschitz", radii, (0.0, 0.005, 0.01, 0.02, 0.05, 0.1))
         self._steepness: Tensor | None = None
 
     @property
@@ -64,6 +64,7 @@ class LipschitzCertificate(Certificate):
             self._steepness = torch.full((classifier.nb_classes,) * 2, math.sqrt(2) * constant, dtype=torch.float64)
             whole = constant
         else:
+            weight = weight.detach()
             self._steepness = constant * torch.cdist(weight.double(), weight.double()).cpu()
             whole = constant * float(torch.linalg.matrix_norm(weight.double(), ord=2))
         return {"Lipschitz constant of the logits": float(f"{whole:.4g}")}
