@@ -11,7 +11,7 @@ from fairart.norms import norm_name, norm_order, norm_text
 from fairart.plugins import origin
 from fairart.policies.epsilon_schedulers import ConstantEpsilon
 
-__all__ = ["check_combination", "check_mixing", "check_range"]
+__all__ = ["check_combination", "check_extra", "check_mixing", "check_range"]
 
 
 def check_combination(method: Method, norm: float = math.inf, network: nn.Module | None = None) -> None:
@@ -30,6 +30,22 @@ def check_combination(method: Method, norm: float = math.inf, network: nn.Module
             raise ValueError(reason)
     if network is not None:
         method.objective.check(network)
+
+
+def check_extra(method: Method) -> None:
+    """Refuse parts that cannot train with extra samples in every batch.
+
+    Args:
+        method: the parts.
+
+    Raises:
+        ValueError: the samples are drawn class by class.
+    """
+    if method.draws_classes:
+        raise ValueError(
+            f"extra_data goes with an order of all samples, and {origin(method.class_sampling)} draws them class by class: take "
+            "class_sampling=None"
+        )
 
 
 def check_mixing(method: Method, nb_classes: int) -> None:
