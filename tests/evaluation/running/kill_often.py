@@ -17,7 +17,17 @@ from torch import nn
 from fairart.evaluation import evaluate
 from fairart.evaluation.running import partial
 
-FILES = ("partial.py", "units.py", "runner.py", "files.py", "storage.py", "evaluate.py", "scores.py", "fingerprint.py")
+FILES = (
+    "partial.py",
+    "units.py",
+    "runner.py",
+    "certifying.py",
+    "files.py",
+    "storage.py",
+    "evaluate.py",
+    "scores.py",
+    "fingerprint.py",
+)
 
 
 def evaluated(folder, name):
@@ -34,6 +44,7 @@ def evaluated(folder, name):
         attacks=attacks,
         corruptions=["gaussian_noise", "brightness"],
         severities=[1, 4],
+        certificates=[("smoothing", {"n": 20, "n0": 7, "sigma": 0.1}), ("ibp", {"eps": 0.02, "halvings": 2})],
         batch_size=7,
         checkpoint=folder / "partial",
         verbose=False,
