@@ -13,6 +13,7 @@ from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.reporting.certified import CertificateMeans
 from fairart.reporting.left_behind import LeftBehind, left_behind
+from fairart.reporting.outliers import OodCell, OodKey
 from fairart.reporting.run_results import Run
 from fairart.reporting.tables import Spread
 
@@ -124,6 +125,7 @@ class ComparisonData:
         failed: (method, attack) -> messages of the failed sanity checks of its numbers.
         notices: reasons why numbers do not compare, one sentence each.
         certificates: (method, label) -> numbers of a certificate, see :mod:`fairart.reporting.certified`.
+        outliers: (set, score, attacked) -> method -> how well the score tells the test images from the outliers.
     """
 
     methods: Mapping[str, Sequence[Run]]
@@ -136,6 +138,7 @@ class ComparisonData:
     failed: Mapping[tuple[str, str], Sequence[str]]
     notices: tuple[str, ...]
     certificates: Mapping[tuple[str, str], CertificateMeans] = field(default_factory=dict)
+    outliers: Mapping[OodKey, Mapping[str, OodCell]] = field(default_factory=dict)
 
     @property
     def baseline(self) -> str:
@@ -192,6 +195,13 @@ class ComparisonData:
                 if self.certificates
                 else {}
             ),
+            "outliers": [
+                {
+                    **dict(zip(("set", "score", "attacked"), key, strict=True)),
+                    "methods": {label: cell.to_dict(self.classes) for label, cell in cells.items()},
+                }
+                for key, cells in self.outliers.items()
+            ],
             "differences": {
                 label: {attack: found.to_dict() for attack in self.attacks if (found := self.contrasts.get((label, attack)))}
                 for label in self.methods

@@ -13,6 +13,7 @@ from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.flags import FAILED
 from fairart.notebooks import html_notes, html_table
 from fairart.reporting.comparison_data import Cell, ComparisonData
+from fairart.reporting.outliers import OodKey, ood_label
 from fairart.reporting.tables import Spread
 
 __all__ = [
@@ -111,6 +112,8 @@ def main_grid(comparison: ComparisonData) -> Grid:
     for name in dict.fromkeys(means.label for means in comparison.corruptions.values()):
         groups.append(tuple(_corruption_row(comparison, name, label, len(columns)) for label in comparison.methods))
     groups += _certificate_groups(comparison, len(columns))
+    for key in _shown_outliers(comparison):
+        groups.append(tuple(_ood_row(comparison, key, label, len(columns)) for label in comparison.methods))
     return Grid("", tuple(columns), tuple(groups), 2, left_behind_lines(comparison, comparison.attacks))
 
 
@@ -153,6 +156,20 @@ def _certificate_groups(comparison: ComparisonData, width: int) -> list[tuple[tu
                 rows.append((*row, *[""] * (width - len(row))))
             groups.append(tuple(rows))
     return groups
+
+
+def _shown_outliers(comparison: ComparisonData) -> list[OodKey]:
+    """The rows of the first score; ``--json`` and the page have all."""
+    keys = list(comparison.outliers)
+    return [key for key in keys if key[1] == keys[0][1]]
+
+
+def _ood_row(comparison: ComparisonData, key: OodKey, label: str, width: int) -> tuple[str, ...]:
+    cell = comparison.outliers[key].get(label)
+    row = [ood_label(key), label, "0", "-", "-"]
+    if cell is not None:
+        row[2:] = [str(cell.auroc.count), spread_text(cell.auroc), spread_text(cell.worst)]
+    return (*row, *[""] * (width - len(row)))
 
 
 def _mark(comparison: ComparisonData, label: str, attack: str) -> str:
@@ -199,6 +216,8 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
     for name in dict.fromkeys(label for _, label in comparison.certificates):
         about = next(means.about for (_, label), means in comparison.certificates.items() if label == name)
         lines.append(f"{name}: certified in {about}")
+    if comparison.outliers:
+        lines.append("ood: AUROC of a score against a set of outliers; worst class: the predicted class with the lowest AUROC")
     if classes:
         lines.append("*: the lowest class of a method")
     lines += left_behind_notes(comparison)

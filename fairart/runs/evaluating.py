@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
 from fairart.evaluation import EvaluationResult, evaluate, remove_partial
+from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES
 from fairart.runs import evaluation as plan
 from fairart.runs.folders import EVALUATION, PARTIAL
+from fairart.runs.outliers import OodRequest, check_ood, described, load_ood
 
 __all__ = ["Prepared", "Request", "carry_out", "prepare"]
 
@@ -34,6 +37,7 @@ class Request:
         severities: of the corruptions, any of 1 to 5; None for all.
         certificates: registered names, or (name, options) pairs, with a ``label`` for a second setting of one certificate.
         reference: an ``evaluation.json`` with these corruptions, to take the mean corruption error (mCE) against.
+        ood: sets of outliers, with scores and attacks on the scores; None for none.
         options: attack, corruption or certificate -> its options. ``surrogate`` of the transfer attack may be the folder of a
             run.
         batch_size: batch size.
@@ -52,6 +56,7 @@ class Request:
     severities: Sequence[int] | None = None
     certificates: Sequence[plan.Attack] = ()
     reference: str | Path | None = None
+    ood: OodRequest | None = None
     options: Mapping[str, Mapping[str, Any]] | None = field(default_factory=dict)
     batch_size: int = 512
     seed: int = 0
@@ -71,12 +76,14 @@ class Prepared:
         attacks: names with complete options, models of surrogates loaded.
         certificates: names with complete options.
         surrogates: label -> folder of the surrogate's run.
+        ood: settings of the outliers, if there are any.
     """
 
     request: Request
     attacks: Sequence[tuple[str, Mapping[str, Any]]]
     certificates: Sequence[tuple[str, Mapping[str, Any]]]
     surrogates: Mapping[str, str]
+    ood: OodSettings | None = None
 
 
 def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str | Path], PyTorchClassifier]) -> Prepared:
@@ -88,7 +95,7 @@ def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str |
         surrogate: loads the classifier of a run.
 
     Raises:
-        UnknownNameError: no such attack, corruption or certificate.
+        UnknownNameError: no such attack, corruption, certificate, set of outliers or score.
         OptionError: options of an attack or certificate that is not run, or that it does not have; a bad limit.
     """
     plan.parse_limit(request.limit)
@@ -107,11 +114,24 @@ def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str |
         (name, {**own, "surrogate": surrogate(own["surrogate"])} if own.get("label", name) in surrogates else own)
         for name, own in chosen
     ]
-    return Prepared(request=request, attacks=loaded, certificates=certificates, surrogates=surrogates)
+    return Prepared(
+        request=request,
+        attacks=loaded,
+        certificates=certificates,
+        surrogates=surrogates,
+        ood=check_ood(request.ood, asked),
+    )
 
 
 def carry_out(
-    prepared: Prepared, classifier: PyTorchClassifier, data: Dataset, folder: Path, *, device: str, about: Mapping[str, Any]
+    prepared: Prepared,
+    classifier: PyTorchClassifier,
+    data: Dataset,
+    folder: Path,
+    *,
+    device: str,
+    about: Mapping[str, Any],
+    unseen: npt.NDArray[Any] | None = None,
 ) -> EvaluationResult:
     """Evaluate a classifier on the test images of a data set, and write ``evaluation.json``.
 
@@ -122,6 +142,7 @@ def carry_out(
         folder: folder of the file.
         device: ``"cpu"`` or ``"cuda"``.
         about: further entries of the result's ``config``.
+        unseen: test images of the classes that were left out of training, for outliers of this name; None if none were.
 
     Raises:
         CorruptionFolderError: a damaged folder of corruptions, or one for other images or classes.
@@ -142,6 +163,9 @@ def carry_out(
         seed=asked.seed,
         device=device,
     )
+    ood: dict[str, Any] = {}
+    if asked.ood is not None and prepared.ood is not None:
+        ood["ood"], ood["ood_settings"] = load_ood(asked.ood, prepared.ood, data, unseen=unseen)
     compared = None if asked.reference is None else plan.check_reference(asked.reference, source)
     if asked.restart:
         remove_partial(folder / PARTIAL)
@@ -153,6 +177,7 @@ def carry_out(
         attacks=prepared.attacks,
         corruptions=source,
         certificates=prepared.certificates,
+        **ood,
         batch_size=asked.batch_size,
         seed=asked.seed,
         class_names=data.classes,
@@ -163,6 +188,8 @@ def carry_out(
     result.config.update(about, note=data.note)
     if len(data.y_train):
         result.config["training_counts"] = data.training_counts
+    for name, source_of_set in ({} if asked.ood is None else asked.ood.sets).items():
+        result.ood.config["sets"][name]["dataset"] = described(source_of_set)
     if prepared.surrogates:
         result.config["surrogates"] = dict(prepared.surrogates)
     if compared is not None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fairart.did_you_mean import did_you_mean
 from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.ood_results import OodResults
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.sanity_check import SanityCheck
 
@@ -24,12 +25,13 @@ CLEAN = "clean"
 
 class EvaluationData(Mapping[str, AttackResult]):
     """All results of one evaluation by label, ``"clean"`` first. Results of corrupted images are in ``corruptions``,
-    those of certificates in ``certificates`` (label -> result).
+    scores of outliers in ``ood``, those of certificates in ``certificates`` (label -> result).
 
     Args:
         results: one a label, all of the same samples.
         corruptions: results of corrupted images, of these or other samples.
         certificates: one a label, all of the same samples as the results.
+        ood: scores of outliers beside those of the samples.
         config: seed, batch size, device and the like.
         versions: of the packages that computed it.
         checks: sanity checks of the attacks and the model, passed or failed.
@@ -45,6 +47,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         *,
         corruptions: CorruptionResults | None = None,
         certificates: Sequence[CertificateResult] = (),
+        ood: OodResults | None = None,
         config: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
         checks: Sequence[SanityCheck] = (),
@@ -63,6 +66,9 @@ class EvaluationData(Mapping[str, AttackResult]):
         if any(result.nb_classes != first.nb_classes for result in self.corruptions.values()):
             raise ValueError(f"the results of corruptions have another number of classes than {first.nb_classes}")
         self.certificates = _by_label(certificates, first)
+        self.ood = OodResults() if ood is None else ood
+        if len(self.ood) and self.ood.nb_classes != first.nb_classes:
+            raise ValueError(f"the scores of outliers have another number of classes than {first.nb_classes}")
         self.config = dict(config or {})
         self.versions = dict(versions or {})
         self.checks = tuple(checks)

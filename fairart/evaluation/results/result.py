@@ -92,6 +92,7 @@ class EvaluationResult(EvaluationData):
             found.results,
             corruptions=found.corruptions,
             certificates=found.certificates,
+            ood=found.ood,
             config=found.config,
             versions=found.versions,
             checks=found.checks,

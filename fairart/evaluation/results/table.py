@@ -13,6 +13,7 @@ from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.flags import FAILED, failed_checks
 from fairart.evaluation.results.grid import Grid, per_cent, share_cell
+from fairart.evaluation.results.ood_table import ood_class_grid, ood_grid, ood_notes
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.notebooks import html_notes, html_table
 
@@ -214,6 +215,10 @@ def render_html(result: EvaluationData) -> str:
             html_table(made.columns, made.rows, ruled=[made.body], title=title),
             html_notes(certificate_notes(found, result)),
         ]
+    if len(result.ood):
+        grids = [ood_grid(result.ood), ood_class_grid(result.ood)]
+        parts += [html_table(each.columns, each.rows, ruled=[each.body]) for each in grids]
+        parts.append(html_notes(ood_notes(result.ood)))
     return f"<div>{''.join(parts)}</div>"
 
 
@@ -233,4 +238,8 @@ def render_table(result: EvaluationData, *, intervals: bool = True) -> str:
     for found in result.certificates.values():
         made = certificate_grid(found, intervals=intervals)
         lines += ["", terminal(certificate_title(found)), "", *made.text(right=1), "", *certificate_notes(found, result)]
+    if len(result.ood):
+        for each in (ood_grid(result.ood, intervals=intervals), ood_class_grid(result.ood)):
+            lines += ["", *each.text()]
+        lines += ["", *ood_notes(result.ood)]
     return "\n".join(lines)

@@ -14,7 +14,7 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
-from fairart.evaluation import evaluate
+from fairart.evaluation import OodSettings, evaluate
 from fairart.evaluation.running import partial
 
 FILES = (
@@ -22,6 +22,7 @@ FILES = (
     "units.py",
     "runner.py",
     "certifying.py",
+    "running.py",
     "files.py",
     "storage.py",
     "evaluate.py",
@@ -45,6 +46,8 @@ def evaluated(folder, name):
         corruptions=["gaussian_noise", "brightness"],
         severities=[1, 4],
         certificates=[("smoothing", {"n": 20, "n0": 7, "sigma": 0.1}), ("ibp", {"eps": 0.02, "halvings": 2})],
+        ood={"noise": "noise"},
+        ood_settings=OodSettings(scores="energy", attack="energy", eps=0.05, max_iter=1),
         batch_size=7,
         checkpoint=folder / "partial",
         verbose=False,
