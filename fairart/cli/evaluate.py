@@ -74,6 +74,14 @@ def parser() -> Parser:
         help="exit with code 1 if a metric is below a value, such as worst-class=0.3 (in the worst result) or pgd.accuracy=0.45; "
         "may be given again",
     )
+    made.add_argument(
+        "--groups",
+        metavar="COLUMN|FILE",
+        action="append",
+        default=[],
+        help="tables by group as well: a column of the data set (site for the array site_test of an npz file), or a .npy or .csv "
+        "file of one value a test image; may be given again",
+    )
     made.add_argument("--restart", action="store_true", help="start again instead of resuming an interrupted evaluation")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load, besides the run's own")
     add_common_flags(made)
@@ -194,6 +202,7 @@ def _evaluated(
         eps=None if arguments.eps is None else parse_number(arguments.eps),
         options=options,
         restart=arguments.restart,
+        groups=arguments.groups,
         sanity_samples=arguments.sanity_samples,
         verbose=not arguments.quiet,
     )
@@ -258,6 +267,7 @@ def _show(result: Any) -> None:
     if not sys.stdout.isatty():
         print(result.table())
         return
+    from fairart.evaluation.results.group_table import group_grids, group_notes
     from fairart.evaluation.results.table import class_grid, corruption_grid, corruption_notes, notes
 
     grid = class_grid(result)
@@ -267,3 +277,7 @@ def _show(result: Any) -> None:
         grid = corruption_grid(result.corruptions)
         print_table(grid.columns, grid.rows)
         print("\n".join(corruption_notes(result)))
+    for groups in result.groups.values():
+        for grid in group_grids(result, groups):
+            print_table(grid.columns, grid.rows)
+        print("\n".join(group_notes(result, groups)))

@@ -6,6 +6,7 @@ from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.errors import DamagedFileError, EvaluationError
 from fairart.evaluation.evaluate import evaluate
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.groups import GroupedResult, Groups
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.result import EvaluationResult
 from fairart.evaluation.results.sanity_check import SanityCheck
@@ -18,6 +19,8 @@ __all__ = [
     "DamagedFileError",
     "EvaluationError",
     "EvaluationResult",
+    "GroupedResult",
+    "Groups",
     "Perturbation",
     "SanityCheck",
     "evaluate",

@@ -20,6 +20,7 @@ from fairart.engine.network import Network, check_model
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.specs import Attacks, AttackSpec, resolve_attacks
 from fairart.evaluation.results.corruption_results import CorruptionResults, corruption_label
+from fairart.evaluation.results.groups import GroupsLike, resolve_groups
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.result import EvaluationResult
 from fairart.evaluation.running.corrupted import Corruptions, CorruptionSource, resolve_corruptions
@@ -47,6 +48,7 @@ def evaluate(
     batch_size: int = 512,
     seed: int = 0,
     class_names: Sequence[str] | None = None,
+    groups: GroupsLike | None = None,
     checkpoint: str | Path | None = None,
     sanity_samples: int = SANITY_SAMPLES,
     verbose: bool = True,
@@ -76,6 +78,9 @@ def evaluate(
         batch_size: samples at a time, >= 1.
         seed: of all random starts and of the corruptions made, >= 0.
         class_names: K names for the tables, or None for numbers.
+        groups: an attribute of the samples, such as site or sensor: (n,) texts or whole numbers, or name -> values for several.
+            Every table is then given by group as well, and by class within each group. The numbers of the attacks do not
+            depend on it.
         checkpoint: a folder for partial results. Finished batches are kept there, and a killed evaluation resumes
             from them and returns the same result as without the interruption. Files that are damaged, or that belong to
             other weights, data or settings, are discarded with a warning.
@@ -90,8 +95,8 @@ def evaluate(
 
     Raises:
         TypeError: no ``PyTorchClassifier``.
-        ValueError: bad data, names, severities, batch size or seed; options of an attack that it does not have; corruptions
-            of another shape or other classes; a checkpoint that is no folder of partial results.
+        ValueError: bad data, names, groups, severities, batch size or seed; options of an attack that it does not have;
+            corruptions of another shape or other classes; a checkpoint that is no folder of partial results.
         MissingTexturesError: frost is asked for, and there are no pictures to make it of.
         ModelError: a model that does not return logits, see :func:`fairart.engine.network.check_model`.
         EvaluationError: an attack did nothing, or numbers that are not finite.
@@ -102,6 +107,7 @@ def evaluate(
     if len(images) != len(labels):
         raise ValueError(f"x and y must be of one length, got {len(images)} samples and {len(labels)} labels")
     names = _check_names(class_names, classifier.nb_classes)
+    attributes = resolve_groups(groups, len(labels))
     _check_whole("batch_size", batch_size, 1)
     _check_whole("seed", seed, 0)
     _check_whole("sanity_samples", sanity_samples, 0)
@@ -131,7 +137,14 @@ def evaluate(
         corruption_results = _corrupted(runner, source, at, common)
         progress.begin("sanity checks")
         checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
-    return EvaluationResult(results, corruptions=corruption_results, config=config, versions=_versions(), checks=checks)
+    return EvaluationResult(
+        results,
+        corruptions=corruption_results,
+        config=config,
+        versions=_versions(),
+        checks=checks,
+        groups=attributes,
+    )
 
 
 def _two_samples(images: npt.NDArray[Any], classifier: PyTorchClassifier) -> torch.Tensor | None:

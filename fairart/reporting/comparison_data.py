@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from fairart.evaluation import AttackResult
 from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.reporting.by_group import ByGroup, by_group
 from fairart.reporting.left_behind import LeftBehind, left_behind
 from fairart.reporting.run_results import Run
 from fairart.reporting.tables import Spread
@@ -139,6 +141,11 @@ class ComparisonData:
         """The method that the others are compared with."""
         return next(iter(self.methods))
 
+    @cached_property
+    def by_group(self) -> tuple[ByGroup, ...]:
+        """The same by each attribute of the samples that runs were evaluated with; see :mod:`fairart.reporting.by_group`."""
+        return by_group(self.methods, {key: cell.results for key, cell in self.cells.items()})
+
     def left_behind(self, attack: str) -> LeftBehind | None:
         """The classes that every method leaves behind; None for one method. See :mod:`fairart.reporting.left_behind`.
 
@@ -185,5 +192,6 @@ class ComparisonData:
             "left_behind": {
                 attack: left.to_dict(self.classes) for attack in self.attacks if (left := self.left_behind(attack)) is not None
             },
+            "groups": [found.to_dict() for found in self.by_group],
             "notices": list(self.notices),
         }

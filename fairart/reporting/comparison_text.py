@@ -12,6 +12,7 @@ from fairart.escapes import latex, markdown, markdown_line, terminal
 from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.flags import FAILED
 from fairart.notebooks import html_notes, html_table
+from fairart.reporting.by_group import ByGroup
 from fairart.reporting.comparison_data import Cell, ComparisonData
 from fairart.reporting.tables import Spread
 
@@ -19,6 +20,7 @@ __all__ = [
     "FORMATS",
     "Grid",
     "class_grid",
+    "group_grid",
     "left_behind_lines",
     "left_behind_notes",
     "main_grid",
@@ -161,6 +163,29 @@ def class_grid(comparison: ComparisonData, attack: str) -> Grid:
     return Grid(attack, columns, (tuple(rows),), 1, left_behind_lines(comparison, [attack]))
 
 
+def group_grid(comparison: ComparisonData, found: ByGroup) -> Grid:
+    """Worst group and difference of every method under every attack, and each group.
+
+    Args:
+        comparison: the methods.
+        found: one attribute of its samples.
+    """
+    blocks = []
+    for attack in comparison.attacks:
+        rows = []
+        for label in comparison.methods:
+            cell = found.cells.get((label, attack))
+            if cell is None:
+                continue
+            groups = [("*" if cell.worst_group == place else "") + spread_text(one) for place, one in enumerate(cell.groups)]
+            rows.append((attack, label, spread_text(cell.worst), spread_text(cell.difference), *groups))
+        blocks.append(tuple(rows))
+    heads = [f"{name} (n={count})" for name, count in zip(found.groups.names, found.groups.counts, strict=True)]
+    left = (f"evaluated without groups by {found.groups.name}, or with others: {', '.join(found.left_out)}",)
+    columns = ("attack", "method", "worst group", "difference", *heads)
+    return Grid(f"by {found.groups.name}", columns, tuple(filter(None, blocks)), 2, left if found.left_out else ())
+
+
 def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
     first = next(iter(comparison.methods.values()))[0].result
     assert first is not None
@@ -175,6 +200,8 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
         lines.append("corruptions: mean over all corruptions and severities; worst class: mean of the lowest class of each")
     if classes:
         lines.append("*: the lowest class of a method")
+    if comparison.by_group:
+        lines.append("by group: the lowest group of each seed, and highest less lowest group; *: the lowest group of a method")
     lines += left_behind_notes(comparison)
     if comparison.failed:
         lines.append(f"{FAILED}: a sanity check of the numbers failed, see below")
@@ -242,6 +269,7 @@ def render_comparison(comparison: ComparisonData, *, style: str = "text", classe
     # Each line stands once: under the table of its attack's classes if that is shown.
     main = replace(main_grid(comparison), below=()) if classes else main_grid(comparison)
     grids = [main, *(class_grid(comparison, attack) for attack in comparison.attacks if classes)]
+    grids += [group_grid(comparison, found) for found in comparison.by_group]
     return FORMATS[style](grids, _notes(comparison, classes))
 
 
@@ -255,6 +283,7 @@ def render_html(comparison: ComparisonData) -> str:
     for attack in comparison.attacks:
         table = _html(replace(class_grid(comparison, attack), below=()))
         parts.append(f"<details><summary>Classes, {escape(terminal(attack))}</summary>{table}</details>")
+    parts += [_html(group_grid(comparison, found)) for found in comparison.by_group]
     return f"<div>{''.join([*parts, html_notes(_notes(comparison, classes=True))])}</div>"
 
 

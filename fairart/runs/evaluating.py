@@ -41,6 +41,7 @@ class Request:
         restart: discard partial results and start again.
         sanity_samples: images for the sanity checks, 0 to skip the checks.
         verbose: show a progress bar on a terminal.
+        groups: attributes of the test images: columns of the data set, or files of one value a test image.
     """
 
     attacks: Sequence[plan.Attack] = ("pgd",)
@@ -57,6 +58,7 @@ class Request:
     restart: bool = False
     sanity_samples: int = SANITY_SAMPLES
     verbose: bool = True
+    groups: str | Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +138,7 @@ def carry_out(
         seed=asked.seed,
         device=device,
     )
+    groups = plan.groups_of(asked.groups, data, keep)
     compared = None if asked.reference is None else plan.check_reference(asked.reference, source)
     if asked.restart:
         remove_partial(folder / PARTIAL)
@@ -149,6 +152,7 @@ def carry_out(
         batch_size=asked.batch_size,
         seed=asked.seed,
         class_names=data.classes,
+        groups=groups,
         checkpoint=folder / PARTIAL,
         verbose=asked.verbose,
         sanity_samples=asked.sanity_samples,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fairart.evaluation.results import storage
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.frames import evaluation_frame
+from fairart.evaluation.results.group_table import group_frame, render_groups, render_groups_html
+from fairart.evaluation.results.groups import GroupsLike
 from fairart.evaluation.results.table import render_html, render_table
 
 if TYPE_CHECKING:
@@ -38,28 +40,52 @@ class EvaluationResult(EvaluationData):
 
     def table(self, *, intervals: bool = True) -> str:
         """Plain text: a row for each class, a column for each attack, overall and worst rows, configurations below; then a row
-        for each corruption, a column for each severity.
+        for each corruption, a column for each severity; then for each attribute of the samples tables by group and by class
+        within each group.
 
         Args:
             intervals: print 95 % intervals beside the numbers.
         """
-        return render_table(self, intervals=intervals)
+        return "\n\n".join([render_table(self, intervals=intervals), *render_groups(self, intervals=intervals)])
 
     def _repr_html_(self) -> str:
         """The table for notebooks, with the notes folded up."""
-        return render_html(self)
+        return render_html(self) + render_groups_html(self)
 
-    def to_frame(self) -> DataFrame:
+    def grouped(self, groups: GroupsLike) -> EvaluationResult:
+        """The same results with other attributes of the samples: no attack is run again.
+
+        Args:
+            groups: (n,) values, one a sample, or name of an attribute -> its values.
+
+        Raises:
+            ValueError: not one value a sample, or values that make no groups.
+        """
+        return EvaluationResult(
+            list(self.values()),
+            corruptions=self.corruptions,
+            config=self.config,
+            versions=self.versions,
+            checks=self.checks,
+            groups=groups,
+        )
+
+    def to_frame(self, *, by: str | None = None) -> DataFrame:
         """A pandas data frame with one row a class and attack, clean data included.
 
         Columns: ``attack``, ``class`` (index), ``name``, ``n`` (test samples), ``correct``, ``accuracy`` in [0, 1] (NaN if the
         class is absent), ``low`` and ``high`` (95 % Wilson interval), ``worst`` (whether it is the lowest class of the attack),
         ``doubtful`` (whether a sanity check of the attack's numbers failed).
 
+        Args:
+            by: the name of an attribute of the samples: one row a group, class and attack, with the columns ``attribute``,
+                ``group``, and ``small`` (whether there are fewer than 30 samples) besides; without ``worst``.
+
         Raises:
             ImportError: pandas is not installed (``pip install "fairart[pandas]"``).
+            KeyError: no such attribute.
         """
-        return evaluation_frame(self)
+        return evaluation_frame(self) if by is None else group_frame(self, by)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, lists and text, for JSON; NaN is None."""
@@ -89,5 +115,10 @@ class EvaluationResult(EvaluationData):
         """
         found = storage.load(path)
         return cls(
-            found.results, corruptions=found.corruptions, config=found.config, versions=found.versions, checks=found.checks
+            found.results,
+            corruptions=found.corruptions,
+            config=found.config,
+            versions=found.versions,
+            checks=found.checks,
+            groups=found.groups,
         )

@@ -15,6 +15,8 @@ from fairart.evaluation.errors import DamagedFileError
 from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.groups import Groups
+from fairart.evaluation.results.groups.storage import groups_from_dict, groups_to_dict
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.sanity_check import SanityCheck
 from fairart.files import replaced
@@ -92,6 +94,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
             "results": [_attack_to_dict(attack) for attack in result.values()],
             "corruptions": _corruptions_to_dict(result.corruptions, result.labels),
             "checks": [dataclasses.asdict(check) for check in result.checks],
+            "groups": groups_to_dict(result.groups, result, result.corruptions),
         }
     )
     return plain
@@ -123,6 +126,7 @@ class Contents:
     config: dict[str, Any]
     versions: dict[str, str]
     checks: tuple[SanityCheck, ...]
+    groups: dict[str, Groups]
 
 
 def load(path: str | Path) -> Contents:
@@ -176,7 +180,8 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     results = [_attack_from_dict(entry, labels=labels, **common) for entry in data["results"]]
     corruptions = _corruptions_from_dict(data.get("corruptions"), labels, common)
     checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
-    return Contents(results, corruptions, dict(data["config"]), dict(data["versions"]), checks)
+    groups = groups_from_dict(data.get("groups"), {result.label: result for result in results})
+    return Contents(results, corruptions, dict(data["config"]), dict(data["versions"]), checks, groups)
 
 
 def _attack_from_dict(entry: Mapping[str, Any], *, labels: Any, **common: Any) -> AttackResult:

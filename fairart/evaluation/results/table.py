@@ -16,7 +16,17 @@ from fairart.evaluation.results.flags import FAILED, failed_checks
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.notebooks import html_notes, html_table
 
-__all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_html", "render_table"]
+__all__ = [
+    "Grid",
+    "class_grid",
+    "corruption_grid",
+    "corruption_notes",
+    "notes",
+    "render_html",
+    "render_table",
+    "share_text",
+    "shown",
+]
 
 ABSENT_NAMED = 10
 """Classes without test samples that are named; more are counted."""
@@ -64,7 +74,14 @@ def _per_cent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
 
-def _cell(share: float, ends: Any, intervals: bool) -> str:
+def share_text(share: float, ends: Any, intervals: bool) -> str:
+    """A share in per cent, and its interval; ``-`` for NaN.
+
+    Args:
+        share: in [0, 1], or NaN.
+        ends: (2,) of the interval.
+        intervals: whether to show it.
+    """
     if not intervals or math.isnan(share):
         return _per_cent(share)
     return f"{_per_cent(share)} [{_per_cent(float(ends[0]))}, {_per_cent(float(ends[1]))}]"
@@ -73,11 +90,11 @@ def _cell(share: float, ends: Any, intervals: bool) -> str:
 def _column(result: AttackResult, intervals: bool, failed: bool) -> list[str]:
     ends, rates = result.confidence_interval, result.class_accuracy
     mark = f" {FAILED}" if failed else ""
-    cells = [_cell(float(rate), pair, intervals) for rate, pair in zip(rates, ends, strict=True)]
-    cells.append(_cell(result.accuracy, result.accuracy_interval, intervals) + mark)
+    cells = [share_text(float(rate), pair, intervals) for rate, pair in zip(rates, ends, strict=True)]
+    cells.append(share_text(result.accuracy, result.accuracy_interval, intervals) + mark)
     worst = result.worst_class
     # Not the interval of this class: it was chosen because it is the lowest.
-    lowest = _cell(float(rates[worst]), result.worst_class_interval, intervals)
+    lowest = share_text(float(rates[worst]), result.worst_class_interval, intervals)
     cells.append(f"{lowest} {result.worst_class_name} ({100 * float(result.worst_class_probability[worst]):.0f} %){mark}")
     calibration = result.calibration()
     cells.append("-" if calibration is None else _per_cent(calibration.ece))
@@ -86,7 +103,12 @@ def _column(result: AttackResult, intervals: bool, failed: bool) -> list[str]:
     return cells
 
 
-def _shown(result: EvaluationData) -> list[AttackResult]:
+def shown(result: EvaluationData) -> list[AttackResult]:
+    """The results that tables have columns of: all, and the worst case over several attacks of one budget.
+
+    Args:
+        result: the evaluation.
+    """
     columns = list(result.values())
     return [*columns, result.worst_case()] if len(columns) > 2 and result.combined else columns
 
@@ -98,7 +120,7 @@ def class_grid(result: EvaluationData, *, intervals: bool = True) -> Grid:
         result: the evaluation.
         intervals: 95 % Wilson intervals beside the numbers.
     """
-    columns = _shown(result)
+    columns = shown(result)
     names = result.class_names or [str(index) for index in range(result.nb_classes)]
     heads = [*names, "overall", "worst class", "ECE"]
     samples = [*map(str, columns[0].confusion.support), str(len(result.labels)), "", ""]

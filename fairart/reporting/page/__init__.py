@@ -18,6 +18,7 @@ from fairart.reporting.comparison import Comparison, compare_runs
 from fairart.reporting.comparison_text import left_behind_notes
 from fairart.reporting.page import setup, views
 from fairart.reporting.page.corruptions import corruptions
+from fairart.reporting.page.groups import groups
 from fairart.reporting.page.training import training
 from fairart.reporting.run_results import Run, group_methods
 
@@ -31,7 +32,7 @@ def _file(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    names = ("page.html", "macros.html", "summary.html", "classes.html", "training.html", "setup.html")
+    names = ("page.html", "macros.html", "summary.html", "classes.html", "groups.html", "training.html", "setup.html")
     return Environment(
         loader=DictLoader({name: _file(name) for name in names}),
         autoescape=True,  # names of runs, classes and attacks are the user's
@@ -101,7 +102,7 @@ def write_page(runs: Sequence[Run], path: str | Path, *, title: str | None = Non
 
 
 def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
-    names = ("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions")
+    names = ("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "groups")
     if comparison is None:
         return dict.fromkeys(names)
     return {
@@ -113,6 +114,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "errors": views.errors(comparison),
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),
+        "groups": groups(comparison, comparison.failed),
     }
 
 
