@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["METADATA", "Column", "SplitValues", "columns_of", "read_metadata", "read_npz_columns", "read_values"]
+__all__ = [
+    "METADATA",
+    "Column",
+    "SplitValues",
+    "columns_of",
+    "is_file",
+    "read_metadata",
+    "read_npz_columns",
+    "read_values",
+    "split_name",
+]
 
 Values = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -149,12 +159,11 @@ def read_values(given: str | Path, columns: Mapping[str, Column], *, split: str,
         ValueError: no such column or file, a file that cannot be read, or another number of values.
     """
     text = str(given)
-    path, _, wanted = text.rpartition(":") if ".csv:" in text.lower() else (text, "", "")
-    file = Path(path).expanduser()
-    if file.suffix.lower() in (".npy", ".csv"):
+    file, wanted = _file_and_column(text)
+    if is_file(text):
         if not file.is_file():
             raise ValueError(f"groups {text!r}: there is no file {file}")
-        stem = file.stem.removesuffix(f"_{split}")
+        stem = split_name(text, split)
         name, values = _read_csv(file, wanted, number, stem) if file.suffix.lower() == ".csv" else (stem, _read_npy(file))
         _check_number(text, values, number, split)
         return name, values
@@ -169,6 +178,31 @@ def read_values(given: str | Path, columns: Mapping[str, Column], *, split: str,
         )
     _check_number(text, values_of_split, number, split)
     return text, values_of_split
+
+
+def is_file(given: str) -> bool:
+    """Whether a text names a file of values, and not a column of the data set.
+
+    Args:
+        given: what the user gave.
+    """
+    return _file_and_column(given)[0].suffix.lower() in (".npy", ".csv")
+
+
+def split_name(given: str, split: str) -> str:
+    """What an attribute is called: a column's name, or a file's without the name of the split.
+
+    Args:
+        given: what the user gave.
+        split: ``"train"`` or ``"test"``.
+    """
+    file, wanted = _file_and_column(given)
+    return wanted or (file.stem.removesuffix(f"_{split}") if is_file(given) else given)
+
+
+def _file_and_column(given: str) -> tuple[Path, str]:
+    path, _, wanted = given.rpartition(":") if ".csv:" in given.lower() else (given, "", "")
+    return Path(path).expanduser(), wanted
 
 
 def _check_number(given: str, values: Values, number: int, split: str) -> None:

@@ -11,12 +11,14 @@ from fairart.statistics.by_value import ComparedByValue
 from fairart.statistics.cfps import class_false_negative_score, class_false_positive_score
 from fairart.statistics.confusion_matrix import ConfusionMatrix
 from fairart.statistics.epoch import EpochStatistics, ValidationStatistics
+from fairart.statistics.groups import Groups
 from fairart.statistics.rank_correlation import RankCorrelation, rank_correlation
 
 __all__ = [
     "ComparedByValue",
     "ConfusionMatrix",
     "EpochStatistics",
+    "Groups",
     "RankCorrelation",
     "ValidationStatistics",
     "accuracy",

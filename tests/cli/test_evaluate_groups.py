@@ -92,3 +92,45 @@ def test_compare_and_report_show_groups_side_by_side(fairart_command, trained, t
     page = (tmp_path / "page.html").read_text()
     assert '<section id="groups"' in page
     assert "By stroke" in page
+
+
+def test_train_weighs_the_groups_of_a_column_or_a_file(fairart_command, train, tmp_path):
+    data = load_digits()
+    site = np.where(np.arange(len(data.y_train)) % 3 > 0, "north", "south")
+    arrays = {"x_train": data.x_train, "y_train": data.y_train, "x_test": data.x_test, "y_test": data.y_test}
+    np.savez(tmp_path / "own.npz", **arrays, site_train=site)
+    np.save(tmp_path / "site_train.npy", site)
+    dataset = f"npz:{tmp_path / 'own.npz'}"
+    dro = ("--class-weighting", "group-dro", "--set", "class_weighting.eta=0.5", "--epochs", "2", "--quiet")
+    assert train("at", tmp_path / "column", "--dataset", dataset, "--groups", "site", *dro)[0] == 0
+    assert train("at", tmp_path / "file", "--dataset", dataset, "--groups", tmp_path / "site_train.npy", *dro)[0] == 0
+    lines = [(tmp_path / run / "history.jsonl").read_text().splitlines() for run in ("column", "file")]
+    last = [json.loads(found[-1]) for found in lines]
+    assert set(last[0]["group_weights"]) == {"north", "south"}
+    assert last[0]["group_weights"] == last[1]["group_weights"]
+    assert last[0]["group_weights"]["north"] != 1
+    # The file is needed for training alone.
+    (tmp_path / "site_train.npy").unlink()
+    assert fairart_command("evaluate", tmp_path / "file", "--attack", "none", "--quiet")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--groups", "site", "--class-weighting", "group-dro"], "no such column of its train images (it has none)"),
+        (["--groups", "{stroke}", "--class-weighting", "group-dro"], "expected 1347 values, one for each train image, got 450"),
+    ],
+)
+def test_bad_groups_of_training_are_one_line(train, tmp_path, strokes, flags, told):
+    code, _, err = train("at", tmp_path / "run", *[flag.format(stroke=strokes) for flag in flags])
+    assert code == 2
+    assert told in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_groups_without_a_weighting_of_groups_are_refused(train, tmp_path):
+    np.save(tmp_path / "site.npy", np.arange(1347) % 2)
+    code, _, err = train("at", tmp_path / "run", "--groups", tmp_path / "site.npy")
+    assert code == 2
+    assert "groups would go unused" in err
+    assert not (tmp_path / "run" / "config.yaml").exists()

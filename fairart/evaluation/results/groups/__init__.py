@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fairart.evaluation.results.groups.attribute import Groups, GroupsLike, resolve_groups
 from fairart.evaluation.results.groups.gaps import Gaps, gaps
 from fairart.evaluation.results.groups.numbers import SMALL, GroupedResult
+from fairart.statistics.groups import Groups, GroupsLike, resolve_groups
 
 __all__ = ["SMALL", "Gaps", "GroupedResult", "Groups", "GroupsLike", "gaps", "resolve_groups"]

@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.evaluation.results.calibration import Reliability, reliability
-from fairart.evaluation.results.groups.attribute import Groups
 from fairart.evaluation.results.groups.gaps import Gaps, gaps
 from fairart.evaluation.results.intervals import wilson_interval
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.worst_class import worst_class_interval, worst_class_probability
-from fairart.statistics import ConfusionMatrix
+from fairart.statistics import ConfusionMatrix, Groups
 
 __all__ = ["SMALL", "GroupedResult"]
 

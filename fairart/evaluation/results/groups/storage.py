@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fairart.evaluation.results.corruption_results import CorruptionResults
-from fairart.evaluation.results.groups.attribute import Groups
 from fairart.evaluation.results.groups.numbers import SMALL, GroupedResult
 from fairart.evaluation.results.outcome import AttackResult
+from fairart.statistics import Groups
 
 __all__ = ["groups_from_dict", "groups_to_dict"]
 

@@ -56,6 +56,14 @@ class Groups:
         """(G,) samples of each group."""
         return np.bincount(self.index, minlength=len(self.names)).astype(np.int64)
 
+    def of_samples(self, keep: IntArray) -> Groups:
+        """The groups of some samples; a group that is left without samples stays.
+
+        Args:
+            keep: (m,) indices, m >= 1.
+        """
+        return Groups(self.name, self.names, self.index[keep])
+
     @classmethod
     def of(cls, values: npt.ArrayLike, *, name: str = DEFAULT_NAME, number: int | None = None) -> Groups:
         """Sort samples into groups by their value.
