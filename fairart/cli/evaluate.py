@@ -82,6 +82,14 @@ def parser() -> Parser:
         help="tables by group as well: a column of the data set (site for the array site_test of an npz file), or a .npy or .csv "
         "file of one value a test image; may be given again",
     )
+    made.add_argument(
+        "--shift",
+        metavar="NAME=DATASET",
+        action="append",
+        default=[],
+        help="a shifted test set, such as camera-2=npz:camera2.npz or =folder:PATH: accuracy and calibration of each class on "
+        "it, and what is lost; may be given again",
+    )
     made.add_argument("--restart", action="store_true", help="start again instead of resuming an interrupted evaluation")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load, besides the run's own")
     add_common_flags(made)
@@ -192,6 +200,7 @@ def _evaluated(
     arguments: argparse.Namespace, attacks: list[str], options: dict[str, dict[str, Any]], folder: Path
 ) -> EvaluationResult:
     from fairart.runs.evaluating import Request
+    from fairart.runs.shifts import named_shifts
 
     shared: dict[str, Any] = {
         name: getattr(arguments, name)
@@ -203,6 +212,8 @@ def _evaluated(
         options=options,
         restart=arguments.restart,
         groups=arguments.groups,
+        shifts=named_shifts(arguments.shift),
+        data_root=arguments.data_root,
         sanity_samples=arguments.sanity_samples,
         verbose=not arguments.quiet,
     )
@@ -268,6 +279,7 @@ def _show(result: Any) -> None:
         print(result.table())
         return
     from fairart.evaluation.results.group_table import group_grids, group_notes
+    from fairart.evaluation.results.shift_table import shift_grid, shift_notes
     from fairart.evaluation.results.table import class_grid, corruption_grid, corruption_notes, notes
 
     grid = class_grid(result)
@@ -281,3 +293,7 @@ def _show(result: Any) -> None:
         for grid in group_grids(result, groups):
             print_table(grid.columns, grid.rows)
         print("\n".join(group_notes(result, groups)))
+    if len(result.shifts):
+        grid = shift_grid(result)
+        print_table(grid.columns, grid.rows)
+        print("\n".join(shift_notes(result)))

@@ -10,6 +10,7 @@ from fairart.evaluation.results.groups import GroupedResult, Groups
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.result import EvaluationResult
 from fairart.evaluation.results.sanity_check import SanityCheck
+from fairart.evaluation.results.shift_results import ShiftResults
 from fairart.evaluation.running.partial import remove_partial
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Groups",
     "Perturbation",
     "SanityCheck",
+    "ShiftResults",
     "evaluate",
     "remove_partial",
 ]

@@ -23,11 +23,13 @@ from fairart.evaluation.results.corruption_results import CorruptionResults, cor
 from fairart.evaluation.results.groups import GroupsLike, resolve_groups
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.result import EvaluationResult
+from fairart.evaluation.results.shift_results import ShiftResults
 from fairart.evaluation.running.corrupted import Corruptions, CorruptionSource, resolve_corruptions
 from fairart.evaluation.running.partial import PartialResults
 from fairart.evaluation.running.progress import Progress
 from fairart.evaluation.running.runner import Runner
 from fairart.evaluation.running.scores import Scores
+from fairart.evaluation.running.shifted import Shifted, Shifts, check_shifts
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES, run_checks
 from fairart.fingerprint import array_digest, classifier_fingerprint
 
@@ -49,6 +51,7 @@ def evaluate(
     seed: int = 0,
     class_names: Sequence[str] | None = None,
     groups: GroupsLike | None = None,
+    shifts: Shifts | None = None,
     checkpoint: str | Path | None = None,
     sanity_samples: int = SANITY_SAMPLES,
     verbose: bool = True,
@@ -81,6 +84,8 @@ def evaluate(
         groups: an attribute of the samples, such as site or sensor: (n,) texts or whole numbers, or name -> values for several.
             Every table is then given by group as well, and by class within each group. The numbers of the attacks do not
             depend on it.
+        shifts: shifted test sets by name, such as ``{"camera-2": (x, y)}``, as ``x`` and ``y``: clean accuracy and calibration on
+            each, class by class, and what is lost. No attack is run on them.
         checkpoint: a folder for partial results. Finished batches are kept there, and a killed evaluation resumes
             from them and returns the same result as without the interruption. Files that are damaged, or that belong to
             other weights, data or settings, are discarded with a warning.
@@ -95,7 +100,7 @@ def evaluate(
 
     Raises:
         TypeError: no ``PyTorchClassifier``.
-        ValueError: bad data, names, groups, severities, batch size or seed; options of an attack that it does not have;
+        ValueError: bad data, names, groups, shifts, severities, batch size or seed; options of an attack that it does not have;
             corruptions of another shape or other classes; a checkpoint that is no folder of partial results.
         MissingTexturesError: frost is asked for, and there are no pictures to make it of.
         ModelError: a model that does not return logits, see :func:`fairart.engine.network.check_model`.
@@ -114,6 +119,7 @@ def evaluate(
     specs = [spec.checked(classifier) for spec in resolve_attacks(attacks)]
     for spec in specs:
         _warn_if_faint(spec, classifier)
+    shifted = check_shifts(shifts, classifier)
     check_model(
         network,
         nb_classes=classifier.nb_classes,
@@ -130,11 +136,12 @@ def evaluate(
         kept = PartialResults(checkpoint, _fingerprint(classifier, images, labels, config))
     common: dict[str, Any] = {"nb_classes": classifier.nb_classes, "class_names": names}
     corrupted = 0 if source is None else len(source.names) * len(at) * len(source.labels)
-    total = (1 + len(specs)) * len(labels) + corrupted
+    total = (1 + len(specs)) * len(labels) + corrupted + sum(len(y) for _, y in shifted.values())
     with Progress(total, verbose=verbose) as progress, _repeatable():
         runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
         results = _attacked(runner, specs, common)
         corruption_results = _corrupted(runner, source, at, common)
+        shift_results = _shifted(runner, shifted, common)
         progress.begin("sanity checks")
         checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
     return EvaluationResult(
@@ -144,6 +151,7 @@ def evaluate(
         versions=_versions(),
         checks=checks,
         groups=attributes,
+        shifts=shift_results,
     )
 
 
@@ -204,6 +212,21 @@ def _corrupted(
             )
     about = {**source.describe(), "severities": list(severities)}
     return CorruptionResults(found, source={**about, "own_labels": not np.array_equal(source.labels, runner.labels)})
+
+
+def _shifted(runner: Runner, shifts: Shifted, common: dict[str, Any]) -> ShiftResults:
+    found = {}
+    for name, (x, labels) in shifts.items():
+        scores = runner.shift(name, x, labels)
+        found[name] = AttackResult(
+            label=name,
+            labels=labels,
+            config={"attack": "none", "options": {}, "shift": name},
+            predictions=scores.predictions,
+            confidences=scores.confidences,
+            **common,
+        )
+    return ShiftResults(found)
 
 
 def _fingerprint(

@@ -13,6 +13,7 @@ from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.flags import FAILED
 from fairart.notebooks import html_notes, html_table
 from fairart.reporting.by_group import ByGroup
+from fairart.reporting.by_shift import ByShift
 from fairart.reporting.comparison_data import Cell, ComparisonData
 from fairart.reporting.tables import Spread
 
@@ -29,6 +30,7 @@ __all__ = [
     "points",
     "render_comparison",
     "render_html",
+    "shift_grid",
     "spread_text",
 ]
 
@@ -186,6 +188,37 @@ def group_grid(comparison: ComparisonData, found: ByGroup) -> Grid:
     return Grid(f"by {found.groups.name}", columns, tuple(filter(None, blocks)), 2, left if found.left_out else ())
 
 
+def shift_grid(comparison: ComparisonData) -> Grid:
+    """Accuracy of every method on every shifted test set, and what is lost.
+
+    Args:
+        comparison: the methods.
+    """
+    blocks, below = [], []
+    for found in comparison.by_shift:
+        rows = []
+        for label in comparison.methods:
+            cell = found.cells.get(label)
+            if cell is not None:
+                numbers = (cell.overall, cell.worst, cell.lost, cell.relative)
+                rows.append((found.name, label, *map(spread_text, numbers)))
+        blocks.append(tuple(rows))
+        below += _shift_lines(found)
+    columns = ("shift", "method", "overall", "worst class", "lost", "lost, % of clean")
+    return Grid("shifted test sets", columns, tuple(filter(None, blocks)), 2, tuple(below))
+
+
+def _shift_lines(found: ByShift) -> list[str]:
+    lines = []
+    if found.line is not None:
+        line = found.line
+        shown = f"slope {line.slope:.2f}, correlation {line.correlation:.2f}"
+        lines.append(f"{found.name}: line from clean to shifted accuracy over {line.points} methods, probit scale: {shown}")
+    if found.left_out:
+        lines.append(f"evaluated without {found.name}, or on other images: {', '.join(found.left_out)}")
+    return lines
+
+
 def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
     first = next(iter(comparison.methods.values()))[0].result
     assert first is not None
@@ -270,6 +303,7 @@ def render_comparison(comparison: ComparisonData, *, style: str = "text", classe
     main = replace(main_grid(comparison), below=()) if classes else main_grid(comparison)
     grids = [main, *(class_grid(comparison, attack) for attack in comparison.attacks if classes)]
     grids += [group_grid(comparison, found) for found in comparison.by_group]
+    grids += [shift_grid(comparison)] if comparison.by_shift else []
     return FORMATS[style](grids, _notes(comparison, classes))
 
 
@@ -284,6 +318,7 @@ def render_html(comparison: ComparisonData) -> str:
         table = _html(replace(class_grid(comparison, attack), below=()))
         parts.append(f"<details><summary>Classes, {escape(terminal(attack))}</summary>{table}</details>")
     parts += [_html(group_grid(comparison, found)) for found in comparison.by_group]
+    parts += [_html(shift_grid(comparison))] if comparison.by_shift else []
     return f"<div>{''.join([*parts, html_notes(_notes(comparison, classes=True))])}</div>"
 
 

@@ -14,6 +14,7 @@ from fairart.evaluation import EvaluationResult, evaluate, remove_partial
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES
 from fairart.runs import evaluation as plan
 from fairart.runs.folders import EVALUATION, PARTIAL
+from fairart.runs.shifts import load_shifts
 
 __all__ = ["Prepared", "Request", "carry_out", "prepare"]
 
@@ -42,6 +43,8 @@ class Request:
         sanity_samples: images for the sanity checks, 0 to skip the checks.
         verbose: show a progress bar on a terminal.
         groups: attributes of the test images: columns of the data set, or files of one value a test image.
+        shifts: shifted test sets, name -> data set: a registered name, ``npz:PATH`` or ``folder:PATH``.
+        data_root: folder of their data files.
     """
 
     attacks: Sequence[plan.Attack] = ("pgd",)
@@ -59,6 +62,8 @@ class Request:
     sanity_samples: int = SANITY_SAMPLES
     verbose: bool = True
     groups: str | Sequence[str] = ()
+    shifts: Mapping[str, str] = field(default_factory=dict)
+    data_root: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +144,7 @@ def carry_out(
         device=device,
     )
     groups = plan.groups_of(asked.groups, data, keep)
+    shifts = load_shifts(asked.shifts, data, data_root=asked.data_root, limit=asked.limit, seed=asked.seed)
     compared = None if asked.reference is None else plan.check_reference(asked.reference, source)
     if asked.restart:
         remove_partial(folder / PARTIAL)
@@ -153,6 +159,7 @@ def carry_out(
         seed=asked.seed,
         class_names=data.classes,
         groups=groups,
+        shifts=shifts,
         checkpoint=folder / PARTIAL,
         verbose=asked.verbose,
         sanity_samples=asked.sanity_samples,
@@ -160,6 +167,8 @@ def carry_out(
     result.config.update(about, note=data.note)
     if len(data.y_train):
         result.config["training_counts"] = data.training_counts
+    for name, dataset in asked.shifts.items():
+        result.shifts.sources[name]["dataset"] = dataset
     if prepared.surrogates:
         result.config["surrogates"] = dict(prepared.surrogates)
     if compared is not None:

@@ -282,7 +282,7 @@ class FairnessTrainer(Fitting):
         *,
         extra_data: Pair | None = None,
         extra_share: float = 0.7,
-        groups: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | Groups | None = None,
         scheduler: Any = None,
         scheduler_interval: Interval | None = None,
         seed: int | None = None,

@@ -13,6 +13,7 @@ from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.groups import GroupedResult, GroupsLike, resolve_groups
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.sanity_check import SanityCheck
+from fairart.evaluation.results.shift_results import ShiftResults
 
 __all__ = ["CLEAN", "EvaluationData"]
 
@@ -32,6 +33,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         versions: of the packages that computed it.
         checks: sanity checks of the attacks and the model, passed or failed.
         groups: attributes of the samples, see :meth:`by_group`.
+        shifts: results on shifted test sets, with samples of their own.
 
     Raises:
         ValueError: no result, two of one label, results of different samples, corruptions with other classes, or groups of
@@ -47,6 +49,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         versions: Mapping[str, str] | None = None,
         checks: Sequence[SanityCheck] = (),
         groups: GroupsLike | None = None,
+        shifts: ShiftResults | None = None,
     ) -> None:
         if not results:
             raise ValueError("an evaluation holds at least one result, got none")
@@ -65,6 +68,9 @@ class EvaluationData(Mapping[str, AttackResult]):
         self.versions = dict(versions or {})
         self.checks = tuple(checks)
         self.groups = resolve_groups(groups, len(first.labels))
+        self.shifts = ShiftResults() if shifts is None else shifts
+        if any(result.nb_classes != first.nb_classes for result in self.shifts.values()):
+            raise ValueError(f"the results of shifts have another number of classes than {first.nb_classes}")
 
     def __getitem__(self, label: str) -> AttackResult:
         """The result of one label."""

@@ -10,6 +10,7 @@ from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.frames import evaluation_frame
 from fairart.evaluation.results.group_table import group_frame, render_groups, render_groups_html
 from fairart.evaluation.results.groups import GroupsLike
+from fairart.evaluation.results.shift_table import render_shifts, render_shifts_html
 from fairart.evaluation.results.table import render_html, render_table
 
 if TYPE_CHECKING:
@@ -41,16 +42,19 @@ class EvaluationResult(EvaluationData):
     def table(self, *, intervals: bool = True) -> str:
         """Plain text: a row for each class, a column for each attack, overall and worst rows, configurations below; then a row
         for each corruption, a column for each severity; then for each attribute of the samples tables by group and by class
-        within each group.
+        within each group; then classes on shifted test sets.
 
         Args:
             intervals: print 95 % intervals beside the numbers.
         """
-        return "\n\n".join([render_table(self, intervals=intervals), *render_groups(self, intervals=intervals)])
+        return "\n\n".join([render_table(self, intervals=intervals), *self._more(intervals)])
+
+    def _more(self, intervals: bool) -> list[str]:
+        return [*render_groups(self, intervals=intervals), *render_shifts(self, intervals=intervals)]
 
     def _repr_html_(self) -> str:
         """The table for notebooks, with the notes folded up."""
-        return render_html(self) + render_groups_html(self)
+        return render_html(self) + render_groups_html(self) + render_shifts_html(self)
 
     def grouped(self, groups: GroupsLike) -> EvaluationResult:
         """The same results with other attributes of the samples: no attack is run again.
@@ -68,6 +72,7 @@ class EvaluationResult(EvaluationData):
             versions=self.versions,
             checks=self.checks,
             groups=groups,
+            shifts=self.shifts,
         )
 
     def to_frame(self, *, by: str | None = None) -> DataFrame:
@@ -121,4 +126,5 @@ class EvaluationResult(EvaluationData):
             versions=found.versions,
             checks=found.checks,
             groups=found.groups,
+            shifts=found.shifts,
         )

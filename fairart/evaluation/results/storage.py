@@ -19,6 +19,7 @@ from fairart.evaluation.results.groups import Groups
 from fairart.evaluation.results.groups.storage import groups_from_dict, groups_to_dict
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.sanity_check import SanityCheck
+from fairart.evaluation.results.shift_results import Drop, ShiftResults
 from fairart.files import replaced
 
 __all__ = ["load", "save", "to_dict"]
@@ -76,6 +77,21 @@ def _corruptions_to_dict(corruptions: CorruptionResults, labels: Any) -> dict[st
     }
 
 
+def _shifts_to_dict(shifts: ShiftResults, clean: AttackResult) -> list[dict[str, Any]] | None:
+    if not len(shifts):
+        return None
+    return [
+        {
+            "name": name,
+            "source": shifts.sources[name],
+            "labels": result.labels,
+            "drop": Drop(clean, result).to_dict(),
+            **_attack_to_dict(result),
+        }
+        for name, result in shifts.items()
+    ]
+
+
 def to_dict(result: EvaluationData) -> dict[str, Any]:
     """Plain numbers, lists and text; NaN is None.
 
@@ -95,6 +111,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
             "corruptions": _corruptions_to_dict(result.corruptions, result.labels),
             "checks": [dataclasses.asdict(check) for check in result.checks],
             "groups": groups_to_dict(result.groups, result, result.corruptions),
+            "shifts": _shifts_to_dict(result.shifts, next(iter(result.values()))),
         }
     )
     return plain
@@ -127,6 +144,7 @@ class Contents:
     versions: dict[str, str]
     checks: tuple[SanityCheck, ...]
     groups: dict[str, Groups]
+    shifts: ShiftResults
 
 
 def load(path: str | Path) -> Contents:
@@ -181,7 +199,15 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     corruptions = _corruptions_from_dict(data.get("corruptions"), labels, common)
     checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
     groups = groups_from_dict(data.get("groups"), {result.label: result for result in results})
-    return Contents(results, corruptions, dict(data["config"]), dict(data["versions"]), checks, groups)
+    return Contents(
+        results,
+        corruptions,
+        dict(data["config"]),
+        dict(data["versions"]),
+        checks,
+        groups,
+        _shifts_from_dict(data.get("shifts"), common),
+    )
 
 
 def _attack_from_dict(entry: Mapping[str, Any], *, labels: Any, **common: Any) -> AttackResult:
@@ -210,6 +236,17 @@ def _corruptions_from_dict(data: Mapping[str, Any] | None, labels: Any, common: 
     return CorruptionResults(
         {cell: _attack_from_dict(entry, labels=own, **common) for cell, entry in cells}, source=data["source"]
     )
+
+
+def _shifts_from_dict(data: Any, common: Mapping[str, Any]) -> ShiftResults:
+    entries = {str(entry["name"]): entry for entry in data or ()}
+    if len(entries) < len(data or ()):
+        raise ValueError("two shifts of one name")
+    results = {
+        name: _attack_from_dict(entry, labels=_integers(entry["labels"], f"labels of {name!r}"), **common)
+        for name, entry in entries.items()
+    }
+    return ShiftResults(results, sources={name: entry["source"] for name, entry in entries.items()})
 
 
 def _confidences(values: Any, number: int) -> Any:

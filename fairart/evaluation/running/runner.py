@@ -73,8 +73,11 @@ class Runner:
             return fill(unit, compute, batch_size=self.batch_size, kept=self.kept, progress=self.progress)
 
     def _images(self, indices: IntArray) -> Tensor:
+        return self._tensor(self.x[indices])
+
+    def _tensor(self, images: npt.NDArray[Any]) -> Tensor:
         network = self.target.network
-        x = torch.as_tensor(self.x[indices], device=network.device)
+        x = torch.as_tensor(images, device=network.device)
         if x.dtype == torch.uint8:
             # Dividing by 255 gives the very numbers that x / 255 gives; multiplying by 1 / 255 does not, and can pass 1.
             return x.to(network.dtype) / uint8_divisor(self.target.classifier)
@@ -118,6 +121,21 @@ class Runner:
 
         identity = {"severity": severity, **source.identity(name)}
         return Scores(**self._fill(Unit("corruption", label, len(source.labels), identity, SCORED), compute))
+
+    def shift(self, name: str, x: npt.NDArray[Any], labels: IntArray) -> Scores:
+        """Scores of the images of a shifted test set, in eval mode.
+
+        Args:
+            name: of the set.
+            x: (m, *input_shape) its checked images.
+            labels: (m,) its labels.
+        """
+
+        def compute(place: IntArray) -> Columns:
+            return self._score(self._tensor(x[place]), place, f"shift/{name}").columns()
+
+        identity = {"images": array_digest(x), "labels": array_digest(labels)}
+        return Scores(**self._fill(Unit("shift", name, len(labels), identity, SCORED), compute))
 
     def attack(self, spec: AttackSpec, clean: Scores) -> tuple[Scores, Perturbation]:
         """Attack the samples that are right on clean data.

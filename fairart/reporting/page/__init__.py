@@ -19,6 +19,7 @@ from fairart.reporting.comparison_text import left_behind_notes
 from fairart.reporting.page import setup, views
 from fairart.reporting.page.corruptions import corruptions
 from fairart.reporting.page.groups import groups
+from fairart.reporting.page.shifts import shifts
 from fairart.reporting.page.training import training
 from fairart.reporting.run_results import Run, group_methods
 
@@ -32,7 +33,16 @@ def _file(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    names = ("page.html", "macros.html", "summary.html", "classes.html", "groups.html", "training.html", "setup.html")
+    names = (
+        "page.html",
+        "macros.html",
+        "summary.html",
+        "classes.html",
+        "groups.html",
+        "shifts.html",
+        "training.html",
+        "setup.html",
+    )
     return Environment(
         loader=DictLoader({name: _file(name) for name in names}),
         autoescape=True,  # names of runs, classes and attacks are the user's
@@ -102,7 +112,18 @@ def write_page(runs: Sequence[Run], path: str | Path, *, title: str | None = Non
 
 
 def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
-    names = ("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "groups")
+    names = (
+        "summary",
+        "ranges",
+        "tests",
+        "classes",
+        "left_behind_notes",
+        "errors",
+        "calibration",
+        "corruptions",
+        "groups",
+        "shifts",
+    )
     if comparison is None:
         return dict.fromkeys(names)
     return {
@@ -115,6 +136,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),
         "groups": groups(comparison, comparison.failed),
+        "shifts": shifts(comparison),
     }
 
 
