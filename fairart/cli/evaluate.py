@@ -90,6 +90,12 @@ def parser() -> Parser:
         help="a shifted test set, such as camera-2=npz:camera2.npz or =folder:PATH: accuracy and calibration of each class on "
         "it, and what is lost; may be given again",
     )
+    made.add_argument(
+        "--temperature",
+        action="store_true",
+        help="calibration before and after temperature scaling, one for all and one a class: each half of the test images is "
+        "scaled by temperatures of the other half",
+    )
     made.add_argument("--restart", action="store_true", help="start again instead of resuming an interrupted evaluation")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load, besides the run's own")
     add_common_flags(made)
@@ -213,6 +219,7 @@ def _evaluated(
         restart=arguments.restart,
         groups=arguments.groups,
         shifts=named_shifts(arguments.shift),
+        temperature=arguments.temperature,
         data_root=arguments.data_root,
         sanity_samples=arguments.sanity_samples,
         verbose=not arguments.quiet,
@@ -281,6 +288,7 @@ def _show(result: Any) -> None:
     from fairart.evaluation.results.group_table import group_grids, group_notes
     from fairart.evaluation.results.shift_table import shift_grid, shift_notes
     from fairart.evaluation.results.table import class_grid, corruption_grid, corruption_notes, notes
+    from fairart.evaluation.results.temperature_table import class_temperature_grid, temperature_grid, temperature_notes
 
     grid = class_grid(result)
     print_table(grid.columns, grid.rows)
@@ -297,3 +305,7 @@ def _show(result: Any) -> None:
         grid = shift_grid(result)
         print_table(grid.columns, grid.rows)
         print("\n".join(shift_notes(result)))
+    if result.temperature is not None:
+        for grid in (temperature_grid(result.temperature), class_temperature_grid(result)):
+            print_table(grid.columns, grid.rows)
+        print("\n".join(temperature_notes(result.temperature)))

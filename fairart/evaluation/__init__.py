@@ -11,6 +11,7 @@ from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.result import EvaluationResult
 from fairart.evaluation.results.sanity_check import SanityCheck
 from fairart.evaluation.results.shift_results import ShiftResults
+from fairart.evaluation.results.temperature import TemperatureResults
 from fairart.evaluation.running.partial import remove_partial
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Perturbation",
     "SanityCheck",
     "ShiftResults",
+    "TemperatureResults",
     "evaluate",
     "remove_partial",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,10 +25,12 @@ from fairart.evaluation.results.groups import GroupsLike, resolve_groups
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.result import EvaluationResult
 from fairart.evaluation.results.shift_results import ShiftResults
+from fairart.evaluation.results.temperature import ScaledResult, TemperatureResults
 from fairart.evaluation.running.corrupted import Corruptions, CorruptionSource, resolve_corruptions
 from fairart.evaluation.running.partial import PartialResults
 from fairart.evaluation.running.progress import Progress
 from fairart.evaluation.running.runner import Runner
+from fairart.evaluation.running.scaling import COLUMNS, Scaling
 from fairart.evaluation.running.scores import Scores
 from fairart.evaluation.running.shifted import Shifted, Shifts, check_shifts
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES, run_checks
@@ -52,6 +55,7 @@ def evaluate(
     class_names: Sequence[str] | None = None,
     groups: GroupsLike | None = None,
     shifts: Shifts | None = None,
+    temperature: bool = False,
     checkpoint: str | Path | None = None,
     sanity_samples: int = SANITY_SAMPLES,
     verbose: bool = True,
@@ -86,6 +90,8 @@ def evaluate(
             depend on it.
         shifts: shifted test sets by name, such as ``{"camera-2": (x, y)}``, as ``x`` and ``y``: clean accuracy and calibration on
             each, class by class, and what is lost. No attack is run on them.
+        temperature: also scale confidences by temperatures, one for all and one for each predicted class, fitted on clean test
+            images and used on others: each half of the test images by those of the other half, shifted images by those of all.
         checkpoint: a folder for partial results. Finished batches are kept there, and a killed evaluation resumes
             from them and returns the same result as without the interruption. Files that are damaged, or that belong to
             other weights, data or settings, are discarded with a warning.
@@ -133,15 +139,18 @@ def evaluate(
     config = {**_config(classifier, network, len(labels), batch_size, seed), "sanity_samples": int(sanity_samples)}
     kept = PartialResults()
     if checkpoint is not None:
-        kept = PartialResults(checkpoint, _fingerprint(classifier, images, labels, config))
+        settings = {"temperature": True} if temperature else {}
+        kept = PartialResults(checkpoint, {**_fingerprint(classifier, images, labels, config), **settings})
     common: dict[str, Any] = {"nb_classes": classifier.nb_classes, "class_names": names}
     corrupted = 0 if source is None else len(source.names) * len(at) * len(source.labels)
     total = (1 + len(specs)) * len(labels) + corrupted + sum(len(y) for _, y in shifted.values())
     with Progress(total, verbose=verbose) as progress, _repeatable():
         runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
-        results = _attacked(runner, specs, common)
+        if temperature:
+            runner = dataclasses.replace(runner, scaling=Scaling.of(runner.logits(), labels, seed))
+        results, scores = _attacked(runner, specs, common)
         corruption_results = _corrupted(runner, source, at, common)
-        shift_results = _shifted(runner, shifted, common)
+        shift_results, shift_scores = _shifted(runner, shifted, common)
         progress.begin("sanity checks")
         checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
     return EvaluationResult(
@@ -152,6 +161,7 @@ def evaluate(
         checks=checks,
         groups=attributes,
         shifts=shift_results,
+        temperature=_scaled(runner, results, scores, shift_results, shift_scores),
     )
 
 
@@ -175,7 +185,7 @@ def _repeatable() -> Iterator[None]:
         cudnn.benchmark, cudnn.deterministic = before
 
 
-def _attacked(runner: Runner, specs: Sequence[AttackSpec], common: dict[str, Any]) -> list[AttackResult]:
+def _attacked(runner: Runner, specs: Sequence[AttackSpec], common: dict[str, Any]) -> tuple[list[AttackResult], list[Scores]]:
     clean = runner.clean()
     wrong = int((clean.predictions != runner.labels).sum())
     # Only what is right on clean data is attacked.
@@ -186,11 +196,12 @@ def _attacked(runner: Runner, specs: Sequence[AttackSpec], common: dict[str, Any
             labels=runner.labels, predictions=scores.predictions, confidences=scores.confidences, **common, **more
         )
 
-    results = [result(clean, label="clean", config={"attack": "none", "options": {}})]
+    results, every = [result(clean, label="clean", config={"attack": "none", "options": {}})], [clean]
     for spec in specs:
         scores, perturbation = runner.attack(spec, clean)
         results.append(result(scores, label=spec.label, config=spec.config, perturbation=perturbation))
-    return results
+        every.append(scores)
+    return results, every
 
 
 def _corrupted(
@@ -214,8 +225,8 @@ def _corrupted(
     return CorruptionResults(found, source={**about, "own_labels": not np.array_equal(source.labels, runner.labels)})
 
 
-def _shifted(runner: Runner, shifts: Shifted, common: dict[str, Any]) -> ShiftResults:
-    found = {}
+def _shifted(runner: Runner, shifts: Shifted, common: dict[str, Any]) -> tuple[ShiftResults, list[Scores]]:
+    found, every = {}, []
     for name, (x, labels) in shifts.items():
         scores = runner.shift(name, x, labels)
         found[name] = AttackResult(
@@ -226,7 +237,30 @@ def _shifted(runner: Runner, shifts: Shifted, common: dict[str, Any]) -> ShiftRe
             confidences=scores.confidences,
             **common,
         )
-    return ShiftResults(found)
+        every.append(scores)
+    return ShiftResults(found), every
+
+
+def _scaled(
+    runner: Runner,
+    results: Sequence[AttackResult],
+    scores: Sequence[Scores],
+    shifts: ShiftResults,
+    shift_scores: Sequence[Scores],
+) -> TemperatureResults | None:
+    scaling = runner.scaling
+    if scaling is None:
+        return None
+
+    def scaled(result: AttackResult, found: Scores) -> ScaledResult:
+        return ScaledResult(result, {kind: found.more[column] for kind, column in COLUMNS.items()})
+
+    return TemperatureResults(
+        scaling.whole,
+        scaling.halves,
+        {result.label: scaled(result, found) for result, found in zip(results, scores, strict=True)},
+        {name: scaled(shifts[name], found) for name, found in zip(shifts, shift_scores, strict=True)},
+    )
 
 
 def _fingerprint(

@@ -45,6 +45,7 @@ class Request:
         groups: attributes of the test images: columns of the data set, or files of one value a test image.
         shifts: shifted test sets, name -> data set: a registered name, ``npz:PATH`` or ``folder:PATH``.
         data_root: folder of their data files.
+        temperature: scale confidences by temperatures, and measure calibration before and after.
     """
 
     attacks: Sequence[plan.Attack] = ("pgd",)
@@ -64,6 +65,7 @@ class Request:
     groups: str | Sequence[str] = ()
     shifts: Mapping[str, str] = field(default_factory=dict)
     data_root: str | None = None
+    temperature: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +162,7 @@ def carry_out(
         class_names=data.classes,
         groups=groups,
         shifts=shifts,
+        temperature=asked.temperature,
         checkpoint=folder / PARTIAL,
         verbose=asked.verbose,
         sanity_samples=asked.sanity_samples,

@@ -14,6 +14,7 @@ from fairart.evaluation.results.groups import GroupedResult, GroupsLike, resolve
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.sanity_check import SanityCheck
 from fairart.evaluation.results.shift_results import ShiftResults
+from fairart.evaluation.results.temperature import TemperatureResults
 
 __all__ = ["CLEAN", "EvaluationData"]
 
@@ -34,6 +35,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         checks: sanity checks of the attacks and the model, passed or failed.
         groups: attributes of the samples, see :meth:`by_group`.
         shifts: results on shifted test sets, with samples of their own.
+        temperature: temperatures, and the confidences that they scale; None where none were asked for.
 
     Raises:
         ValueError: no result, two of one label, results of different samples, corruptions with other classes, or groups of
@@ -50,6 +52,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         checks: Sequence[SanityCheck] = (),
         groups: GroupsLike | None = None,
         shifts: ShiftResults | None = None,
+        temperature: TemperatureResults | None = None,
     ) -> None:
         if not results:
             raise ValueError("an evaluation holds at least one result, got none")
@@ -69,6 +72,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         self.checks = tuple(checks)
         self.groups = resolve_groups(groups, len(first.labels))
         self.shifts = ShiftResults() if shifts is None else shifts
+        self.temperature = temperature
         if any(result.nb_classes != first.nb_classes for result in self.shifts.values()):
             raise ValueError(f"the results of shifts have another number of classes than {first.nb_classes}")
 

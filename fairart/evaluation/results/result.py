@@ -12,6 +12,7 @@ from fairart.evaluation.results.group_table import group_frame, render_groups, r
 from fairart.evaluation.results.groups import GroupsLike
 from fairart.evaluation.results.shift_table import render_shifts, render_shifts_html
 from fairart.evaluation.results.table import render_html, render_table
+from fairart.evaluation.results.temperature_table import render_temperature, render_temperature_html
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -42,7 +43,7 @@ class EvaluationResult(EvaluationData):
     def table(self, *, intervals: bool = True) -> str:
         """Plain text: a row for each class, a column for each attack, overall and worst rows, configurations below; then a row
         for each corruption, a column for each severity; then for each attribute of the samples tables by group and by class
-        within each group; then classes on shifted test sets.
+        within each group; then classes on shifted test sets; then calibration before and after temperature scaling.
 
         Args:
             intervals: print 95 % intervals beside the numbers.
@@ -50,11 +51,11 @@ class EvaluationResult(EvaluationData):
         return "\n\n".join([render_table(self, intervals=intervals), *self._more(intervals)])
 
     def _more(self, intervals: bool) -> list[str]:
-        return [*render_groups(self, intervals=intervals), *render_shifts(self, intervals=intervals)]
+        return [*render_groups(self, intervals=intervals), *render_shifts(self, intervals=intervals), *render_temperature(self)]
 
     def _repr_html_(self) -> str:
         """The table for notebooks, with the notes folded up."""
-        return render_html(self) + render_groups_html(self) + render_shifts_html(self)
+        return render_html(self) + render_groups_html(self) + render_shifts_html(self) + render_temperature_html(self)
 
     def grouped(self, groups: GroupsLike) -> EvaluationResult:
         """The same results with other attributes of the samples: no attack is run again.
@@ -73,6 +74,7 @@ class EvaluationResult(EvaluationData):
             checks=self.checks,
             groups=groups,
             shifts=self.shifts,
+            temperature=self.temperature,
         )
 
     def to_frame(self, *, by: str | None = None) -> DataFrame:
@@ -127,4 +129,5 @@ class EvaluationResult(EvaluationData):
             checks=found.checks,
             groups=found.groups,
             shifts=found.shifts,
+            temperature=found.temperature,
         )

@@ -20,6 +20,7 @@ from fairart.evaluation.results.groups.storage import groups_from_dict, groups_t
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.sanity_check import SanityCheck
 from fairart.evaluation.results.shift_results import Drop, ShiftResults
+from fairart.evaluation.results.temperature import TemperatureResults
 from fairart.files import replaced
 
 __all__ = ["load", "save", "to_dict"]
@@ -112,6 +113,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
             "checks": [dataclasses.asdict(check) for check in result.checks],
             "groups": groups_to_dict(result.groups, result, result.corruptions),
             "shifts": _shifts_to_dict(result.shifts, next(iter(result.values()))),
+            "temperature": None if result.temperature is None else result.temperature.to_dict(),
         }
     )
     return plain
@@ -145,6 +147,7 @@ class Contents:
     checks: tuple[SanityCheck, ...]
     groups: dict[str, Groups]
     shifts: ShiftResults
+    temperature: TemperatureResults | None
 
 
 def load(path: str | Path) -> Contents:
@@ -198,7 +201,10 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     results = [_attack_from_dict(entry, labels=labels, **common) for entry in data["results"]]
     corruptions = _corruptions_from_dict(data.get("corruptions"), labels, common)
     checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
-    groups = groups_from_dict(data.get("groups"), {result.label: result for result in results})
+    by_label = {result.label: result for result in results}
+    groups, shifts = groups_from_dict(data.get("groups"), by_label), _shifts_from_dict(data.get("shifts"), common)
+    scaled = data.get("temperature")
+    temperature = None if scaled is None else TemperatureResults.from_dict(scaled, by_label, shifts)
     return Contents(
         results,
         corruptions,
@@ -206,7 +212,8 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
         dict(data["versions"]),
         checks,
         groups,
-        _shifts_from_dict(data.get("shifts"), common),
+        shifts,
+        temperature,
     )
 
 

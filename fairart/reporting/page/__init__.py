@@ -20,6 +20,7 @@ from fairart.reporting.page import setup, views
 from fairart.reporting.page.corruptions import corruptions
 from fairart.reporting.page.groups import groups
 from fairart.reporting.page.shifts import shifts
+from fairart.reporting.page.temperature import temperature
 from fairart.reporting.page.training import training
 from fairart.reporting.run_results import Run, group_methods
 
@@ -40,6 +41,7 @@ def _environment() -> Environment:
         "classes.html",
         "groups.html",
         "shifts.html",
+        "temperature.html",
         "training.html",
         "setup.html",
     )
@@ -123,6 +125,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "corruptions",
         "groups",
         "shifts",
+        "temperature",
     )
     if comparison is None:
         return dict.fromkeys(names)
@@ -137,6 +140,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "corruptions": corruptions(comparison),
         "groups": groups(comparison, comparison.failed),
         "shifts": shifts(comparison),
+        "temperature": temperature(comparison),
     }
 
 
