@@ -56,6 +56,15 @@ class Column:
         """The column of some of the training images; the test split stays whole."""
         return Column(None if self.train is None else self.train[keep], self.test)
 
+    def split(self, train: Indices, test: Indices) -> Column:
+        """The column of training images of which some take the place of the test images.
+
+        Args:
+            train: those that stay.
+            test: those that are tested on.
+        """
+        return Column() if self.train is None else Column(self.train[train], self.train[test])
+
 
 def columns_of(values: Mapping[str, SplitValues]) -> dict[str, Column]:
     """Columns by name.

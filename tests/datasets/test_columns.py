@@ -8,6 +8,7 @@ from fairart.datasets import Dataset
 from fairart.datasets.base import DatasetError
 from fairart.datasets.columns import Column, read_values
 from fairart.datasets.files import load_folder, load_npz
+from fairart.datasets.validating import validating
 
 SITES = np.array(["north", "south"] * 10)
 
@@ -59,6 +60,15 @@ def test_a_test_split_that_is_drawn_draws_the_values_too(tmp_path):
     data = load_npz(path=str(file), test_share=0.3)
     assert data.x_train.tolist() == every[data.columns["place"].train].tolist()
     assert data.x_test.tolist() == every[data.columns["place"].test].tolist()
+
+
+def test_images_set_apart_bring_their_values(tmp_path):
+    file = npz(tmp_path, place_train=np.arange(20), only_test=np.arange(10))
+    data = load_npz(path=str(file))
+    apart = validating(data, 0.3, seed=0)
+    assert apart.x_train.tolist() == data.x_train[apart.columns["place"].train].tolist()
+    assert apart.x_test.tolist() == data.x_train[apart.columns["place"].test].tolist()
+    assert apart.columns["only"].test is None
 
 
 def folder_of_images(folder, splits=("train", "test")):
