@@ -91,6 +91,14 @@ def parser() -> Parser:
         "it, and what is lost; may be given again",
     )
     made.add_argument(
+        "--affine",
+        metavar="NAME[=DEGREES]",
+        action="append",
+        default=[],
+        help="accuracy of each class against the degree of rotation, scale or shear, such as rotation=-30,0,30, or all; may be "
+        "given again",
+    )
+    made.add_argument(
         "--temperature",
         action="store_true",
         help="calibration before and after temperature scaling, one for all and one a class: each half of the test images is "
@@ -219,6 +227,7 @@ def _evaluated(
         restart=arguments.restart,
         groups=arguments.groups,
         shifts=named_shifts(arguments.shift),
+        affine=_affine(arguments.affine),
         temperature=arguments.temperature,
         data_root=arguments.data_root,
         sanity_samples=arguments.sanity_samples,
@@ -244,6 +253,20 @@ def _evaluated(
         dataset_options=of_data,
         request=Request(attacks=attacks, **shared),
     )
+
+
+def _affine(given: list[str]) -> dict[str, tuple[float, ...] | None]:
+    """Family -> degrees, None for its own ones."""
+    found: dict[str, tuple[float, ...] | None] = {}
+    for text in given:
+        name, equals, degrees = text.partition("=")
+        try:
+            numbers = tuple(float(parse_number(word)) for word in degrees.split(",")) if equals else None
+        except ValueError:
+            raise UsageError(f"--affine expects NAME or NAME=DEGREES, such as rotation=-30,0,30, got {text!r}") from None
+        # The families themselves stand beside torchvision, which --help must not load.
+        found.update(dict.fromkeys(("rotation", "scale", "shear")) if name == "all" and not equals else {name: numbers})
+    return found
 
 
 def _severities(text: str) -> tuple[int, ...]:
@@ -285,6 +308,7 @@ def _show(result: Any) -> None:
     if not sys.stdout.isatty():
         print(result.table())
         return
+    from fairart.evaluation.results.affine_table import affine_grid, affine_notes
     from fairart.evaluation.results.group_table import group_grids, group_notes
     from fairart.evaluation.results.shift_table import shift_grid, shift_notes
     from fairart.evaluation.results.table import class_grid, corruption_grid, corruption_notes, notes
@@ -305,6 +329,11 @@ def _show(result: Any) -> None:
         grid = shift_grid(result)
         print_table(grid.columns, grid.rows)
         print("\n".join(shift_notes(result)))
+    if len(result.affine):
+        for family in result.affine.families:
+            grid = affine_grid(result, family)
+            print_table(grid.columns, grid.rows)
+        print("\n".join(affine_notes(result)))
     if result.temperature is not None:
         for grid in (temperature_grid(result.temperature), class_temperature_grid(result)):
             print_table(grid.columns, grid.rows)

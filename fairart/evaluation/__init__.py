@@ -5,6 +5,7 @@ from __future__ import annotations
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.errors import DamagedFileError, EvaluationError
 from fairart.evaluation.evaluate import evaluate
+from fairart.evaluation.results.affine_results import AffineResults
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.groups import GroupedResult, Groups
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
@@ -15,6 +16,7 @@ from fairart.evaluation.results.temperature import TemperatureResults
 from fairart.evaluation.running.partial import remove_partial
 
 __all__ = [
+    "AffineResults",
     "AttackResult",
     "AttackTarget",
     "CorruptionResults",

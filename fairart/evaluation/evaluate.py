@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from fairart.engine.data import check_inputs, check_labels, uint8_divisor
 from fairart.engine.network import Network, check_model
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.specs import Attacks, AttackSpec, resolve_attacks
+from fairart.evaluation.results.affine_results import AffineResults, affine_label
 from fairart.evaluation.results.corruption_results import CorruptionResults, corruption_label
 from fairart.evaluation.results.groups import GroupsLike, resolve_groups
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.result import EvaluationResult
 from fairart.evaluation.results.shift_results import ShiftResults
 from fairart.evaluation.results.temperature import ScaledResult, TemperatureResults
+from fairart.evaluation.running.affine import Affine, check_affine
 from fairart.evaluation.running.corrupted import Corruptions, CorruptionSource, resolve_corruptions
 from fairart.evaluation.running.partial import PartialResults
 from fairart.evaluation.running.progress import Progress
@@ -55,6 +57,7 @@ def evaluate(
     class_names: Sequence[str] | None = None,
     groups: GroupsLike | None = None,
     shifts: Shifts | None = None,
+    affine: Affine | None = None,
     temperature: bool = False,
     checkpoint: str | Path | None = None,
     sanity_samples: int = SANITY_SAMPLES,
@@ -90,6 +93,8 @@ def evaluate(
             depend on it.
         shifts: shifted test sets by name, such as ``{"camera-2": (x, y)}``, as ``x`` and ``y``: clean accuracy and calibration on
             each, class by class, and what is lost. No attack is run on them.
+        affine: curves of accuracy against degree: ``"all"``, names among ``rotation``, ``scale`` and ``shear``, or name ->
+            degrees.
         temperature: also scale confidences by temperatures, one for all and one for each predicted class, fitted on clean test
             images and used on others: each half of the test images by those of the other half, shifted images by those of all.
         checkpoint: a folder for partial results. Finished batches are kept there, and a killed evaluation resumes
@@ -126,6 +131,7 @@ def evaluate(
     for spec in specs:
         _warn_if_faint(spec, classifier)
     shifted = check_shifts(shifts, classifier)
+    curves = check_affine(affine, classifier)
     check_model(
         network,
         nb_classes=classifier.nb_classes,
@@ -144,6 +150,7 @@ def evaluate(
     common: dict[str, Any] = {"nb_classes": classifier.nb_classes, "class_names": names}
     corrupted = 0 if source is None else len(source.names) * len(at) * len(source.labels)
     total = (1 + len(specs)) * len(labels) + corrupted + sum(len(y) for _, y in shifted.values())
+    total += len(labels) * sum(len(degrees) for degrees in curves.values())
     with Progress(total, verbose=verbose) as progress, _repeatable():
         runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
         if temperature:
@@ -151,6 +158,7 @@ def evaluate(
         results, scores = _attacked(runner, specs, common)
         corruption_results = _corrupted(runner, source, at, common)
         shift_results, shift_scores = _shifted(runner, shifted, common)
+        affine_results = _affine(runner, curves, common)
         progress.begin("sanity checks")
         checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
     return EvaluationResult(
@@ -161,6 +169,7 @@ def evaluate(
         checks=checks,
         groups=attributes,
         shifts=shift_results,
+        affine=affine_results,
         temperature=_scaled(runner, results, scores, shift_results, shift_scores),
     )
 
@@ -239,6 +248,22 @@ def _shifted(runner: Runner, shifts: Shifted, common: dict[str, Any]) -> tuple[S
         )
         every.append(scores)
     return ShiftResults(found), every
+
+
+def _affine(runner: Runner, curves: Mapping[str, Sequence[float]], common: dict[str, Any]) -> AffineResults:
+    found = {}
+    for family, degrees in curves.items():
+        for degree in degrees:
+            scores = runner.affine(family, degree)
+            found[family, degree] = AttackResult(
+                label=affine_label(family, degree),
+                labels=runner.labels,
+                config={"affine": family, "degree": degree},
+                predictions=scores.predictions,
+                confidences=scores.confidences,
+                **common,
+            )
+    return AffineResults(found)
 
 
 def _scaled(

@@ -45,6 +45,7 @@ class Request:
         groups: attributes of the test images: columns of the data set, or files of one value a test image.
         shifts: shifted test sets, name -> data set: a registered name, ``npz:PATH`` or ``folder:PATH``.
         data_root: folder of their data files.
+        affine: curves of accuracy against degree: family -> degrees, None for its own ones.
         temperature: scale confidences by temperatures, and measure calibration before and after.
     """
 
@@ -65,6 +66,7 @@ class Request:
     groups: str | Sequence[str] = ()
     shifts: Mapping[str, str] = field(default_factory=dict)
     data_root: str | None = None
+    affine: Mapping[str, Sequence[float] | None] = field(default_factory=dict)
     temperature: bool = False
 
 
@@ -162,6 +164,7 @@ def carry_out(
         class_names=data.classes,
         groups=groups,
         shifts=shifts,
+        affine=asked.affine or None,
         temperature=asked.temperature,
         checkpoint=folder / PARTIAL,
         verbose=asked.verbose,

@@ -98,3 +98,21 @@ def test_two_shifts_of_one_name_are_refused(fairart_command, trained, darker):
     code, _, err = fairart_command("evaluate", trained, "--attack", "none", *flags)
     assert code == 2
     assert "two shifts are called 's'" in err
+
+
+def test_curves_and_temperatures_on_the_command_line(fairart_command, trained, tmp_path):
+    flags = ("--attack", "none", "--limit", "100", "--affine", "rotation=-20,0", "--affine", "scale", "--temperature")
+    code, out, err = fairart_command("evaluate", trained, *flags)
+    assert (code, err) == (0, "")
+    result = EvaluationResult.load(trained / "evaluation.json")
+    assert out.startswith(result.table())
+    assert result.affine.degrees("rotation") == (-20, 0)
+    assert result.affine.families == ("rotation", "scale")
+    assert result.temperature is not None
+    fairart_command("report", trained, "--output", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert '<section id="affine"' in page
+    assert '<section id="temperature"' in page
+    code, out, err = fairart_command("evaluate", trained, "--affine", "rotation=fast")
+    assert code == 2
+    assert "--affine expects NAME or NAME=DEGREES, such as rotation=-30,0,30, got 'rotation=fast'" in err

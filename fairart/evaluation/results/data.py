@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.did_you_mean import did_you_mean
+from fairart.evaluation.results.affine_results import AffineResults
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.groups import GroupedResult, GroupsLike, resolve_groups
 from fairart.evaluation.results.outcome import AttackResult
@@ -35,6 +36,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         checks: sanity checks of the attacks and the model, passed or failed.
         groups: attributes of the samples, see :meth:`by_group`.
         shifts: results on shifted test sets, with samples of their own.
+        affine: accuracy against the degree of rotation, scale and shear.
         temperature: temperatures, and the confidences that they scale; None where none were asked for.
 
     Raises:
@@ -53,6 +55,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         groups: GroupsLike | None = None,
         shifts: ShiftResults | None = None,
         temperature: TemperatureResults | None = None,
+        affine: AffineResults | None = None,
     ) -> None:
         if not results:
             raise ValueError("an evaluation holds at least one result, got none")
@@ -73,6 +76,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         self.groups = resolve_groups(groups, len(first.labels))
         self.shifts = ShiftResults() if shifts is None else shifts
         self.temperature = temperature
+        self.affine = AffineResults() if affine is None else affine
         if any(result.nb_classes != first.nb_classes for result in self.shifts.values()):
             raise ValueError(f"the results of shifts have another number of classes than {first.nb_classes}")
 

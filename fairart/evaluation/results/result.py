@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairart.evaluation.results import storage
+from fairart.evaluation.results.affine_table import render_affine, render_affine_html
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.frames import evaluation_frame
 from fairart.evaluation.results.group_table import group_frame, render_groups, render_groups_html
@@ -43,7 +44,8 @@ class EvaluationResult(EvaluationData):
     def table(self, *, intervals: bool = True) -> str:
         """Plain text: a row for each class, a column for each attack, overall and worst rows, configurations below; then a row
         for each corruption, a column for each severity; then for each attribute of the samples tables by group and by class
-        within each group; then classes on shifted test sets; then calibration before and after temperature scaling.
+        within each group; then classes on shifted test sets, and against rotation, scale and shear; then calibration before and
+        after temperature scaling.
 
         Args:
             intervals: print 95 % intervals beside the numbers.
@@ -51,11 +53,22 @@ class EvaluationResult(EvaluationData):
         return "\n\n".join([render_table(self, intervals=intervals), *self._more(intervals)])
 
     def _more(self, intervals: bool) -> list[str]:
-        return [*render_groups(self, intervals=intervals), *render_shifts(self, intervals=intervals), *render_temperature(self)]
+        return [
+            *render_groups(self, intervals=intervals),
+            *render_shifts(self, intervals=intervals),
+            *render_affine(self),
+            *render_temperature(self),
+        ]
 
     def _repr_html_(self) -> str:
         """The table for notebooks, with the notes folded up."""
-        return render_html(self) + render_groups_html(self) + render_shifts_html(self) + render_temperature_html(self)
+        return (
+            render_html(self)
+            + render_groups_html(self)
+            + render_shifts_html(self)
+            + render_affine_html(self)
+            + render_temperature_html(self)
+        )
 
     def grouped(self, groups: GroupsLike) -> EvaluationResult:
         """The same results with other attributes of the samples: no attack is run again.
@@ -75,6 +88,7 @@ class EvaluationResult(EvaluationData):
             groups=groups,
             shifts=self.shifts,
             temperature=self.temperature,
+            affine=self.affine,
         )
 
     def to_frame(self, *, by: str | None = None) -> DataFrame:
@@ -130,4 +144,5 @@ class EvaluationResult(EvaluationData):
             groups=found.groups,
             shifts=found.shifts,
             temperature=found.temperature,
+            affine=found.affine,
         )

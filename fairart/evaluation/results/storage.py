@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fairart.evaluation.errors import DamagedFileError
+from fairart.evaluation.results.affine_results import AffineResults
 from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
@@ -93,6 +94,12 @@ def _shifts_to_dict(shifts: ShiftResults, clean: AttackResult) -> list[dict[str,
     ]
 
 
+def _affine_to_dict(affine: AffineResults) -> list[dict[str, Any]] | None:
+    if not len(affine):
+        return None
+    return [{"family": family, "degree": degree, **_attack_to_dict(result)} for (family, degree), result in affine.items()]
+
+
 def to_dict(result: EvaluationData) -> dict[str, Any]:
     """Plain numbers, lists and text; NaN is None.
 
@@ -113,6 +120,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
             "checks": [dataclasses.asdict(check) for check in result.checks],
             "groups": groups_to_dict(result.groups, result, result.corruptions),
             "shifts": _shifts_to_dict(result.shifts, next(iter(result.values()))),
+            "affine": _affine_to_dict(result.affine),
             "temperature": None if result.temperature is None else result.temperature.to_dict(),
         }
     )
@@ -148,6 +156,7 @@ class Contents:
     groups: dict[str, Groups]
     shifts: ShiftResults
     temperature: TemperatureResults | None
+    affine: AffineResults
 
 
 def load(path: str | Path) -> Contents:
@@ -214,6 +223,7 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
         groups,
         shifts,
         temperature,
+        _affine_from_dict(data.get("affine"), labels, common),
     )
 
 
@@ -254,6 +264,13 @@ def _shifts_from_dict(data: Any, common: Mapping[str, Any]) -> ShiftResults:
         for name, entry in entries.items()
     }
     return ShiftResults(results, sources={name: entry["source"] for name, entry in entries.items()})
+
+
+def _affine_from_dict(data: Any, labels: Any, common: Mapping[str, Any]) -> AffineResults:
+    cells = {(str(entry["family"]), float(entry["degree"])): entry for entry in data or ()}
+    if len(cells) < len(data or ()):
+        raise ValueError("two results of one affine family and degree")
+    return AffineResults({cell: _attack_from_dict(entry, labels=labels, **common) for cell, entry in cells.items()})
 
 
 def _confidences(values: Any, number: int) -> Any:

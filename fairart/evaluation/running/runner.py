@@ -22,7 +22,9 @@ from fairart.errors import PluginError
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.specs import AttackSpec
 from fairart.evaluation.errors import EvaluationError
+from fairart.evaluation.results.affine_results import affine_label
 from fairart.evaluation.results.outcome import Perturbation
+from fairart.evaluation.running.affine import moved
 from fairart.evaluation.running.corrupted import CorruptionSource, to_input_units
 from fairart.evaluation.running.partial import Columns, PartialResults, Unit
 from fairart.evaluation.running.progress import Progress
@@ -160,6 +162,22 @@ class Runner:
 
         identity = {"images": array_digest(x), "labels": array_digest(labels)}
         return Scores.of(self._fill(Unit("shift", name, len(labels), identity, self._columns(SCORED)), compute))
+
+    def affine(self, family: str, degree: float) -> Scores:
+        """Scores of the samples changed by one degree of an affine family, in eval mode.
+
+        Args:
+            family: its name.
+            degree: in its unit.
+        """
+        clip = self.target.network.clip_values
+        low = 0.0 if clip is None else clip[0]
+        label = affine_label(family, degree)
+
+        def compute(place: IntArray) -> Columns:
+            return self._score(moved(self._images(place), family, degree, low), place, f"affine/{label}").columns()
+
+        return Scores.of(self._fill(Unit("affine", label, len(self.labels), {}, SCORED), compute))
 
     def attack(self, spec: AttackSpec, clean: Scores) -> tuple[Scores, Perturbation]:
         """Attack the samples that are right on clean data.

@@ -18,6 +18,7 @@ from fairart.reporting.comparison import Comparison, compare_runs
 from fairart.reporting.comparison_text import left_behind_notes
 from fairart.reporting.grouped import GroupedTable
 from fairart.reporting.page import setup, views
+from fairart.reporting.page.affine import affine
 from fairart.reporting.page.comparisons import comparisons as planned_comparisons
 from fairart.reporting.page.corruptions import corruptions
 from fairart.reporting.page.groups import groups
@@ -38,7 +39,7 @@ def _file(name: str) -> str:
 def _environment() -> Environment:
     names = (
         *("page.html", "macros.html", "search.html", "summary.html", "comparisons.html", "classes.html", "training.html"),
-        *("groups.html", "shifts.html", "temperature.html"),
+        *("groups.html", "shifts.html", "affine.html", "temperature.html"),
         "setup.html",
     )
     return Environment(
@@ -135,6 +136,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "corruptions",
         "groups",
         "shifts",
+        "affine",
         "temperature",
     )
     if comparison is None:
@@ -150,6 +152,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "corruptions": corruptions(comparison),
         "groups": groups(comparison, comparison.failed),
         "shifts": shifts(comparison),
+        "affine": affine(comparison),
         "temperature": temperature(comparison),
     }
 
