@@ -56,6 +56,10 @@ class Column:
         """The column of some of the training images; the test split stays whole."""
         return Column(None if self.train is None else self.train[keep], self.test)
 
+    def of_both(self, train: Indices, test: Indices) -> Column:
+        """The column of some of the images of both splits."""
+        return Column(None if self.train is None else self.train[train], None if self.test is None else self.test[test])
+
     def split(self, train: Indices, test: Indices) -> Column:
         """The column of training images of which some take the place of the test images.
 

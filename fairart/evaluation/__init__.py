@@ -5,9 +5,12 @@ from __future__ import annotations
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.errors import DamagedFileError, EvaluationError
 from fairart.evaluation.evaluate import evaluate
+from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.results.affine_results import AffineResults
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.groups import GroupedResult, Groups
+from fairart.evaluation.results.ood_detection import Detection
+from fairart.evaluation.results.ood_results import OodResults
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.result import EvaluationResult
 from fairart.evaluation.results.sanity_check import SanityCheck
@@ -21,10 +24,13 @@ __all__ = [
     "AttackTarget",
     "CorruptionResults",
     "DamagedFileError",
+    "Detection",
     "EvaluationError",
     "EvaluationResult",
     "GroupedResult",
     "Groups",
+    "OodResults",
+    "OodSettings",
     "Perturbation",
     "SanityCheck",
     "ShiftResults",

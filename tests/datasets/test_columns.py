@@ -8,6 +8,7 @@ from fairart.datasets import Dataset
 from fairart.datasets.base import DatasetError
 from fairart.datasets.columns import Column, read_values
 from fairart.datasets.files import load_folder, load_npz
+from fairart.datasets.leave_out import leave_out
 from fairart.datasets.validating import validating
 
 SITES = np.array(["north", "south"] * 10)
@@ -69,6 +70,14 @@ def test_images_set_apart_bring_their_values(tmp_path):
     assert apart.x_train.tolist() == data.x_train[apart.columns["place"].train].tolist()
     assert apart.x_test.tolist() == data.x_train[apart.columns["place"].test].tolist()
     assert apart.columns["only"].test is None
+
+
+def test_images_of_classes_left_out_take_their_values_along(tmp_path):
+    file = npz(tmp_path, y_train=np.arange(20) % 3, y_test=np.arange(10) % 3, place_train=np.arange(20), place_test=np.arange(10))
+    data = load_npz(path=str(file))
+    fewer = leave_out(data, ["1"])
+    assert fewer.x_train.tolist() == data.x_train[fewer.columns["place"].train].tolist()
+    assert fewer.x_test.tolist() == data.x_test[fewer.columns["place"].test].tolist()
 
 
 def folder_of_images(folder, splits=("train", "test")):

@@ -6,7 +6,7 @@ import numpy as np
 
 from fairart.escapes import terminal
 from fairart.evaluation.results.data import EvaluationData
-from fairart.evaluation.results.table import Grid, share_text
+from fairart.evaluation.results.grid import Grid, share_cell
 from fairart.notebooks import html_notes, html_table
 
 __all__ = ["affine_grid", "affine_notes", "render_affine", "render_affine_html"]
@@ -22,11 +22,11 @@ def affine_grid(result: EvaluationData, family: str) -> Grid:
     found = result.affine
     names = result.class_names or [str(index) for index in range(result.nb_classes)]
     rows = [
-        [name, *(share_text(float(rate), None, False) for rate in (*curve, mean))]
+        [name, *(share_cell(float(rate), None, False) for rate in (*curve, mean))]
         for name, curve, mean in zip(names, found.class_accuracy(family), found.area(family), strict=True)
     ]
     for name, curve in (("overall", found.accuracy(family)), ("worst class", found.worst_class_accuracy(family))):
-        rows.append([name, *(share_text(float(rate), None, False) for rate in curve), ""])
+        rows.append([name, *(share_cell(float(rate), None, False) for rate in curve), ""])
     heads = [f"{family}: class", *(f"{degree:g}" for degree in found.degrees(family)), "mean"]
     return Grid(heads, rows, len(names))
 
@@ -45,7 +45,7 @@ def affine_notes(result: EvaluationData) -> list[str]:
         area = result.affine.area(family)
         lowest = int(np.nanargmin(area))
         name = result.class_names[lowest] if result.class_names else str(lowest)
-        lines.append(f"{family}: lowest mean, class {name}, {share_text(float(area[lowest]), None, False)}")
+        lines.append(f"{family}: lowest mean, class {name}, {share_cell(float(area[lowest]), None, False)}")
     return list(map(terminal, lines))
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from fairart.escapes import terminal
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.flags import FAILED, failed_checks
+from fairart.evaluation.results.grid import Grid, share_cell
 from fairart.evaluation.results.groups import SMALL, GroupedResult, Groups
 from fairart.evaluation.results.outcome import AttackResult
-from fairart.evaluation.results.table import Grid, share_text, shown
+from fairart.evaluation.results.table import shown
 from fairart.notebooks import data_frame, html_notes, html_table
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def group_grid(result: EvaluationData, groups: Groups, *, intervals: bool = True
     for column, one in zip(columns, found, strict=True):
         mark = f" {FAILED}" if failed_checks(column, result.checks) else ""
         rates = [
-            share_text(float(rate), ends, intervals) for rate, ends in zip(one.accuracy, one.confidence_interval, strict=True)
+            share_cell(float(rate), ends, intervals) for rate, ends in zip(one.accuracy, one.confidence_interval, strict=True)
         ]
         cells.append([*rates, *_summary(one, intervals, mark)])
     rows = [list(row) for row in zip([*heads, *summary], samples, *cells, strict=True)]
@@ -69,16 +70,16 @@ def _name(name: str, count: int) -> str:
 def _summary(found: GroupedResult, intervals: bool, mark: str) -> list[str]:
     worst, (group, label) = found.worst_group, found.worst_cell
     gaps, calibration = found.gaps, found.calibration()
-    lowest = share_text(float(found.accuracy[worst]), found.worst_group_interval, intervals)
-    cell = share_text(float(found.class_accuracy[group, label]), found.worst_cell_interval, intervals)
+    lowest = share_cell(float(found.accuracy[worst]), found.worst_group_interval, intervals)
+    cell = share_cell(float(found.class_accuracy[group, label]), found.worst_cell_interval, intervals)
     ece = [math.nan] if calibration is None else [one.ece for one in calibration]
-    largest = "-" if np.isnan(ece).all() else f"{share_text(float(np.nanmax(ece)), None, False)} "
+    largest = "-" if np.isnan(ece).all() else f"{share_cell(float(np.nanmax(ece)), None, False)} "
     return [
-        share_text(found.result.accuracy, found.result.accuracy_interval, intervals) + mark,
+        share_cell(found.result.accuracy, found.result.accuracy_interval, intervals) + mark,
         f"{lowest} {found.worst_group_name} ({100 * float(found.worst_group_probability[worst]):.0f} %){mark}",
         f"{cell} {' / '.join(found.worst_cell_name)}{_few(found.class_support[group, label])}{mark}",
-        share_text(gaps.difference, None, False),
-        share_text(gaps.difference_to_overall, None, False),
+        share_cell(gaps.difference, None, False),
+        share_cell(gaps.difference_to_overall, None, False),
         "-" if math.isnan(gaps.ratio) else f"{gaps.ratio:.3f}",
         largest if largest == "-" else largest + found.groups.names[int(np.nanargmax(ece))],
     ]
@@ -105,7 +106,7 @@ def cell_grid(result: AttackResult, groups: Groups) -> Grid:
 
 
 def _cell(rate: float, count: int) -> str:
-    text = share_text(float(rate), None, False)
+    text = share_cell(float(rate), None, False)
     return text + _few(count)
 
 
@@ -128,7 +129,7 @@ def corruption_group_grid(result: EvaluationData, groups: Groups) -> Grid | None
     rows = []
     for name, rates in zip([*table.names, "mean"], [*every, every.mean(axis=0)], strict=True):
         worst = int(np.nanargmin(rates))
-        cells = [share_text(float(rate), None, False) for rate in rates]
+        cells = [share_cell(float(rate), None, False) for rate in rates]
         rows.append([name, *cells, f"{cells[worst]} {groups.names[worst]}"])
     heads = [_name(group, count) for group, count in zip(groups.names, groups.counts, strict=True)]
     return Grid(["corruption", *heads, "worst group"], rows, len(table.names))

@@ -138,6 +138,7 @@ class EvaluationResult(EvaluationData):
         return cls(
             found.results,
             corruptions=found.corruptions,
+            ood=found.ood,
             config=found.config,
             versions=found.versions,
             checks=found.checks,

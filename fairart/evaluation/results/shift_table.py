@@ -7,9 +7,9 @@ import math
 from fairart.escapes import terminal
 from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.grid import Grid, share_cell
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.shift_results import Drop
-from fairart.evaluation.results.table import Grid, share_text
 from fairart.notebooks import html_notes, html_table
 
 __all__ = ["render_shifts", "render_shifts_html", "shift_grid", "shift_notes"]
@@ -35,13 +35,13 @@ def shift_grid(result: EvaluationData, *, intervals: bool = True) -> Grid:
 def _accuracies(result: AttackResult, intervals: bool) -> list[str]:
     ends, rates, worst = result.confidence_interval, result.class_accuracy, result.worst_class
     calibration = result.calibration()
-    lowest = share_text(float(rates[worst]), result.worst_class_interval, intervals)
+    lowest = share_cell(float(rates[worst]), result.worst_class_interval, intervals)
     return [
-        *(share_text(float(rate), pair, intervals) for rate, pair in zip(rates, ends, strict=True)),
-        share_text(result.accuracy, result.accuracy_interval, intervals),
+        *(share_cell(float(rate), pair, intervals) for rate, pair in zip(rates, ends, strict=True)),
+        share_cell(result.accuracy, result.accuracy_interval, intervals),
         f"{lowest} {result.worst_class_name}",
-        "-" if calibration is None else share_text(calibration.ece, None, False),
-        "-" if calibration is None else share_text(calibration.overconfidence, None, False),
+        "-" if calibration is None else share_cell(calibration.ece, None, False),
+        "-" if calibration is None else share_cell(calibration.overconfidence, None, False),
     ]
 
 
@@ -49,14 +49,14 @@ def _lost(drop: Drop, intervals: bool) -> tuple[list[str], list[str]]:
     """Points and per cent of the clean accuracy that are lost, row by row."""
     worst = drop.clean.worst_class_accuracy(), drop.shifted.worst_class_accuracy()
     points = [
-        *(share_text(float(one), ends, intervals) for one, ends in zip(drop.of_classes, drop.class_intervals, strict=True)),
-        share_text(drop.overall, drop.interval, intervals),
-        share_text(worst[0] - worst[1], None, False),
+        *(share_cell(float(one), ends, intervals) for one, ends in zip(drop.of_classes, drop.class_intervals, strict=True)),
+        share_cell(drop.overall, drop.interval, intervals),
+        share_cell(worst[0] - worst[1], None, False),
         *[""] * 2,
     ]
     lost = (worst[0] - worst[1]) / worst[0] if worst[0] > 0 else math.nan
     shares = [*drop.relative_of_classes, drop.relative, lost]
-    return points, [*(share_text(float(share), None, False) for share in shares), *[""] * 2]
+    return points, [*(share_cell(float(share), None, False) for share in shares), *[""] * 2]
 
 
 def shift_notes(result: EvaluationData, *, intervals: bool = True) -> list[str]:

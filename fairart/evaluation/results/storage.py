@@ -18,6 +18,8 @@ from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.groups import Groups
 from fairart.evaluation.results.groups.storage import groups_from_dict, groups_to_dict
+from fairart.evaluation.results.ood_results import OodResults
+from fairart.evaluation.results.ood_storage import ood_from_dict, ood_to_dict
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.sanity_check import SanityCheck
 from fairart.evaluation.results.shift_results import Drop, ShiftResults
@@ -100,6 +102,17 @@ def _affine_to_dict(affine: AffineResults) -> list[dict[str, Any]] | None:
     return [{"family": family, "degree": degree, **_attack_to_dict(result)} for (family, degree), result in affine.items()]
 
 
+def _only_where_there(result: EvaluationData) -> dict[str, Any]:
+    """Parts that not every evaluation has, so that files without them are as before."""
+    found = {
+        "groups": groups_to_dict(result.groups, result, result.corruptions),
+        "shifts": _shifts_to_dict(result.shifts, next(iter(result.values()))),
+        "affine": _affine_to_dict(result.affine),
+        "temperature": None if result.temperature is None else result.temperature.to_dict(),
+    }
+    return {name: part for name, part in found.items() if part is not None}
+
+
 def to_dict(result: EvaluationData) -> dict[str, Any]:
     """Plain numbers, lists and text; NaN is None.
 
@@ -117,11 +130,10 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
             "labels": result.labels,
             "results": [_attack_to_dict(attack) for attack in result.values()],
             "corruptions": _corruptions_to_dict(result.corruptions, result.labels),
+            # Only where there are outliers, so that files without them are as before.
+            **({"ood": ood_to_dict(result.ood)} if len(result.ood) else {}),
             "checks": [dataclasses.asdict(check) for check in result.checks],
-            "groups": groups_to_dict(result.groups, result, result.corruptions),
-            "shifts": _shifts_to_dict(result.shifts, next(iter(result.values()))),
-            "affine": _affine_to_dict(result.affine),
-            "temperature": None if result.temperature is None else result.temperature.to_dict(),
+            **_only_where_there(result),
         }
     )
     return plain
@@ -150,6 +162,7 @@ class Contents:
 
     results: list[AttackResult]
     corruptions: CorruptionResults
+    ood: OodResults
     config: dict[str, Any]
     versions: dict[str, str]
     checks: tuple[SanityCheck, ...]
@@ -209,6 +222,7 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     common = {"nb_classes": nb_classes, "class_names": None if names is None else tuple(names)}
     results = [_attack_from_dict(entry, labels=labels, **common) for entry in data["results"]]
     corruptions = _corruptions_from_dict(data.get("corruptions"), labels, common)
+    ood = ood_from_dict(data.get("ood"), **common)
     checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
     by_label = {result.label: result for result in results}
     groups, shifts = groups_from_dict(data.get("groups"), by_label), _shifts_from_dict(data.get("shifts"), common)
@@ -217,6 +231,7 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     return Contents(
         results,
         corruptions,
+        ood,
         dict(data["config"]),
         dict(data["versions"]),
         checks,

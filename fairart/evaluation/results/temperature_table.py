@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairart.escapes import terminal
 from fairart.evaluation.results.data import EvaluationData
-from fairart.evaluation.results.table import Grid, share_text
+from fairart.evaluation.results.grid import Grid, share_cell
 from fairart.evaluation.results.temperature import FEWEST, KINDS, TemperatureResults
 from fairart.notebooks import html_notes, html_table
 
@@ -26,7 +26,7 @@ def temperature_grid(found: TemperatureResults) -> Grid:
     rows = []
     for name, one in found.all():
         parts = [one.calibration(kind) for kind in (None, *KINDS)]
-        rows.append([name, *(share_text(value, None, False) for part in parts for value in (part.ece, part.overconfidence))])
+        rows.append([name, *(share_cell(value, None, False) for part in parts for value in (part.ece, part.overconfidence))])
     names = ["before", *KINDS]
     return Grid(["ECE", *(head for name in names for head in (name, f"{name}: over-confident by"))], rows, 0)
 
@@ -46,9 +46,9 @@ def class_temperature_grid(result: EvaluationData) -> Grid:
     for k, name in enumerate(names):
         count = int(found.whole.counts[k])
         temperature = f"{found.whole.classes[k]:.2f}{'' if found.whole.own[k] else ' *'}"
-        rows.append([name, str(count), temperature, *(share_text(part[k].ece, None, False) for part in every)])
+        rows.append([name, str(count), temperature, *(share_cell(part[k].ece, None, False) for part in every)])
     rows.append(["all", str(len(clean.result.labels)), f"{found.whole.overall:.2f}", *(
-        share_text(clean.calibration(kind).ece, None, False) for kind in (None, *KINDS)
+        share_cell(clean.calibration(kind).ece, None, False) for kind in (None, *KINDS)
     )])  # fmt: skip
     return Grid(["predicted class", "n", "temperature", "ECE before", *KINDS], rows, len(names))
 

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from fairart.attacks import frozen
-from fairart.engine.data import uint8_divisor
 from fairart.engine.network import restored_modes
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import PluginError
@@ -25,12 +24,13 @@ from fairart.evaluation.errors import EvaluationError
 from fairart.evaluation.results.affine_results import affine_label
 from fairart.evaluation.results.outcome import Perturbation
 from fairart.evaluation.running.affine import moved
+from fairart.evaluation.running.batches import input_batch
 from fairart.evaluation.running.corrupted import CorruptionSource, to_input_units
 from fairart.evaluation.running.partial import Columns, PartialResults, Unit
 from fairart.evaluation.running.progress import Progress
 from fairart.evaluation.running.random_state import sample_seeds
 from fairart.evaluation.running.scaling import COLUMNS, Scaling
-from fairart.evaluation.running.scores import Scores, predict
+from fairart.evaluation.running.scores import Scores, checked_logits, predict
 from fairart.evaluation.running.units import fill
 from fairart.fingerprint import array_digest, spec_fingerprint
 from fairart.plugins import BUILTIN
@@ -80,15 +80,7 @@ class Runner:
             return fill(unit, compute, batch_size=self.batch_size, kept=self.kept, progress=self.progress)
 
     def _images(self, indices: IntArray) -> Tensor:
-        return self._tensor(self.x[indices])
-
-    def _tensor(self, images: npt.NDArray[Any]) -> Tensor:
-        network = self.target.network
-        x = torch.as_tensor(images, device=network.device)
-        if x.dtype == torch.uint8:
-            # Dividing by 255 gives the very numbers that x / 255 gives; multiplying by 1 / 255 does not, and can pass 1.
-            return x.to(network.dtype) / uint8_divisor(self.target.classifier)
-        return x.to(network.dtype)
+        return input_batch(self.target, self.x, indices)
 
     def _score(self, x: Tensor, indices: IntArray, name: str, scale: Scale | None = None) -> Scores:
         network = self.target.network
@@ -108,12 +100,13 @@ class Runner:
     def logits(self) -> npt.NDArray[np.float64]:
         """(n, K) of the samples themselves, in eval mode. Nothing of them is kept on disk: they are cheap."""
         network, found = self.target.network, []
-        with restored_modes(network, training=False), torch.no_grad():
+        with restored_modes(network, training=False):
             for first in range(0, len(self.labels), self.batch_size):
                 place = np.arange(first, min(first + self.batch_size, len(self.labels)))
                 seed = sample_seeds(self.seed, "clean/score", place[:1].tolist())[0]
                 with isolated_random_state(seed, network.device):
-                    found.append(network(self._images(place)).double().cpu().numpy())
+                    logits = checked_logits(network, self._images(place), place, self.target.classifier.nb_classes)
+                found.append(logits.double().cpu().numpy())
         return np.concatenate(found)
 
     def clean(self) -> Scores:
@@ -158,7 +151,7 @@ class Runner:
         """
 
         def compute(place: IntArray) -> Columns:
-            return self._score(self._tensor(x[place]), place, f"shift/{name}", self._scale(None)).columns()
+            return self._score(input_batch(self.target, x, place), place, f"shift/{name}", self._scale(None)).columns()
 
         identity = {"images": array_digest(x), "labels": array_digest(labels)}
         return Scores.of(self._fill(Unit("shift", name, len(labels), identity, self._columns(SCORED)), compute))
