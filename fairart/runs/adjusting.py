@@ -22,6 +22,7 @@ from fairart.plugins.options import parse_number
 from fairart.runs import build
 from fairart.runs.config import ADJUSTMENTS, OFF, RunConfig
 from fairart.runs.folders import CONFIG, HISTORY, WEIGHTS, RunError, check_output, read_config
+from fairart.runs.label_noise import read_label_noise, write_label_noise
 from fairart.runs.optimising import Schedule, build_optimizer
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 
@@ -174,6 +175,9 @@ def adjust_run(folder: str | Path, adjustment: str, output: str | Path, *, overw
     apply_adjustment(adjusted, classifier, data, verbose=verbose)
     place.mkdir(parents=True, exist_ok=True)
     adjusted.save(place / CONFIG)
+    before = read_label_noise(source)
+    if before is not None:
+        write_label_noise(place, adjusted, data, classifier=classifier, held_out=np.array(before["held_out"], dtype=np.int64))
     if (source / HISTORY).is_file():
         shutil.copyfile(source / HISTORY, place / HISTORY)
     save_weights(classifier.model, data, place / WEIGHTS, scaling=scaling)

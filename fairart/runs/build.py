@@ -14,6 +14,7 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
 from fairart.datasets.imbalance import imbalanced_counts
+from fairart.datasets.label_noise import noisy_labels
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import OptionError, PluginError
@@ -34,6 +35,7 @@ __all__ = [
     "resolved_config",
     "resolved_device",
     "trainer_class",
+    "with_label_noise",
 ]
 
 Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -112,7 +114,7 @@ def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[st
 
 
 def build_dataset(config: RunConfig) -> Dataset:
-    """Load the config's data set, cut down to ``per_class`` training images of each class and to its imbalance.
+    """Load the config's data set, cut down to ``per_class`` training images of each class and to its imbalance, with its noise.
 
     Raises:
         OptionError: an option that the data set does not have, or a bad value.
@@ -132,7 +134,24 @@ def build_dataset(config: RunConfig) -> Dataset:
         counts = imbalanced_counts(config.imbalance, data.training_counts, name=data.name)
         shown = f"imbalance {config.imbalance}: {', '.join(map(str, counts))} training images, seed {config.seed}"
         data = data.with_counts(counts, seed=config.seed, note=shown)
-    return data
+    return data if config.label_noise is None else with_label_noise(data, config.label_noise, seed=config.seed)
+
+
+def with_label_noise(data: Dataset, noise: str, *, seed: int) -> Dataset:
+    """A data set with noisy training labels; its note says how many.
+
+    Args:
+        data: the data set.
+        noise: see :func:`fairart.datasets.label_noise.noisy_labels`.
+        seed: of the noise.
+
+    Raises:
+        DatasetError: no such noise, or a file that does not fit.
+    """
+    labels = noisy_labels(noise, data.y_train, data.nb_classes, seed=seed, name=data.name)
+    wrong = int((labels != data.y_train).sum())
+    note = f"label noise {noise}: {wrong} of {len(labels)} training labels are wrong, seed {seed}"
+    return data.with_labels(labels, note=note)
 
 
 def build_extra_data(config: RunConfig, data: Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
@@ -279,6 +298,10 @@ def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
     for name in ("data_root", "plugins_dir", "warm_start"):
         if getattr(config, name) is not None:
             said[name] = str(Path(getattr(config, name)).expanduser().absolute())
+    for name in ("imbalance", "label_noise"):
+        file = getattr(config, name)
+        if file is not None and Path(file).expanduser().is_file():
+            said[name] = str(Path(file).expanduser().absolute())
     for name in ("dataset", "extra_data"):
         prefix, colon, path = (getattr(config, name) or "").partition(":")
         if colon and Path(path).expanduser().exists():

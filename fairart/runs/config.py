@@ -98,6 +98,13 @@ class RunConfig:
         str | None,
         Option("long-tailed training set: exp:100, step:10, or a file with the images kept of each class; none for all"),
     ] = None
+    label_noise: Annotated[
+        str | None,
+        Option(
+            "wrong training labels: symmetric:0.2, pair:0.2, or a file with the label of every training image, or with K rows of "
+            "K shares; none for no noise"
+        ),
+    ] = None
     extra_data: Annotated[
         str | None, Option("extra training images, generated or pseudo-labelled, such as npz:PATH; by default none")
     ] = None
@@ -293,6 +300,7 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
         elif value == OFF and name in (
             "per_class",
             "imbalance",
+            "label_noise",
             "extra_data",
             "adjustment",
             "keep_best",

@@ -11,18 +11,21 @@ from fairart.statistics.by_value import ComparedByValue
 from fairart.statistics.cfps import class_false_negative_score, class_false_positive_score
 from fairart.statistics.confusion_matrix import ConfusionMatrix
 from fairart.statistics.epoch import EpochStatistics, ValidationStatistics
+from fairart.statistics.learnt_labels import LearntLabels, learnt_labels
 from fairart.statistics.rank_correlation import RankCorrelation, rank_correlation
 
 __all__ = [
     "ComparedByValue",
     "ConfusionMatrix",
     "EpochStatistics",
+    "LearntLabels",
     "RankCorrelation",
     "ValidationStatistics",
     "accuracy",
     "class_accuracy",
     "class_false_negative_score",
     "class_false_positive_score",
+    "learnt_labels",
     "one_vs_rest_accuracy",
     "rank_correlation",
     "worst_class_accuracy",

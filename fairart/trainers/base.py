@@ -374,6 +374,11 @@ class FairnessTrainer(Fitting):
         self._hold_out_of = data, kept, out
         return kept, out
 
+    @property
+    def held_out(self) -> Labels:
+        """Rows of ``fit``'s data that the last fit kept for validation and did not train on, ascending."""
+        return np.zeros(0, dtype=np.int64) if self._hold_out_of is None else self._hold_out_of[2]
+
     def fit_generator(
         self,
         generator: DataGenerator | DataLoader[Any],

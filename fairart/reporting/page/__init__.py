@@ -18,6 +18,7 @@ from fairart.reporting.comparison import Comparison, compare_runs
 from fairart.reporting.comparison_text import left_behind_notes
 from fairart.reporting.page import setup, views
 from fairart.reporting.page.corruptions import corruptions
+from fairart.reporting.page.label_noise import label_noise
 from fairart.reporting.page.training import training
 from fairart.reporting.run_results import Run, group_methods
 
@@ -31,7 +32,7 @@ def _file(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    names = ("page.html", "macros.html", "summary.html", "classes.html", "training.html", "setup.html")
+    names = ("page.html", "macros.html", "summary.html", "classes.html", "training.html", "label_noise.html", "setup.html")
     return Environment(
         loader=DictLoader({name: _file(name) for name in names}),
         autoescape=True,  # names of runs, classes and attacks are the user's
@@ -75,6 +76,7 @@ def render_page(runs: Sequence[Run], *, title: str | None = None) -> str:
         methods=list(methods),
         **_evaluations(comparison),
         training=training(methods, None if comparison is None else comparison.classes),
+        label_noise=label_noise(methods),
         configurations=setup.configurations(methods),
         attack_rows=setup.attacks(methods),
         checks=setup.checks(methods),
