@@ -30,7 +30,7 @@ REFERENCE = {
     "evaluation": ("fairart.evaluation", "fairart.evaluation.attacks", "fairart.evaluation.results.comparing"),
     "corruptions": ("fairart.corruptions",),
     "statistics": ("fairart.statistics",),
-    "datasets": ("fairart.datasets",),
+    "datasets": ("fairart.datasets", "fairart.datasets.checking"),
     "models": (
         "fairart.models.small_cnn",
         "fairart.models.preact_resnet",
