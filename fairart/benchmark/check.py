@@ -90,8 +90,18 @@ def _of_one_data_set(cells: Sequence[Cell]) -> list[list[Cell]]:
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         config = cell.config
-        of_data = (config.dataset, config.data_root, config.per_class, config.imbalance, config.label_noise)
-        key = json.dumps([*of_data, config.options.get("dataset")], default=str)
+        key = json.dumps(
+            [
+                config.dataset,
+                config.data_root,
+                config.per_class,
+                config.validation_share,
+                config.imbalance,
+                config.label_noise,
+                config.options.get("dataset"),
+            ],
+            default=str,
+        )
         groups.setdefault(key, []).append(cell)
     return list(groups.values())
 

@@ -133,6 +133,7 @@ def test_confident_learning_is_its_equations(n: int, classes: int, seed: int) ->
     # Eqs. 2 and 3: rows have the sizes of the labels, and all of it is 1.
     np.testing.assert_allclose(found.joint.sum(axis=1), np.bincount(y, minlength=classes) / n)
     assert found.joint.sum() == pytest.approx(1)
+    assert found.agreement == pytest.approx(np.mean([row.argmax() == label for row, label in zip(p, y, strict=True)]))
     assert -1e-9 <= found.noise <= 1
 
 
@@ -169,6 +170,9 @@ def test_no_sample_votes_for_itself() -> None:
     p = out_of_fold_probabilities(x, y, 3, neighbours=1)
     np.testing.assert_allclose(p.sum(axis=1), 1)
     assert (p.argmax(axis=1) == y).mean() < 0.6
+    # Such suspicions are weak, and the report says so.
+    random_labels = Dataset("made", x[:50], y[:50], x[50:], y[50:], ("a", "b", "c"))
+    assert any("too weak for these images" in line for line in check_dataset(random_labels).findings())
 
 
 def test_probabilities_of_ones_own(tmp_path: Path) -> None:

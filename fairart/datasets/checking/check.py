@@ -68,6 +68,7 @@ def check_dataset(
         label_errors=None if found is None else places.errors(found),
         suspected=None if found is None else (found.counts - np.diag(np.diag(found.counts))).tolist(),
         noise=None if found is None else found.noise,
+        agreement=None if found is None else found.agreement,
         known_noise=None if found is None else _known(data, found),
         remarks=tuple(remarks),
     )

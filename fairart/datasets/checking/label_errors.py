@@ -28,6 +28,8 @@ class LabelErrors:
         counts: (K, K) samples by label (rows) and by the class that they confidently look like (columns); off the diagonal those
             that are suspected.
         joint: (K, K) estimated shares of all samples by label (rows) and true class (columns); their sum is 1.
+        agreement: share of the samples whose most probable class is their label. Where it is low, the classifier is weak or the
+            labels are bad, and nothing tells which.
     """
 
     suspected: IntArray
@@ -35,6 +37,7 @@ class LabelErrors:
     margins: FloatArray
     counts: IntArray
     joint: FloatArray
+    agreement: float
 
     @property
     def noise(self) -> float:
@@ -79,6 +82,7 @@ def confident_learning(probabilities: FloatArray, labels: IntArray) -> LabelErro
         margins=margins[order],
         counts=counts.astype(np.int64),
         joint=_joint(counts.astype(np.float64), sizes),
+        agreement=float((p.argmax(axis=1) == y).mean()),
     )
 
 

@@ -13,6 +13,9 @@ __all__ = ["DataReport", "SplitReport", "describe_split"]
 
 FORMAT, FORMAT_VERSION = "fairart.data_check", 1
 
+WEAK = 0.7
+"""Agreement with the labels below which suspicions are said to be weak."""
+
 PLACES = {"train": "within train", "test": "within test", "both": "across train and test"}
 
 IntArray = npt.NDArray[np.int64]
@@ -98,6 +101,7 @@ class DataReport:
             None where that was not looked for.
         suspected: (K, K) of them by label and suggested class; None likewise.
         noise: estimated share of wrong labels; None likewise.
+        agreement: share of the labels that the classifier's predictions agree with; None likewise.
         known_noise: where noise was put in: how many wrong labels there are (``noisy``) and are suspected (``found``), and the
             shares ``precision`` and ``recall``; else None.
         remarks: sentences about what could not be looked at.
@@ -114,6 +118,7 @@ class DataReport:
     label_errors: list[dict[str, Any]] | None
     suspected: list[list[int]] | None
     noise: float | None
+    agreement: float | None
     known_noise: dict[str, Any] | None
     remarks: tuple[str, ...] = ()
 
@@ -134,12 +139,16 @@ class DataReport:
     def findings(self) -> list[str]:
         """What deserves a look, in sentences; empty where nothing does."""
         found = [*self._about_classes(), *self._about_values(), *self._about_duplicates()]
-        if self.label_errors:
-            number = sum(split.images for split in self.splits.values())
+        if self.label_errors and self.noise is not None and self.agreement is not None:
             found.append(
-                f"{len(self.label_errors)} of {number} labels are suspected to be wrong"
-                + ("" if self.noise is None else f"; estimated share of wrong labels {100 * self.noise:.1f} %")
+                f"{_number(len(self.label_errors), 'label')} suspected to be wrong; estimated share of wrong labels "
+                f"{100 * self.noise:.1f} %"
             )
+            if self.agreement < WEAK:
+                found.append(
+                    f"the classifier that suspects them agrees with {100 * self.agreement:.0f} % of the labels only: it is too "
+                    "weak for these images, or very many labels are wrong; give probabilities of a better one"
+                )
         return found
 
     def _about_classes(self) -> list[str]:
