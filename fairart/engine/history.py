@@ -38,6 +38,8 @@ class EpochRecord(ComparedByValue):
         pair_weights: (K, K) weight of each (predicted, true) pair in the loss; None without such a weighting.
         pgd_accuracy: accuracy under PGD-10 on a few hundred training samples; None unless single-step training is watched.
         overfitted: whether the epoch showed catastrophic overfitting.
+        relabelled: (K,) share of the samples of each given class that were trained with another label; None unless labels are
+            replaced (self-training).
         seconds: wall-clock time, validation included.
         images_per_second: training images over the time spent training.
     """
@@ -55,6 +57,7 @@ class EpochRecord(ComparedByValue):
     pair_weights: FloatArray | None = None
     pgd_accuracy: float | None = None
     overfitted: bool = False
+    relabelled: FloatArray | None = None
 
     @property
     def epoch(self) -> int:
@@ -96,7 +99,7 @@ class EpochRecord(ComparedByValue):
 
     def _only_where_there(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for name in ("sampling", "pair_weights"):
+        for name in ("sampling", "pair_weights", "relabelled"):
             plan = getattr(self, name)
             if plan is not None:
                 found[name] = plan.tolist()

@@ -182,3 +182,5 @@ def fairart_register_trainers(register: Register) -> None:
     register("mart", "fairart.trainers:MARTTrainer")
     register("fgsm-rs", "fairart.trainers:FastATTrainer")
     register("n-fgsm", "fairart.trainers:NFGSMTrainer")
+    register("co-teaching", "fairart.trainers:CoTeachingTrainer")
+    register("self-training", "fairart.trainers:SelfTrainingTrainer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fairart.trainers.base import FairnessTrainer
 from fairart.trainers.methods import BATTrainer, CFATrainer, DAFATrainer, FAALTrainer, FRLTrainer, WATTrainer
+from fairart.trainers.noisy_labels import CoTeachingTrainer, SelfTrainingTrainer
 from fairart.trainers.presets import (
     ATTrainer,
     CFOLTrainer,
@@ -26,6 +27,7 @@ __all__ = [
     "CFATrainer",
     "CFOLTrainer",
     "CSRTrainer",
+    "CoTeachingTrainer",
     "DAFATrainer",
     "FAALTrainer",
     "FATTrainer",
@@ -37,6 +39,7 @@ __all__ = [
     "FastATTrainer",
     "MARTTrainer",
     "NFGSMTrainer",
+    "SelfTrainingTrainer",
     "StandardTrainer",
     "TRADESTrainer",
     "TRIXTrainer",
