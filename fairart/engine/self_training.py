@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,17 +18,24 @@ from fairart.engine.meter import EpochMeter
 
 __all__ = ["SelfTrainingEngine", "replaced_labels"]
 
+EPOCHS_TO_TELL = 5
+"""Epochs of self-training without a replaced label after which that is worth a warning: the first ones are seldom sure."""
 
-def replaced_labels(logits: Tensor, labels: Tensor, threshold: float) -> Tensor:
-    """The predicted class where its probability reaches the threshold, else the label, (n,).
+
+def replaced_labels(logits: Tensor, labels: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    """The predicted class where its probability reaches the threshold, else the label.
 
     Args:
         logits: (n, K).
         labels: (n,).
         threshold: in (0, 1].
+
+    Returns:
+        (n,) labels, and the largest probability of a prediction that contradicts its label, a scalar; 0 where none does.
     """
     confidences, classes = logits.softmax(dim=1).max(dim=1)
-    return torch.where(confidences >= threshold, classes, labels)
+    contradicting = torch.where(classes != labels, confidences, torch.zeros_like(confidences))
+    return torch.where(confidences >= threshold, classes, labels), contradicting.max()
 
 
 class SelfTrainingEngine(Engine):
@@ -50,6 +58,8 @@ class SelfTrainingEngine(Engine):
         self._first = 0
         # Seen and replaced, by given class.
         self._counts = torch.zeros((2, self.nb_classes), dtype=torch.int64, device=self.network.device)
+        # The largest confidence of a prediction that contradicts its label, in the whole run.
+        self._surest = torch.zeros((), device=self.network.device)
 
     def run(self, *arguments: Any, nb_epochs: int, **options: Any) -> None:
         """Train, see :meth:`fairart.engine.loop.Engine.run`.
@@ -61,14 +71,24 @@ class SelfTrainingEngine(Engine):
         """
         self._first = math.ceil(nb_epochs / 2) if self.warm_up is None else self.warm_up
         super().run(*arguments, nb_epochs=nb_epochs, **options)
+        surest, long_enough = float(self._surest), nb_epochs - self._first >= EPOCHS_TO_TELL
+        if long_enough and 0 < surest < self.threshold:
+            warnings.warn(
+                f"self-training replaced no label: no prediction that contradicts a label was surer than {surest:.2f}, and the "
+                f"threshold is {self.threshold:g}. A network that is trained on wrong labels is seldom surer than the share of "
+                "right ones: take a threshold near that share",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def further_state(self) -> dict[str, Any]:
-        """The counts of the epoch under way."""
-        return {"counts": self._counts}
+        """The counts of the epoch under way, and the largest confidence so far."""
+        return {"counts": self._counts, "surest": self._surest}
 
     def load_further_state(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
         self._counts.copy_(state["counts"])
+        self._surest.copy_(state["surest"])
 
     def _epoch(self, *arguments: Any) -> EpochRecord:
         record = super()._epoch(*arguments)
@@ -82,7 +102,8 @@ class SelfTrainingEngine(Engine):
 
     def _step(self, samples: Samples, epoch: int, meter: EpochMeter) -> None:
         if epoch >= self._first:
-            labels = replaced_labels(self._clean_logits(samples.x), samples.y, self.threshold)
+            labels, surest = replaced_labels(self._clean_logits(samples.x), samples.y, self.threshold)
+            torch.maximum(self._surest, surest.to(self._surest), out=self._surest)
             for row, there in enumerate((torch.ones_like(samples.y), (labels != samples.y).long())):
                 self._counts[row].scatter_add_(0, samples.y, there)
             samples = samples._replace(y=labels)

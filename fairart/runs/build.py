@@ -240,6 +240,8 @@ def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Datase
         OptionError: an option that a part does not have, a bad value, or options of a part that the method does not have.
     """
     method = trainer_class(config)
+    if method.one_process and config.devices > 1:
+        raise OptionError(f"devices {config.devices}: {config.trainer} looks at whole batches and trains in one process")
     options = config.options.get("trainer", {})
     taken = {"classifier", "fabric", *PART_KINDS, *HANDED_OVER, "augmentation"}
     for name in sorted(taken & options.keys()):

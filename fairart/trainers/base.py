@@ -131,6 +131,8 @@ class FairnessTrainer(Fitting):
     """
 
     defaults: ClassVar[dict[str, Any]] = {}
+    one_process: ClassVar[bool] = False
+    """Whether the method looks at whole batches, so that processes cannot share them."""
 
     def __init__(
         self,

@@ -39,6 +39,7 @@ class CoTeachingTrainer(FairnessTrainer):
     """
 
     defaults: ClassVar[dict[str, Any]] = {"objective": "standard"}
+    one_process: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -100,7 +101,9 @@ class SelfTrainingTrainer(FairnessTrainer):
 
     Args:
         classifier: see :class:`FairnessTrainer`.
-        threshold: confidence from which a label is replaced.
+        threshold: confidence from which a label is replaced. A network that is trained on wrong labels is seldom surer than the
+            share of right ones, under adversarial training less: with 40 % wrong labels take 0.6. A run of some length in which
+            nothing was replaced gives a warning.
         warm_up: epochs with the labels as given; None for half of the run.
 
     Raises:
@@ -113,7 +116,7 @@ class SelfTrainingTrainer(FairnessTrainer):
         self,
         classifier: PyTorchClassifier,
         *,
-        threshold: Annotated[float, Option("confidence from which a label is replaced", low=0, low_open=True, high=1)] = 0.9,
+        threshold: Annotated[float, Option("confidence from which a label is replaced", low=0, low_open=True, high=1)] = 0.7,
         warm_up: Annotated[int | None, Option("epochs with the labels as given; None: half of the run", low=0)] = None,
         **options: Any,
     ) -> None:

@@ -123,3 +123,16 @@ def test_the_command_prints_it(tmp_path: Path, capsys: Any) -> None:
     assert main([*arguments[:-2], "pair:7", "--output", str(tmp_path / "c")]) == 2
     assert "digits: label_noise pair expects a rate from 0 to 1" in capsys.readouterr().err
     assert not (tmp_path / "c").exists()
+
+
+def test_the_page_shows_which_labels_self_training_replaced(tmp_path: Path) -> None:
+    options = {"trainer": {"threshold": 0.3, "warm_up": 1}}
+    config = RunConfig(trainer="self-training", label_noise="symmetric:0.3", epochs=3, per_class=20, options=options)
+    run = train_run(config, tmp_path / "run", verbose=False)
+    assert run.history[0].relabelled is None
+    assert run.history[-1].relabelled is not None
+    page = render_page(collect([tmp_path / "run"]))
+    assert "Labels replaced" in page
+    assert f"{run.history[-1].relabelled[3]:.2f}" in page[page.index("Labels replaced") :]
+    train_run(RunConfig(trainer="standard", epochs=1, per_class=10), tmp_path / "plain", verbose=False)
+    assert "Labels replaced" not in render_page(collect([tmp_path / "plain"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,10 @@ from torch.nn import functional as F
 from fairart.engine.co_teaching import kept_share, smallest_losses, terms_of
 from fairart.engine.loop import Engine
 from fairart.engine.self_training import replaced_labels
+from fairart.errors import OptionError
 from fairart.policies.class_weightings.base import LossTerms
+from fairart.runs.config import RunConfig
+from fairart.runs.run import train_run
 from fairart.trainers import ATTrainer, CoTeachingTrainer, FairnessTrainer, SelfTrainingTrainer, StandardTrainer
 
 FIT = {"batch_size": 12, "seed": 0, "verbose": False}
@@ -212,6 +216,12 @@ def test_what_has_one_network_is_refused(make_classifier: Any) -> None:
         SelfTrainingTrainer(make_classifier(), threshold=1.5)
 
 
+def test_several_devices_are_refused_before_any_process_is_started(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="devices 2: co-teaching looks at whole batches and trains in one process"):
+        train_run(RunConfig(trainer="co-teaching", devices=2, per_class=20), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 class Raw(nn.Module):
     """A model whose weights nothing draws anew."""
 
@@ -233,7 +243,10 @@ def test_labels_are_replaced_where_the_network_is_sure() -> None:
     logits = torch.tensor([[4.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 9.0]])
     p = logits.softmax(dim=1).max(dim=1).values
     assert p[0] > 0.9 > p[1]
-    assert replaced_labels(logits, torch.tensor([1, 1, 2]), 0.9).tolist() == [0, 1, 2]
+    labels, surest = replaced_labels(logits, torch.tensor([1, 1, 2]), 0.9)
+    assert labels.tolist() == [0, 1, 2]
+    assert surest == p[0]
+    assert replaced_labels(logits, torch.tensor([0, 0, 2]), 0.9)[1] == 0
 
 
 @pytest.mark.parametrize("objective", ["standard", "at"])
@@ -283,8 +296,9 @@ def test_a_threshold_that_is_never_reached_is_plain_training(make_classifier: An
     x, y = make_data(36)
     plain = ATTrainer(make_classifier(), eps=0.1, max_iter=2)
     own = SelfTrainingTrainer(make_classifier(), objective="at", eps=0.1, max_iter=2, threshold=1.0, warm_up=0)
-    for trainer in (plain, own):
-        trainer.fit(x, y, nb_epochs=2, **FIT)
+    plain.fit(x, y, nb_epochs=5, **FIT)
+    with pytest.warns(UserWarning, match=r"replaced no label: no prediction that contradicts a label was surer than 0\.\d\d"):
+        own.fit(x, y, nb_epochs=5, **FIT)
     one, two = (weights(trainer.get_classifier().model) for trainer in (plain, own))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert all(record.relabelled.max() == 0 for record in own.history)
