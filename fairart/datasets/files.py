@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from fairart.datasets.base import AUGMENTATIONS, DataRoot, Dataset, DatasetError
 from fairart.datasets.splitting import TestSeed, TestShare, split_off
 from fairart.plugins.options import Option, validate_options
 
-__all__ = ["load_folder", "load_npz"]
+__all__ = ["find_file", "load_folder", "load_npz", "read_training_arrays"]
 
 Augmentation = Annotated[str, Option("what training may do to the images", choices=AUGMENTATIONS)]
 Name = Annotated[str | None, Option("what reports call the data set; by default the name of the file or folder")]
@@ -75,10 +76,10 @@ def load_npz(
     options: dict[str, Any] = {"path": str(path), "layout": layout, "augmentation": augmentation}
     options |= {"test_share": test_share, "test_seed": test_seed}
     validate_options(load_npz, options, where="dataset 'npz'")
-    file = _find(path, data_root)
+    file = find_file(path, data_root)
     if not file.is_file():
         raise FileNotFoundError(f"dataset 'npz': there is no file {file}")
-    arrays = _read_arrays(file, test_share)
+    arrays = _read_arrays(file, lambda there: _names_of_arrays(there, test_share, file))
     splits = [split for split in ("train", "test") if f"x_{split}" in arrays]
     axis = _channel_axis(arrays[f"x_{splits[0]}"], layout, file, f"x_{splits[0]}")
     try:
@@ -131,7 +132,7 @@ def load_folder(
     options: dict[str, Any] = {"path": str(path), "size": size, "colour": colour, "augmentation": augmentation}
     options |= {"test_share": test_share, "test_seed": test_seed}
     validate_options(load_folder, options, where="dataset 'folder'")
-    folder = _find(path, data_root)
+    folder = find_file(path, data_root)
     if not folder.is_dir():
         raise FileNotFoundError(f"dataset 'folder': there is no folder {folder}")
     splits, classes = split_folders(folder, test_share)
@@ -180,13 +181,56 @@ def _two_splits(
     }
 
 
-def _find(path: str, data_root: str | None) -> Path:
+def find_file(path: str, data_root: str | None) -> Path:
+    """Where a file or folder of the user's is: here, or in the folder of the data files if it is only there.
+
+    Args:
+        path: as the user wrote it.
+        data_root: folder of the data files; None for the default.
+    """
     here = Path(path).expanduser()
     there = data_folder(data_root) / here
     return there if not here.exists() and there.exists() else here
 
 
-def _read_arrays(file: Path, test_share: float | None) -> dict[str, AnyArray]:
+def read_training_arrays(file: Path) -> dict[str, Any]:
+    """The training images of an .npz file: ``x`` (n, C, H, W), ``y`` (n,) and ``classes``, the names or None.
+
+    Args:
+        file: with x_train and y_train, under these names or those of MedMNIST, and perhaps classes.
+
+    Raises:
+        DatasetError: the file or what it holds is no set of images with labels; the message names the file.
+    """
+    arrays = _read_arrays(file, lambda there: _training_names(there, file))
+    x = arrays["x_train"]
+    axis = _channel_axis(x, "auto", file, "x_train")
+    try:
+        images, labels = _as_images(x, axis, "x_train"), _as_labels(arrays["y_train"], "y_train")
+        names = _class_names(arrays.get("classes"), labels)
+        # The rules of a data set, with one image in the place of the test images.
+        checked = Dataset(
+            name=file.stem,
+            x_train=images,
+            y_train=labels,
+            x_test=images[:1],
+            y_test=labels[:1],
+            classes=names if "classes" in arrays else (*names, "of no image"),
+        )
+    except DatasetError as error:
+        raise DatasetError(f"{file}: {error}") from error
+    return {"x": checked.x_train, "y": checked.y_train, "classes": names if "classes" in arrays else None}
+
+
+def _training_names(there: list[str], file: Path) -> dict[str, str]:
+    names = {key: name for key in _ARRAYS[:2] for name in (_OTHER_NAMES[key], key) if name in there}
+    missing = [key for key in _ARRAYS[:2] if key not in names]
+    if missing:
+        raise DatasetError(f"{file} has no {', '.join(missing)}; it holds {', '.join(there) or 'nothing'}")
+    return names
+
+
+def _read_arrays(file: Path, names_among: Callable[[list[str]], dict[str, str]]) -> dict[str, AnyArray]:
     try:
         archive = np.load(file, allow_pickle=False)
     except _UNREADABLE as error:
@@ -194,7 +238,7 @@ def _read_arrays(file: Path, test_share: float | None) -> dict[str, AnyArray]:
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise DatasetError(f"{file} holds one array; expected an .npz file with {', '.join(_ARRAYS)}")
     with archive:
-        names = _names_of_arrays(archive.files, test_share, file)
+        names = names_among(archive.files)
         if "classes" in archive.files:
             names["classes"] = "classes"
         return {key: _read_array(archive, name, file) for key, name in names.items()}

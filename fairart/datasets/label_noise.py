@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fairart.datasets.base import DatasetError
 from fairart.plugins.options import parse_number
 
-__all__ = ["noisy_labels", "pair_matrix", "symmetric_matrix"]
+__all__ = ["is_file_of_labels", "noisy_labels", "pair_matrix", "symmetric_matrix"]
 
 Labels = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -44,6 +44,15 @@ def pair_matrix(nb_classes: int, rate: float) -> FloatArray:
     """
     shares: FloatArray = (1 - rate) * np.eye(nb_classes) + rate * np.roll(np.eye(nb_classes), 1, axis=1)
     return shares
+
+
+def is_file_of_labels(noise: str) -> bool:
+    """Whether a noise names a file, and no kind.
+
+    Args:
+        noise: see :func:`noisy_labels`.
+    """
+    return KIND.fullmatch(noise) is None
 
 
 def noisy_labels(noise: str, y: Labels, nb_classes: int, *, seed: int, name: str) -> Labels:
