@@ -17,7 +17,7 @@ from fairart.runs.config import RunConfig, check_names
 __all__ = ["parser", "run"]
 
 ACTIONS = ("check",)
-OF_THE_DATA = ("data_root", "test_share", "per_class", "imbalance", "label_noise", "seed", "plugins_dir")
+OF_THE_DATA = ("data_root", "test_share", "leave_out", "per_class", "imbalance", "label_noise", "seed", "plugins_dir")
 """Flags that mean what they mean for 'fairart train'."""
 
 

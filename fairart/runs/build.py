@@ -16,6 +16,7 @@ from fairart.datasets import Dataset
 from fairart.datasets.extra_images import ExtraImages, read_extra_images
 from fairart.datasets.imbalance import imbalanced_counts, is_file_of_counts
 from fairart.datasets.label_noise import is_file_of_labels, noisy_labels
+from fairart.datasets.leave_out import leave_out, left_out_images
 from fairart.datasets.validating import validating
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.randomness import isolated_random_state
@@ -38,6 +39,7 @@ __all__ = [
     "resolved_config",
     "resolved_device",
     "trainer_class",
+    "unseen_images",
     "with_label_noise",
 ]
 
@@ -117,22 +119,19 @@ def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[st
 
 
 def build_dataset(config: RunConfig) -> Dataset:
-    """Load the config's data set, cut down to ``per_class`` training images of each class and to its imbalance, with its noise.
+    """Load the config's data set without the classes left out, cut down to ``per_class`` training images of each class and to
+    its imbalance, with its noisy labels.
 
     With ``validation_share`` some training images take the place of the test images.
 
     Raises:
         OptionError: an option that the data set does not have, or a bad value.
-        DatasetError: files that do not form a data set, or too few images.
+        DatasetError: files that do not form a data set, too few images, or a class to leave out that there is not.
         DownloadError: a public data set that could not be fetched.
     """
-    options = dict(config.options.get("dataset", {}))
-    if config.test_share is not None:
-        entry, _ = get_plugin_manager().find("dataset", config.dataset)
-        if "test_share" not in declared_options(entry.load()):
-            raise OptionError(f"test_share: data set {config.dataset!r} already has a test split, so no share of it is drawn")
-        options.setdefault("test_share", config.test_share)
-    data = load_dataset(config.dataset, data_root=config.data_root, options=options)
+    data = _whole_dataset(config)
+    if config.leave_out is not None:
+        data = leave_out(data, config.leave_out.split(","))
     if config.per_class is not None:
         data = data.subset(per_class=config.per_class, seed=config.seed)
     if config.validation_share is not None:
@@ -160,6 +159,30 @@ def with_label_noise(data: Dataset, noise: str, *, seed: int) -> Dataset:
     wrong = int((labels != data.y_train).sum())
     note = f"label noise {noise}: {wrong} of {len(labels)} training labels are wrong, seed {seed}"
     return data.with_labels(labels, note=note)
+
+
+def unseen_images(config: RunConfig) -> npt.NDArray[Any] | None:
+    """Test images of the classes that the config leaves out; None if it leaves none out.
+
+    With ``validation_share``, their training images: the test images stay unseen by what is chosen.
+
+    Raises:
+        OptionError, DatasetError, DownloadError: as :func:`build_dataset`.
+    """
+    if config.leave_out is None:
+        return None
+    split = "test" if config.validation_share is None else "train"
+    return left_out_images(_whole_dataset(config), config.leave_out.split(","), split=split)
+
+
+def _whole_dataset(config: RunConfig) -> Dataset:
+    options = dict(config.options.get("dataset", {}))
+    if config.test_share is not None:
+        entry, _ = get_plugin_manager().find("dataset", config.dataset)
+        if "test_share" not in declared_options(entry.load()):
+            raise OptionError(f"test_share: data set {config.dataset!r} already has a test split, so no share of it is drawn")
+        options.setdefault("test_share", config.test_share)
+    return load_dataset(config.dataset, data_root=config.data_root, options=options)
 
 
 def build_extra_data(config: RunConfig, data: Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:

@@ -34,6 +34,7 @@ from fairart.runs.folders import (
     RUN_FILES,
     WEIGHTS,
     RunError,
+    belongs_to,
     check_output,
     check_unchanged,
     clear,
@@ -43,6 +44,7 @@ from fairart.runs.label_noise import read_label_noise, summary, write_label_nois
 from fairart.runs.loggers import build_loggers, check_loggers
 from fairart.runs.model_settings import published
 from fairart.runs.optimising import Schedule
+from fairart.runs.outliers import UNSEEN
 from fairart.runs.recorder import HistoryFile, Observer, observed
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 from fairart.trainers.base import FairnessTrainer
@@ -168,10 +170,16 @@ def train_run(
         CheckpointError: the checkpoints to resume from are damaged or foreign, or another process is training there.
         CheckpointWriteError: a checkpoint could not be written, on a full disk for example.
         UnknownNameError: an unknown name.
-        OptionError: a bad option of a part, the data set or the model, or a logger whose packages are missing.
+        OptionError: a bad option of a part, the data set or the model, a logger whose packages are missing, or a warm start that
+            would be overwritten.
         ValueError: data that cannot be trained on.
         TrainingDivergedError: the loss became NaN or infinite.
     """
+    if overwrite and config.warm_start is not None and belongs_to(config.warm_start, output):
+        raise OptionError(
+            f"the run would overwrite {config.warm_start!r}, which it starts from, and could not be resumed or repeated: choose "
+            "another output"
+        )
     asked: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "verbose": verbose}
     joined = joined_size()
     if observers is not None and max(joined, config.devices) > 1:
@@ -361,4 +369,6 @@ def evaluate_run(folder: str | Path, attacks: Sequence[Attack] = ("pgd",), **opt
     noise = summary(read_label_noise(run.folder))
     if noise is not None:
         about["label_noise"] = noise
-    return carry_out(prepared, run.classifier, run.dataset, run.folder, device=where, about=about)
+    wanted = request.ood is not None and UNSEEN in request.ood.sets.values()
+    unseen = build.unseen_images(run.config) if wanted else None
+    return carry_out(prepared, run.classifier, run.dataset, run.folder, device=where, about=about, unseen=unseen)
