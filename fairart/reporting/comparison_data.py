@@ -11,6 +11,7 @@ import numpy as np
 from fairart.evaluation import AttackResult
 from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.reporting.certified import CertificateMeans
 from fairart.reporting.left_behind import LeftBehind, left_behind
 from fairart.reporting.outliers import OodCell, OodKey
 from fairart.reporting.run_results import Run
@@ -124,6 +125,7 @@ class ComparisonData:
         failed: (method, attack) -> messages of the failed sanity checks of its numbers.
         notices: reasons why numbers do not compare, one sentence each.
         outliers: (set, score, attacked) -> method -> how well the score tells the test images from the outliers.
+        certificates: (method, label) -> numbers of a certificate, see :mod:`fairart.reporting.certified`.
     """
 
     methods: Mapping[str, Sequence[Run]]
@@ -136,6 +138,7 @@ class ComparisonData:
     failed: Mapping[tuple[str, str], Sequence[str]]
     notices: tuple[str, ...]
     outliers: Mapping[OodKey, Mapping[str, OodCell]] = field(default_factory=dict)
+    certificates: Mapping[tuple[str, str], CertificateMeans] = field(default_factory=dict)
 
     @property
     def baseline(self) -> str:
@@ -187,6 +190,18 @@ class ComparisonData:
                 }
                 for key, cells in self.outliers.items()
             ],
+            **(
+                {
+                    "certificates": {
+                        label: {
+                            name: means.to_dict(self.classes) for (of, name), means in self.certificates.items() if of == label
+                        }
+                        for label in self.methods
+                    }
+                }
+                if self.certificates
+                else {}
+            ),
             "differences": {
                 label: {attack: found.to_dict() for attack in self.attacks if (found := self.contrasts.get((label, attack)))}
                 for label in self.methods

@@ -113,6 +113,7 @@ def main_grid(comparison: ComparisonData) -> Grid:
         groups.append(tuple(_corruption_row(comparison, name, label, len(columns)) for label in comparison.methods))
     for key in _shown_outliers(comparison):
         groups.append(tuple(_ood_row(comparison, key, label, len(columns)) for label in comparison.methods))
+    groups += _certificate_groups(comparison, len(columns))
     return Grid("", tuple(columns), tuple(groups), 2, left_behind_lines(comparison, comparison.attacks))
 
 
@@ -147,6 +148,28 @@ def _ood_row(comparison: ComparisonData, key: OodKey, label: str, width: int) ->
     if cell is not None:
         row[2:] = [str(cell.auroc.count), spread_text(cell.auroc), spread_text(cell.worst)]
     return (*row, *[""] * (width - len(row)))
+
+
+def _certificate_groups(comparison: ComparisonData, width: int) -> list[tuple[tuple[str, ...], ...]]:
+    """A block for each certificate and radius."""
+    groups = []
+    for name in dict.fromkeys(label for _, label in comparison.certificates):
+        found = {
+            label: comparison.certificates[label, name]
+            for label in comparison.methods
+            if (label, name) in comparison.certificates
+        }
+        for radius in next(iter(found.values())).radii:
+            rows = []
+            for label in comparison.methods:
+                cells = ["0", "-", "-"]
+                if label in found:
+                    overall, worst = found[label].overall(radius), found[label].worst(radius)
+                    cells = [str(overall.count), spread_text(overall), spread_text(worst)]
+                row = [f"{name}, radius {radius:.4g}", label, *cells]
+                rows.append((*row, *[""] * (width - len(row))))
+            groups.append(tuple(rows))
+    return groups
 
 
 def _mark(comparison: ComparisonData, label: str, attack: str) -> str:
@@ -192,6 +215,9 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
         lines.append("corruptions: mean over all corruptions and severities; worst class: mean of the lowest class of each")
     if comparison.outliers:
         lines.append("ood: AUROC of a score against a set of outliers; worst class: the predicted class with the lowest AUROC")
+    for name in dict.fromkeys(label for _, label in comparison.certificates):
+        about = next(means.about for (_, label), means in comparison.certificates.items() if label == name)
+        lines.append(f"{name}: certified in {about}")
     if classes:
         lines.append("*: the lowest class of a method")
     lines += left_behind_notes(comparison)

@@ -13,6 +13,8 @@ import numpy as np
 
 from fairart.evaluation.errors import DamagedFileError
 from fairart.evaluation.results.canonical import canonical
+from fairart.evaluation.results.certificate_result import CertificateResult
+from fairart.evaluation.results.certificate_storage import certificates_from_list, certificates_to_list
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.ood_results import OodResults
@@ -95,6 +97,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
             "corruptions": _corruptions_to_dict(result.corruptions, result.labels),
             # Only where there are outliers, so that files without them are as before.
             **({"ood": ood_to_dict(result.ood)} if len(result.ood) else {}),
+            **({"certificates": certificates_to_list(result.certificates)} if result.certificates else {}),
             "checks": [dataclasses.asdict(check) for check in result.checks],
         }
     )
@@ -125,6 +128,7 @@ class Contents:
     results: list[AttackResult]
     corruptions: CorruptionResults
     ood: OodResults
+    certificates: list[CertificateResult]
     config: dict[str, Any]
     versions: dict[str, str]
     checks: tuple[SanityCheck, ...]
@@ -182,7 +186,8 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     corruptions = _corruptions_from_dict(data.get("corruptions"), labels, common)
     ood = ood_from_dict(data.get("ood"), **common)
     checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
-    return Contents(results, corruptions, ood, dict(data["config"]), dict(data["versions"]), checks)
+    certificates = certificates_from_list(data.get("certificates", ()), labels=labels, **common)
+    return Contents(results, corruptions, ood, certificates, dict(data["config"]), dict(data["versions"]), checks)
 
 
 def _attack_from_dict(entry: Mapping[str, Any], *, labels: Any, **common: Any) -> AttackResult:
