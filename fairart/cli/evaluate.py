@@ -52,10 +52,10 @@ def parser() -> Parser:
         "such as pgd.max_iter=20; may be given again",
     )
     _add_corruption_flags(made)
-    _add_ood_flags(made)
     made.add_argument(
         "--certificate", metavar="NAME", action="append", default=[], help="such as smoothing or ibp; may be given again"
     )
+    _add_ood_flags(made)
     made.add_argument("--batch-size", type=at_least(1), default=512, metavar="N", help="batch size (default: 512)")
     made.add_argument(
         "--seed", type=at_least(0), default=0, metavar="N", help="seed of random starts and corruptions (default: 0)"

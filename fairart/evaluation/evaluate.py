@@ -50,9 +50,9 @@ def evaluate(
     attacks: Attacks = ("pgd",),
     corruptions: Corruptions | None = None,
     severities: Sequence[int] | None = None,
+    certificates: Certificates = (),
     ood: Outliers | None = None,
     ood_settings: OodSettings | None = None,
-    certificates: Certificates = (),
     batch_size: int = 512,
     seed: int = 0,
     class_names: Sequence[str] | None = None,
@@ -82,12 +82,12 @@ def evaluate(
             ``x``, batch by batch on the device. Or a ``CorruptionFolder``, such as CIFAR-10-C, read batch by batch with the
             labels that it brings; or ``MadeCorruptions``. None for none. Needs images (C, H, W) and clip values.
         severities: of the corruptions, any of 1 to 5; None for all.
-        ood: sets of outliers by name: ``{"noise": "noise", "svhn": x_svhn}``. A text is a built-in set (``noise``,
-            ``gaussian-noise``, ``blurred``, ``permuted``, ``digits``, ``fooling``), an array is images as ``x``. None for none.
-        ood_settings: scores of the outliers, and attacks on the scores; None for the defaults.
         certificates: registered names, (name, options) pairs, or label -> options, as ``attacks``:
             ``[("smoothing", {"sigma": 0.25, "n": 1000})]``. Every sample is certified, right or wrong. A deterministic
             certificate that an attack of the same norm breaks is an error.
+        ood: sets of outliers by name: ``{"noise": "noise", "svhn": x_svhn}``. A text is a built-in set (``noise``,
+            ``gaussian-noise``, ``blurred``, ``permuted``, ``digits``, ``fooling``), an array is images as ``x``. None for none.
+        ood_settings: scores of the outliers, and attacks on the scores; None for the defaults.
         batch_size: samples at a time, >= 1.
         seed: of all random starts and of the corruptions made, >= 0.
         class_names: K names for the tables, or None for numbers.
@@ -101,7 +101,7 @@ def evaluate(
 
     Returns:
         The outcome of every sample under ``"clean"`` and each attack's label, of the corrupted images under ``corruptions``,
-        of the certificates under ``certificates``, and the scores of outliers under ``ood``.
+        the scores of outliers under ``ood``, and what is certified under ``certificates``.
 
     Raises:
         TypeError: no ``PyTorchClassifier``.
@@ -148,16 +148,16 @@ def evaluate(
         runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
         results = _attacked(runner, specs, common)
         corruption_results = _corrupted(runner, source, at, common)
-        ood_results = score_outliers(runner, outliers, names)
         certified = [_certified(runner, one, common) for one in certifying]
         check_unbroken(certified, results)
+        ood_results = score_outliers(runner, outliers, names)
         progress.begin("sanity checks")
         checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
     return EvaluationResult(
         results,
         corruptions=corruption_results,
-        ood=ood_results,
         certificates=certified,
+        ood=ood_results,
         config=config,
         versions=_versions(),
         checks=checks,

@@ -124,8 +124,8 @@ class ComparisonData:
         corruptions: method -> means over its corruptions, for methods whose runs all have the same ones.
         failed: (method, attack) -> messages of the failed sanity checks of its numbers.
         notices: reasons why numbers do not compare, one sentence each.
-        outliers: (set, score, attacked) -> method -> how well the score tells the test images from the outliers.
         certificates: (method, label) -> numbers of a certificate, see :mod:`fairart.reporting.certified`.
+        outliers: (set, score, attacked) -> method -> how well the score tells the test images from the outliers.
     """
 
     methods: Mapping[str, Sequence[Run]]
@@ -137,8 +137,8 @@ class ComparisonData:
     corruptions: Mapping[str, CorruptionMeans]
     failed: Mapping[tuple[str, str], Sequence[str]]
     notices: tuple[str, ...]
-    outliers: Mapping[OodKey, Mapping[str, OodCell]] = field(default_factory=dict)
     certificates: Mapping[tuple[str, str], CertificateMeans] = field(default_factory=dict)
+    outliers: Mapping[OodKey, Mapping[str, OodCell]] = field(default_factory=dict)
 
     @property
     def baseline(self) -> str:
@@ -183,13 +183,6 @@ class ComparisonData:
                 label: {"of": means.label, "overall": means.overall.to_dict(), "worst_class": means.worst.to_dict()}
                 for label, means in self.corruptions.items()
             },
-            "outliers": [
-                {
-                    **dict(zip(("set", "score", "attacked"), key, strict=True)),
-                    "methods": {label: cell.to_dict(self.classes) for label, cell in cells.items()},
-                }
-                for key, cells in self.outliers.items()
-            ],
             **(
                 {
                     "certificates": {
@@ -202,6 +195,13 @@ class ComparisonData:
                 if self.certificates
                 else {}
             ),
+            "outliers": [
+                {
+                    **dict(zip(("set", "score", "attacked"), key, strict=True)),
+                    "methods": {label: cell.to_dict(self.classes) for label, cell in cells.items()},
+                }
+                for key, cells in self.outliers.items()
+            ],
             "differences": {
                 label: {attack: found.to_dict() for attack in self.attacks if (found := self.contrasts.get((label, attack)))}
                 for label in self.methods

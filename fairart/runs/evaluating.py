@@ -114,8 +114,13 @@ def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str |
         (name, {**own, "surrogate": surrogate(own["surrogate"])} if own.get("label", name) in surrogates else own)
         for name, own in chosen
     ]
-    ood = check_ood(request.ood, asked)
-    return Prepared(request=request, attacks=loaded, certificates=certificates, surrogates=surrogates, ood=ood)
+    return Prepared(
+        request=request,
+        attacks=loaded,
+        certificates=certificates,
+        surrogates=surrogates,
+        ood=check_ood(request.ood, asked),
+    )
 
 
 def carry_out(
@@ -171,8 +176,8 @@ def carry_out(
         data.y_test[keep],
         attacks=prepared.attacks,
         corruptions=source,
-        **ood,
         certificates=prepared.certificates,
+        **ood,
         batch_size=asked.batch_size,
         seed=asked.seed,
         class_names=data.classes,

@@ -25,13 +25,13 @@ CLEAN = "clean"
 
 class EvaluationData(Mapping[str, AttackResult]):
     """All results of one evaluation by label, ``"clean"`` first. Results of corrupted images are in ``corruptions``,
-    those of certificates in ``certificates`` (label -> result), scores of outliers in ``ood``.
+    scores of outliers in ``ood``, those of certificates in ``certificates`` (label -> result).
 
     Args:
         results: one a label, all of the same samples.
         corruptions: results of corrupted images, of these or other samples.
-        ood: scores of outliers beside those of the samples.
         certificates: one a label, all of the same samples as the results.
+        ood: scores of outliers beside those of the samples.
         config: seed, batch size, device and the like.
         versions: of the packages that computed it.
         checks: sanity checks of the attacks and the model, passed or failed.
@@ -46,8 +46,8 @@ class EvaluationData(Mapping[str, AttackResult]):
         results: Sequence[AttackResult],
         *,
         corruptions: CorruptionResults | None = None,
-        ood: OodResults | None = None,
         certificates: Sequence[CertificateResult] = (),
+        ood: OodResults | None = None,
         config: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
         checks: Sequence[SanityCheck] = (),
@@ -65,10 +65,10 @@ class EvaluationData(Mapping[str, AttackResult]):
         self.corruptions = CorruptionResults() if corruptions is None else corruptions
         if any(result.nb_classes != first.nb_classes for result in self.corruptions.values()):
             raise ValueError(f"the results of corruptions have another number of classes than {first.nb_classes}")
+        self.certificates = _by_label(certificates, first)
         self.ood = OodResults() if ood is None else ood
         if len(self.ood) and self.ood.nb_classes != first.nb_classes:
             raise ValueError(f"the scores of outliers have another number of classes than {first.nb_classes}")
-        self.certificates = _by_label(certificates, first)
         self.config = dict(config or {})
         self.versions = dict(versions or {})
         self.checks = tuple(checks)

@@ -91,8 +91,8 @@ class EvaluationResult(EvaluationData):
         return cls(
             found.results,
             corruptions=found.corruptions,
-            ood=found.ood,
             certificates=found.certificates,
+            ood=found.ood,
             config=found.config,
             versions=found.versions,
             checks=found.checks,

@@ -95,9 +95,9 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
             "labels": result.labels,
             "results": [_attack_to_dict(attack) for attack in result.values()],
             "corruptions": _corruptions_to_dict(result.corruptions, result.labels),
+            **({"certificates": certificates_to_list(result.certificates)} if result.certificates else {}),
             # Only where there are outliers, so that files without them are as before.
             **({"ood": ood_to_dict(result.ood)} if len(result.ood) else {}),
-            **({"certificates": certificates_to_list(result.certificates)} if result.certificates else {}),
             "checks": [dataclasses.asdict(check) for check in result.checks],
         }
     )
@@ -127,8 +127,8 @@ class Contents:
 
     results: list[AttackResult]
     corruptions: CorruptionResults
-    ood: OodResults
     certificates: list[CertificateResult]
+    ood: OodResults
     config: dict[str, Any]
     versions: dict[str, str]
     checks: tuple[SanityCheck, ...]
@@ -187,7 +187,7 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     ood = ood_from_dict(data.get("ood"), **common)
     checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
     certificates = certificates_from_list(data.get("certificates", ()), labels=labels, **common)
-    return Contents(results, corruptions, ood, certificates, dict(data["config"]), dict(data["versions"]), checks)
+    return Contents(results, corruptions, certificates, ood, dict(data["config"]), dict(data["versions"]), checks)
 
 
 def _attack_from_dict(entry: Mapping[str, Any], *, labels: Any, **common: Any) -> AttackResult:

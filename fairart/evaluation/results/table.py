@@ -208,10 +208,6 @@ def render_html(result: EvaluationData) -> str:
     if len(result.corruptions):
         made = corruption_grid(result.corruptions)
         parts += [html_table(made.columns, made.rows, ruled=[made.body]), html_notes(corruption_notes(result))]
-    if len(result.ood):
-        grids = [ood_grid(result.ood), ood_class_grid(result.ood)]
-        parts += [html_table(each.columns, each.rows, ruled=[each.body]) for each in grids]
-        parts.append(html_notes(ood_notes(result.ood)))
     for found in result.certificates.values():
         made = certificate_grid(found)
         title = certificate_title(found)
@@ -219,6 +215,10 @@ def render_html(result: EvaluationData) -> str:
             html_table(made.columns, made.rows, ruled=[made.body], title=title),
             html_notes(certificate_notes(found, result)),
         ]
+    if len(result.ood):
+        grids = [ood_grid(result.ood), ood_class_grid(result.ood)]
+        parts += [html_table(each.columns, each.rows, ruled=[each.body]) for each in grids]
+        parts.append(html_notes(ood_notes(result.ood)))
     return f"<div>{''.join(parts)}</div>"
 
 
@@ -235,11 +235,11 @@ def render_table(result: EvaluationData, *, intervals: bool = True) -> str:
     lines = [*class_grid(result, intervals=intervals).text(right=1), "", *notes(result, intervals=intervals)]
     if len(result.corruptions):
         lines += ["", *corruption_grid(result.corruptions).text(), "", *corruption_notes(result)]
+    for found in result.certificates.values():
+        made = certificate_grid(found, intervals=intervals)
+        lines += ["", terminal(certificate_title(found)), "", *made.text(right=1), "", *certificate_notes(found, result)]
     if len(result.ood):
         for each in (ood_grid(result.ood, intervals=intervals), ood_class_grid(result.ood)):
             lines += ["", *each.text()]
         lines += ["", *ood_notes(result.ood)]
-    for found in result.certificates.values():
-        made = certificate_grid(found, intervals=intervals)
-        lines += ["", terminal(certificate_title(found)), "", *made.text(right=1), "", *certificate_notes(found, result)]
     return "\n".join(lines)

@@ -35,7 +35,8 @@ SAVE_EVERY = 5.0
 
 @dataclass(frozen=True)
 class Unit:
-    """One part of an evaluation with a file of its own.
+    """One part of an evaluation with a file of its own: clean data, an attack, a corruption at a severity, outliers, or a
+    certificate.
 
     Args:
         kind: ``"clean"``, ``"attack"``, ``"corruption"``, ``"ood"`` or ``"certificate"``.

@@ -136,8 +136,8 @@ def write_page(
 
 def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
     names = (
-        *("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions"),
-        *("certificates", "outliers"),
+        *("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "outliers"),
+        "certificates",
     )
     if comparison is None:
         return dict.fromkeys(names)
@@ -150,8 +150,8 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "errors": views.errors(comparison),
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),
-        "outliers": outliers(comparison),
         "certificates": certificates(comparison),
+        "outliers": outliers(comparison),
     }
 
 
