@@ -381,9 +381,9 @@ def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
     return dataclasses.replace(config, **said, **_absolute_paths(config))
 
 
-def _absolute_paths(config: RunConfig) -> dict[str, str]:
+def _absolute_paths(config: RunConfig) -> dict[str, Any]:
     """Fields that are paths, or end in one, as they read from every folder."""
-    said = {}
+    said: dict[str, Any] = {}
     for name in ("data_root", "plugins_dir", "warm_start"):
         if getattr(config, name) is not None:
             said[name] = str(Path(getattr(config, name)).expanduser().absolute())
