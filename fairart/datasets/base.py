@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
+from fairart.datasets.columns import Column
 from fairart.plugins.options import Option
 
 __all__ = ["AUGMENTATIONS", "DataRoot", "Dataset", "DatasetError", "DownloadError", "data_folder"]
@@ -59,6 +60,7 @@ class Dataset:
         classes: names of the K >= 2 classes; a class may have no samples.
         augmentation: ``"none"`` or ``"crop-flip"``, what suits these images in training.
         note: provenance that stands beside every number, such as the part of the data that was used.
+        columns: name -> one value for each image, such as the site where it was taken.
         y_train_original: labels before noise was put into ``y_train``; None where there is no such noise.
 
     Raises:
@@ -73,6 +75,7 @@ class Dataset:
     classes: tuple[str, ...]
     augmentation: str = "none"
     note: str = ""
+    columns: Mapping[str, Column] = field(default_factory=dict, repr=False)
     y_train_original: LabelArray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -87,6 +90,10 @@ class Dataset:
                 f"{self.name}: both splits must have one image shape and type, got {self.x_train.shape[1:]} "
                 f"{self.x_train.dtype} for training and {self.x_test.shape[1:]} {self.x_test.dtype} for testing"
             )
+        for name, column in self.columns.items():
+            for split, values, count in (("train", column.train, len(self.x_train)), ("test", column.test, len(self.x_test))):
+                if values is not None and values.shape != (count,):
+                    raise DatasetError(f"{self.name}: column {name!r} must have {count} values for {split}, got {values.shape}")
 
     def _check_names(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -164,6 +171,7 @@ class Dataset:
             self,
             x_train=self.x_train[keep],
             y_train=self.y_train[keep],
+            columns={name: column.of_train(keep) for name, column in self.columns.items()},
             y_train_original=None if self.y_train_original is None else self.y_train_original[keep],
             note=self._noted(note),
         )

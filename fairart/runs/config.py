@@ -116,6 +116,13 @@ class RunConfig:
         str | None,
         Option("long-tailed training set: exp:100, step:10, or a file with the images kept of each class; none for all"),
     ] = None
+    groups: Annotated[
+        str | None,
+        Option(
+            "groups of the training images, for class weightings such as group-dro: a column of the data set, or a .npy or .csv "
+            "file of one value a training image; by default none"
+        ),
+    ] = None
     label_noise: Annotated[
         str | None,
         Option(
@@ -321,6 +328,7 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
             "per_class",
             "validation_share",
             "imbalance",
+            "groups",
             "label_noise",
             "extra_data",
             "adjustment",

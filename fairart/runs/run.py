@@ -217,7 +217,7 @@ def _prepare(config: RunConfig, fabric: Any) -> tuple[Dataset, FairnessTrainer]:
     check_names(config)
     build.trainer_class(config)
     device = build.resolved_device(config.device)
-    data = build.build_dataset(config)
+    data = build.build_dataset(config, groups=True)
     classifier = build.build_classifier(config, data, device=device)
     return data, build.build_trainer(config, classifier, data, fabric=fabric)
 
@@ -264,6 +264,7 @@ def _train(
             nb_epochs=config.epochs,
             extra_data=extra,
             extra_share=config.extra_share,
+            groups=build.build_groups(config, data),
             scheduler=Schedule(config),
             scheduler_interval="batch" if Schedule(config).by_batch else "epoch",
             seed=config.seed,

@@ -40,6 +40,7 @@ from fairart.execution import Execution, OnOverfitting
 from fairart.fingerprint import short_digest
 from fairart.norms import norm_name
 from fairart.plugins import get_plugin_manager, origin
+from fairart.statistics import Groups
 from fairart.trainers.copying import ClassifierState
 from fairart.trainers.epoch_ends import EpochEnds
 from fairart.trainers.given import check_run
@@ -124,9 +125,9 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     def _needs_validation(self) -> bool:
         return self.best is not None or bool(self.method.needs & {"validation", "validation_losses"})
 
-    def _on_device(self, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> DeviceData:
+    def _on_device(self, x: npt.NDArray[Any], y: npt.NDArray[np.int64], groups: Groups | None = None) -> DeviceData:
         network = self._network
-        return DeviceData(x, y, classifier=self._classifier, device=network.device, dtype=network.dtype)
+        return DeviceData(x, y, classifier=self._classifier, device=network.device, dtype=network.dtype, groups=groups)
 
     def _run(
         self,
@@ -373,6 +374,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
                     "use fit(x, y)"
                 )
             policy.class_counts = counts
+        self.method.class_weighting.groups = source.data.groups if isinstance(source, ArraySource) else None
 
     def _start_policies(self) -> None:
         classes, method = self._classifier.nb_classes, self.method
