@@ -361,6 +361,8 @@ def evaluate_run(folder: str | Path, attacks: Sequence[Attack] = ("pgd",), **opt
     config = read_config(Path(folder).expanduser())
     build.load_plugins(config, missing_ok=True)
     request = Request(attacks=attacks, **options)
+    # Shifted test sets are looked for where the data of the run was.
+    request = dataclasses.replace(request, data_root=request.data_root or config.data_root)
     where = build.resolved_device(request.device or config.device)
     prepared = prepare(
         request, Budget(config.eps, config.eps_step, config.norm), surrogate=lambda path: load_run(path, device=where).classifier
