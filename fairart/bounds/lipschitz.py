@@ -31,7 +31,7 @@ FREE = {"view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transp
 """Functions and methods whose constant is 1: changes of shape, parts, and activations with slopes of at most 1."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slopes:
     """What is known of a value that depends on the input.
 

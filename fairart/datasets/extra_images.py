@@ -15,7 +15,7 @@ from fairart.datasets.files import find_file, read_training_arrays
 __all__ = ["ExtraImages", "read_extra_images"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ExtraImages:
     """Images with labels, and what their labels mean.
 
