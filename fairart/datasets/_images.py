@@ -13,7 +13,7 @@ from fairart.datasets.base import DatasetError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["read_split", "split_folders"]
+__all__ = ["read_split", "split_files", "split_folders"]
 
 _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 _LAYOUT = "expected train/<class>/*.png (or jpg, ...) and test/<class>/*.png, with the same class folders in both"
@@ -71,7 +71,7 @@ def read_split(
     Raises:
         DatasetError: a class without images, a file that is no image, or one whose size differs; the message names it.
     """
-    files = [(file, label) for label, name in enumerate(classes) for file in _image_files(folder / name)]
+    files = split_files(folder, classes)
     images: npt.NDArray[np.uint8] | None = None
     for index, (file, _) in enumerate(files):
         pixels = _read_image(file, size=size, grey=grey)
@@ -87,6 +87,19 @@ def read_split(
     if images is None:
         raise DatasetError(f"{folder} has no images; {_LAYOUT}")
     return images, np.array([label for _, label in files], dtype=np.int64)
+
+
+def split_files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
+    """The image files of one split with their labels, in the order of its images.
+
+    Args:
+        folder: holds one folder per class.
+        classes: their names, in the order of the labels.
+
+    Raises:
+        DatasetError: a class without images.
+    """
+    return [(file, label) for label, name in enumerate(classes) for file in _image_files(folder / name)]
 
 
 def _image_files(folder: Path) -> list[Path]:

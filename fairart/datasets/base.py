@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
+from fairart.datasets.columns import Column
 from fairart.plugins.options import Option
 
 __all__ = ["AUGMENTATIONS", "DataRoot", "Dataset", "DatasetError", "DownloadError", "data_folder"]
@@ -59,6 +60,8 @@ class Dataset:
         classes: names of the K >= 2 classes; a class may have no samples.
         augmentation: ``"none"`` or ``"crop-flip"``, what suits these images in training.
         note: provenance that stands beside every number, such as the part of the data that was used.
+        columns: name -> one value for each image, such as the site where it was taken.
+        y_train_original: labels before noise was put into ``y_train``; None where there is no such noise.
 
     Raises:
         DatasetError: one of these rules is broken.
@@ -72,17 +75,25 @@ class Dataset:
     classes: tuple[str, ...]
     augmentation: str = "none"
     note: str = ""
+    columns: Mapping[str, Column] = field(default_factory=dict, repr=False)
+    y_train_original: LabelArray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._check_names()
         for split, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
             _check_images(x, f"{self.name}: x_{split}", empty=split == "train")
             _check_labels(y, len(x), self.nb_classes, f"{self.name}: y_{split}")
+        if self.y_train_original is not None:
+            _check_labels(self.y_train_original, len(self.x_train), self.nb_classes, f"{self.name}: y_train_original")
         if self.x_train.shape[1:] != self.x_test.shape[1:] or self.x_train.dtype != self.x_test.dtype:
             raise DatasetError(
                 f"{self.name}: both splits must have one image shape and type, got {self.x_train.shape[1:]} "
                 f"{self.x_train.dtype} for training and {self.x_test.shape[1:]} {self.x_test.dtype} for testing"
             )
+        for name, column in self.columns.items():
+            for split, values, count in (("train", column.train, len(self.x_train)), ("test", column.test, len(self.x_test))):
+                if values is not None and values.shape != (count,):
+                    raise DatasetError(f"{self.name}: column {name!r} must have {count} values for {split}, got {values.shape}")
 
     def _check_names(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -160,8 +171,36 @@ class Dataset:
             self,
             x_train=self.x_train[keep],
             y_train=self.y_train[keep],
-            note=f"{self.note}; {note}" if self.note and note else self.note or note,
+            columns={name: column.of_train(keep) for name, column in self.columns.items()},
+            y_train_original=None if self.y_train_original is None else self.y_train_original[keep],
+            note=self._noted(note),
         )
+
+    def with_labels(self, labels: LabelArray, *, note: str = "") -> Dataset:
+        """Replace the training labels by noisy ones; the test split stays as it is.
+
+        Args:
+            labels: (N,) int64 in 0..K-1.
+            note: what was done, for the data set's note.
+
+        Returns:
+            The data set with these labels; ``y_train_original`` has the labels before any noise.
+
+        Raises:
+            DatasetError: labels of another number, type or range.
+        """
+        before = self.y_train if self.y_train_original is None else self.y_train_original
+        return replace(self, y_train=labels, y_train_original=before, note=self._noted(note))
+
+    @property
+    def noisy(self) -> LabelArray:
+        """Rows of the training split, ascending, whose label is not the original one."""
+        if self.y_train_original is None:
+            return np.zeros(0, dtype=np.int64)
+        return np.flatnonzero(self.y_train != self.y_train_original).astype(np.int64)
+
+    def _noted(self, note: str) -> str:
+        return f"{self.note}; {note}" if self.note and note else self.note or note
 
     def mean_std(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of each channel over the training split, for ART's ``preprocessing``.

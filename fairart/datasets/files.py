@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from fairart.datasets._images import read_split, split_folders
+from fairart.datasets._images import read_split, split_files, split_folders
 from fairart.datasets.base import AUGMENTATIONS, DataRoot, Dataset, DatasetError, data_folder
+from fairart.datasets.columns import SplitValues, columns_of, read_metadata, read_npz_columns
 from fairart.datasets.splitting import TestSeed, TestShare, split_off
 from fairart.plugins.options import Option, validate_options
 
@@ -30,6 +31,7 @@ _OTHER_NAMES = {
     "y_test": "test_labels",
 }
 """What MedMNIST calls them; its validation images (val_images) are not used."""
+_NOT_COLUMNS = frozenset((*_ARRAYS, *_OTHER_NAMES.values()))
 _COLOUR_CHANNELS = (1, 3)
 # What numpy raises for a file that is cut short, no archive, or damaged inside.
 _UNREADABLE = (ValueError, OSError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -55,6 +57,7 @@ def load_npz(
 
     Images are (N, H, W), (N, C, H, W) or (N, H, W, C); whole numbers 0..255, or floats in [0, 1]. Labels are integers
     0..K-1, (N,) or (N, 1), or one-hot (N, K). ``classes`` are K names; without it classes are called ``"0"``, ``"1"``, ...
+    Arrays such as ``site_train`` and ``site_test`` with a text or number for each image become the column ``site``.
 
     Args:
         path: the file; a relative one is looked for here, then in ``data_root``.
@@ -87,7 +90,7 @@ def load_npz(
         labels = {split: _as_labels(arrays[f"y_{split}"], f"y_{split}") for split in splits}
         return Dataset(
             name=name or file.stem,
-            **_two_splits(images, labels, test_share, test_seed, file),
+            **_two_splits(images, labels, _npz_columns(file, labels), test_share, test_seed, file),
             classes=_class_names(arrays.get("classes"), *labels.values()),
             augmentation=augmentation,
         )
@@ -109,7 +112,8 @@ def load_folder(
     """Your own images: folders train/<class>/ and test/<class>/ of image files.
 
     A folder with ``test`` alone serves for evaluation. If there is no ``test``, ``test_share`` draws it from ``train``, or from
-    the class folders that stand directly in the folder.
+    the class folders that stand directly in the folder. A file ``metadata.csv`` with a column ``file_name``, such as
+    ``train/cat/1.png``, gives the images columns, such as ``site``.
 
     Args:
         path: the folder that holds ``train`` and ``test``; a relative one is looked for here, then in ``data_root``.
@@ -139,13 +143,14 @@ def load_folder(
     images: dict[str, AnyArray] = {}
     labels: dict[str, npt.NDArray[np.int64]] = {}
     shape: tuple[int, int] | None = None
+    files = {split: [file for file, _ in split_files(place, classes)] for split, place in splits.items()}
     for split, place in splits.items():
         images[split], labels[split] = read_split(place, classes, size=size, grey=colour == "grey", shape=shape)
         # The first image fixes the size for both splits.
         shape = (int(images[split].shape[2]), int(images[split].shape[3]))
     return Dataset(
         name=name or folder.resolve().name,
-        **_two_splits(images, labels, test_share, test_seed, folder),
+        **_two_splits(images, labels, read_metadata(folder, splits, files), test_share, test_seed, folder),
         classes=classes,
         augmentation=augmentation,
     )
@@ -154,6 +159,7 @@ def load_folder(
 def _two_splits(
     images: dict[str, AnyArray],
     labels: dict[str, npt.NDArray[np.int64]],
+    columns: dict[str, SplitValues],
     test_share: float | None,
     test_seed: int,
     name: object,
@@ -172,13 +178,20 @@ def _two_splits(
         note = f"test images drawn from the training images: a share of {test_share:g} of each class, seed {test_seed}"
         images = {"train": images["train"][train], "test": images["train"][test]}
         labels = {"train": labels["train"][train], "test": labels["train"][test]}
+        whole = {name: values["train"] for name, values in columns.items() if values.get("train") is not None}
+        columns = {name: {"train": values[train], "test": values[test]} for name, values in whole.items()}
     return {
         "x_train": images["train"],
         "y_train": labels["train"],
         "x_test": images["test"],
         "y_test": labels["test"],
         "note": note,
+        "columns": columns_of(columns),
     }
+
+
+def _npz_columns(file: Path, labels: dict[str, npt.NDArray[np.int64]]) -> dict[str, SplitValues]:
+    return read_npz_columns(file, {split: len(values) for split, values in labels.items()}, passed_over=_NOT_COLUMNS)
 
 
 def find_file(path: str, data_root: str | None) -> Path:

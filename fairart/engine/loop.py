@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -148,6 +148,17 @@ class Engine:
                 if record.overfitted and measures.watch is not None and measures.watch.action == "return":
                     return
 
+    def trained(self) -> list[tuple[torch.nn.Module, torch.optim.Optimizer]]:
+        """Every module that is trained, with its optimizer."""
+        return [(self.network.module, self.optimizer)]
+
+    def further_state(self) -> dict[str, Any]:
+        """What a checkpoint has to hold besides network, optimizer, scheduler, policies and random states."""
+        return {}
+
+    def load_further_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`further_state` gave."""
+
     def _begun(self, epoch: int, measures: Measures) -> EpochUnderWay:
         if measures.training_pass is not None:
             training = measures.training_pass.measure(self.streams.validation)
@@ -222,6 +233,7 @@ class Engine:
             if isinstance(weighting, PairWeighting) and weighting.pairs is not None
             else None,
             "sampling": self._sampling_plan(),
+            "group_weights": weighting.group_weights(),
         }
 
     def _sampling_plan(self) -> FloatArray | None:
@@ -329,7 +341,8 @@ class Engine:
     def _terms(self, batch: Batch, examples: Examples) -> LossTerms:
         objective = self.method.objective
         terms = asked(objective, "losses", lambda: objective.losses(self.network, batch, examples))
-        return checked_terms(objective, terms, batch, self.nb_classes)
+        checked = checked_terms(objective, terms, batch, self.nb_classes)
+        return checked if batch.groups is None else dataclasses.replace(checked, groups=batch.groups)
 
     def _loss(self, terms: LossTerms, y: Tensor) -> Tensor:
         weighting = self.method.class_weighting
@@ -344,7 +357,7 @@ class Engine:
         return logits
 
     def _batch(self, samples: Samples, epoch: int, meter: EpochMeter) -> Batch:
-        (x, y, soft_labels), sampler, targets = samples, self.method.target_sampler, None
+        (x, y, soft_labels, groups), sampler, targets = samples, self.method.target_sampler, None
         if sampler is not None:
             logits = self._clean_logits(x) if sampler.needs_logits else None
             targets = self._targets(sampler, samples, logits, meter)
@@ -362,6 +375,7 @@ class Engine:
             progress=(epoch + meter.batches / self._steps[0]) / self._steps[1],
             label_smoothing=self.method.label_smoothing,
             soft_labels=soft_labels,
+            groups=groups,
             classification_loss=self.method.classification_loss,
             generator=self.streams.attack,
         )

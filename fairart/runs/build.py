@@ -13,8 +13,10 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
+from fairart.datasets.columns import Column, is_file, read_values, split_name
 from fairart.datasets.extra_images import ExtraImages, read_extra_images
 from fairart.datasets.imbalance import imbalanced_counts, is_file_of_counts
+from fairart.datasets.label_noise import is_file_of_labels, noisy_labels
 from fairart.datasets.leave_out import leave_out, left_out_images
 from fairart.datasets.validating import validating
 from fairart.did_you_mean import did_you_mean
@@ -25,6 +27,7 @@ from fairart.plugins import create, get_plugin_manager
 from fairart.plugins.options import declared_options
 from fairart.runs.config import OFF, PART_KINDS, RunConfig
 from fairart.runs.optimising import build_optimizer
+from fairart.statistics import Groups
 from fairart.trainers.base import FairnessTrainer
 from fairart.trainers.combinations import check_extra
 
@@ -32,6 +35,7 @@ __all__ = [
     "build_classifier",
     "build_dataset",
     "build_extra_data",
+    "build_groups",
     "build_trainer",
     "load_dataset",
     "load_plugins",
@@ -39,6 +43,7 @@ __all__ = [
     "resolved_device",
     "trainer_class",
     "unseen_images",
+    "with_label_noise",
 ]
 
 Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -116,11 +121,15 @@ def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[st
     return data
 
 
-def build_dataset(config: RunConfig) -> Dataset:
+def build_dataset(config: RunConfig, *, groups: bool = False) -> Dataset:
     """Load the config's data set without the classes left out, cut down to ``per_class`` training images of each class and to
-    its imbalance.
+    its imbalance, with its noisy labels.
 
     With ``validation_share`` some training images take the place of the test images.
+
+    Args:
+        config: the run.
+        groups: read the groups of its training images as well, for :func:`build_groups`; only training needs them.
 
     Raises:
         OptionError: an option that the data set does not have, or a bad value.
@@ -128,6 +137,9 @@ def build_dataset(config: RunConfig) -> Dataset:
         DownloadError: a public data set that could not be fetched.
     """
     data = _whole_dataset(config)
+    if groups and config.groups is not None:
+        # A file has a value for every training image: it is read before some are left out.
+        data = _with_groups(config.groups, data)
     if config.leave_out is not None:
         data = leave_out(data, config.leave_out.split(","))
     if config.per_class is not None:
@@ -139,7 +151,52 @@ def build_dataset(config: RunConfig) -> Dataset:
         counts = imbalanced_counts(config.imbalance, data.training_counts, name=data.name)
         shown = f"imbalance {config.imbalance}: {', '.join(map(str, counts))} training images, seed {config.seed}"
         data = data.with_counts(counts, seed=config.seed, note=shown)
-    return data
+    return data if config.label_noise is None else with_label_noise(data, config.label_noise, seed=config.seed)
+
+
+def with_label_noise(data: Dataset, noise: str, *, seed: int) -> Dataset:
+    """A data set with noisy training labels; its note says how many.
+
+    Args:
+        data: the data set.
+        noise: see :func:`fairart.datasets.label_noise.noisy_labels`.
+        seed: of the noise.
+
+    Raises:
+        DatasetError: no such noise, or a file that does not fit.
+    """
+    labels = noisy_labels(noise, data.y_train, data.nb_classes, seed=seed, name=data.name)
+    wrong = int((labels != data.y_train).sum())
+    note = f"label noise {noise}: {wrong} of {len(labels)} training labels are wrong, seed {seed}"
+    return data.with_labels(labels, note=note)
+
+
+def _with_groups(given: str, data: Dataset) -> Dataset:
+    try:
+        _, values = read_values(given, data.columns, split="train", number=len(data.y_train))
+    except ValueError as error:
+        raise OptionError(str(error)) from error
+    return dataclasses.replace(data, columns={**data.columns, given: Column(values, None)})
+
+
+def build_groups(config: RunConfig, data: Dataset) -> Groups | None:
+    """The groups of the config's training images; None where it names none.
+
+    Args:
+        config: the run.
+        data: of ``build_dataset(config, groups=True)``.
+
+    Raises:
+        OptionError: values that make no groups.
+    """
+    if config.groups is None:
+        return None
+    values = data.columns[config.groups].train
+    assert values is not None, "build_dataset() read them"
+    try:
+        return Groups.of(values, name=split_name(config.groups, "train"))
+    except ValueError as error:
+        raise OptionError(str(error)) from error
 
 
 def unseen_images(config: RunConfig) -> npt.NDArray[Any] | None:
@@ -256,6 +313,8 @@ def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Datase
         ValueError: parts that do not go together, or not with extra data.
     """
     method = trainer_class(config)
+    if method.one_process and config.devices > 1:
+        raise OptionError(f"devices {config.devices}: {config.trainer} looks at whole batches and trains in one process")
     options = config.options.get("trainer", {})
     taken = {"classifier", "fabric", *PART_KINDS, *HANDED_OVER, "augmentation"}
     for name in sorted(taken & options.keys()):
@@ -319,6 +378,12 @@ def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
             continue
         if getattr(config, kind) is None and (preset is None or isinstance(preset, str)):
             said[kind] = preset or (OFF if kind != "objective" else None)
+    return dataclasses.replace(config, **said, **_absolute_paths(config))
+
+
+def _absolute_paths(config: RunConfig) -> dict[str, Any]:
+    """Fields that are paths, or end in one, as they read from every folder."""
+    said: dict[str, Any] = {}
     for name in ("data_root", "plugins_dir", "warm_start"):
         if getattr(config, name) is not None:
             said[name] = str(Path(getattr(config, name)).expanduser().absolute())
@@ -326,6 +391,7 @@ def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
         prefix, colon, path = (getattr(config, name) or "").partition(":")
         if colon and Path(path).expanduser().exists():
             said[name] = f"{prefix}:{Path(path).expanduser().absolute()}"
-    if config.imbalance is not None and is_file_of_counts(config.imbalance):
-        said["imbalance"] = str(Path(config.imbalance).expanduser().absolute())
-    return dataclasses.replace(config, **said)
+    for name, names_a_file in (("imbalance", is_file_of_counts), ("label_noise", is_file_of_labels), ("groups", is_file)):
+        if getattr(config, name) is not None and names_a_file(getattr(config, name)):
+            said[name] = str(Path(getattr(config, name)).expanduser().absolute())
+    return said

@@ -16,6 +16,7 @@ __all__ = [
     "CONFIG",
     "EVALUATION",
     "HISTORY",
+    "LABEL_NOISE",
     "METRICS",
     "PARTIAL",
     "RUN_FILES",
@@ -34,11 +35,13 @@ CONFIG = "config.yaml"
 HISTORY = "history.jsonl"
 WEIGHTS = "model.safetensors"
 EVALUATION = "evaluation.json"
+LABEL_NOISE = "label_noise.json"
+"""Which training labels are wrong and, after training, which of them were learnt; only in runs with label noise."""
 METRICS = "metrics.csv"
 PARTIAL = "evaluation.partial"
 """Folder of the partial results of an evaluation; deleted when the evaluation is complete."""
 
-RUN_FILES = (CONFIG, HISTORY, WEIGHTS, METRICS, EVALUATION, "report.html")
+RUN_FILES = (CONFIG, HISTORY, WEIGHTS, METRICS, LABEL_NOISE, EVALUATION, "report.html")
 """Files of a run, besides its checkpoints."""
 
 CHECKPOINTS = "checkpoint"

@@ -40,6 +40,7 @@ from fairart.execution import Execution, OnOverfitting
 from fairart.fingerprint import short_digest
 from fairart.norms import norm_name
 from fairart.plugins import get_plugin_manager, origin
+from fairart.statistics import Groups
 from fairart.trainers.copying import ClassifierState
 from fairart.trainers.epoch_ends import EpochEnds
 from fairart.trainers.given import check_run
@@ -124,9 +125,9 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     def _needs_validation(self) -> bool:
         return self.best is not None or bool(self.method.needs & {"validation", "validation_losses"})
 
-    def _on_device(self, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> DeviceData:
+    def _on_device(self, x: npt.NDArray[Any], y: npt.NDArray[np.int64], groups: Groups | None = None) -> DeviceData:
         network = self._network
-        return DeviceData(x, y, classifier=self._classifier, device=network.device, dtype=network.dtype)
+        return DeviceData(x, y, classifier=self._classifier, device=network.device, dtype=network.dtype, groups=groups)
 
     def _run(
         self,
@@ -181,7 +182,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     @contextlib.contextmanager
     def _left_whole(self, engine: Engine) -> Iterator[WholeEpoch]:
         """Whatever fails, the classifier is as it was, or as the last whole epoch left it; the error says which."""
-        whole, raw = WholeEpoch(self._network.module, engine.optimizer), self.raw_weights
+        whole, raw = WholeEpoch(engine.trained()), self.raw_weights
         try:
             yield whole
         except BaseException as error:
@@ -233,8 +234,12 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
                 on_batch_end=epochs.on_batch_end if between_batches else None,
             )
 
+    def _new_engine(self, *arguments: Any, **options: Any) -> Engine:
+        """The engine of a fit; a trainer with another loop makes its own of these arguments."""
+        return Engine(*arguments, **options)
+
     def _engine(self, seed: int, scheduler: Any, interval: Interval) -> Engine:
-        return Engine(
+        return self._new_engine(
             self._network,
             self._classifier.optimizer,
             self.method,
@@ -369,6 +374,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
                     "use fit(x, y)"
                 )
             policy.class_counts = counts
+        self.method.class_weighting.groups = source.data.groups if isinstance(source, ArraySource) else None
 
     def _start_policies(self) -> None:
         classes, method = self._classifier.nb_classes, self.method

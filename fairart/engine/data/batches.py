@@ -22,11 +22,13 @@ class Samples(NamedTuple):
         x: (n, ...) inputs.
         y: (n,) labels; of a mixed sample the one with the larger share.
         soft_labels: (n, K) shares of the classes where samples are mixed, else None.
+        groups: (n,) group of each sample where there are groups, else None; never with mixed samples.
     """
 
     x: Tensor
     y: Tensor
     soft_labels: Tensor | None = None
+    groups: Tensor | None = None
 
 
 def take_samples(
@@ -58,11 +60,12 @@ def take_samples(
     """
     chain = augmentation if isinstance(augmentation, AugmentationChain) and augmentation.mixes else None
     generator.part = part if chain is None else None
-    x, y = data.take(rows(rows_of(batch, generator.part)))
+    chosen = rows(rows_of(batch, generator.part))
+    x, y = data.take(chosen)
     if augmentation is not None:
         x = checked_images(augmentation, augmentation(x, generator), x)
     if chain is None:
-        return Samples(x, y)
+        return Samples(x, y, groups=data.groups_of(chosen))
     mixed = chain.mixed(x, y, nb_classes, generator)
     generator.part = part
     return Samples(*(mixed if part is None else (one[part.first : part.stop] for one in mixed)))
