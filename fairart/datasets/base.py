@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
+from fairart.datasets.stored import Images, StoredImages, select
 from fairart.plugins.options import Option
 
 __all__ = ["AUGMENTATIONS", "DataRoot", "Dataset", "DatasetError", "DownloadError", "data_folder"]
 
-ImageArray = npt.NDArray[Any]
 LabelArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
@@ -52,26 +52,29 @@ class Dataset:
 
     Args:
         name: what reports call it.
-        x_train: (N, C, H, W) uint8 in 0..255 or float32 in [0, 1]; N is 0 for data that is for evaluation alone.
+        x_train: (N, C, H, W) uint8 in 0..255 or float32 in [0, 1], an array or images on disk; N is 0 for data that is for
+            evaluation alone.
         y_train: (N,) int64 in 0..K-1.
         x_test: as ``x_train``, of the same type and image shape.
         y_test: as ``y_train``.
         classes: names of the K >= 2 classes; a class may have no samples.
         augmentation: ``"none"`` or ``"crop-flip"``, what suits these images in training.
         note: provenance that stands beside every number, such as the part of the data that was used.
+        storage: where images stay on disk, a sentence that says so and why; it changes no number.
 
     Raises:
         DatasetError: one of these rules is broken.
     """
 
     name: str
-    x_train: ImageArray = field(repr=False)
+    x_train: Images = field(repr=False)
     y_train: LabelArray = field(repr=False)
-    x_test: ImageArray = field(repr=False)
+    x_test: Images = field(repr=False)
     y_test: LabelArray = field(repr=False)
     classes: tuple[str, ...]
     augmentation: str = "none"
     note: str = ""
+    storage: str = ""
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -98,6 +101,11 @@ class Dataset:
     def nb_classes(self) -> int:
         """K, the number of classes."""
         return len(self.classes)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether images stay on disk and are read batch by batch."""
+        return isinstance(self.x_train, StoredImages) or isinstance(self.x_test, StoredImages)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -158,7 +166,7 @@ class Dataset:
         keep = np.sort(np.concatenate([order[:count] for order, count in zip(orders, asked, strict=True)]))
         return replace(
             self,
-            x_train=self.x_train[keep],
+            x_train=select(self.x_train, keep),
             y_train=self.y_train[keep],
             note=f"{self.note}; {note}" if self.note and note else self.note or note,
         )
@@ -194,8 +202,9 @@ class Dataset:
 
 
 def _check_images(x: Any, label: str, *, empty: bool = False) -> None:
-    if not isinstance(x, np.ndarray) or x.dtype not in (np.uint8, np.float32):
-        got = str(x.dtype) if isinstance(x, np.ndarray) else type(x).__name__
+    known = isinstance(x, np.ndarray | StoredImages)
+    if not known or x.dtype not in (np.uint8, np.float32):
+        got = str(x.dtype) if known else type(x).__name__
         raise DatasetError(f"{label} must be a numpy array of uint8 or float32, got {got}")
     if x.ndim != 4:
         raise DatasetError(f"{label} must have the shape (N, C, H, W), got {x.shape}")
@@ -204,8 +213,9 @@ def _check_images(x: Any, label: str, *, empty: bool = False) -> None:
     if x.shape[1] not in _COLOUR_CHANNELS and x.shape[3] in _COLOUR_CHANNELS:
         raise DatasetError(f"{label} must be (N, C, H, W), got {x.shape}, which looks like (N, H, W, C)")
     # Written so that NaN, which compares false with everything, is refused as well.
-    if x.dtype == np.float32 and x.size and not (x.min() >= 0 and x.max() <= 1):
-        raise DatasetError(f"{label} of float32 must lie in [0, 1], got [{x.min():g}, {x.max():g}]")
+    for chunk in (x.chunks() if isinstance(x, StoredImages) else [x]) if x.dtype == np.float32 and x.size else []:
+        if not (chunk.min() >= 0 and chunk.max() <= 1):
+            raise DatasetError(f"{label} of float32 must lie in [0, 1], got [{chunk.min():g}, {chunk.max():g}]")
 
 
 def _check_labels(y: Any, count: int, nb_classes: int, label: str) -> None:

@@ -14,6 +14,7 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
 from fairart.datasets.imbalance import imbalanced_counts
+from fairart.datasets.stored import Images
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import OptionError, PluginError
@@ -90,7 +91,7 @@ def resolved_device(device: str) -> str:
 
 
 def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[str, Any] | None = None) -> Dataset:
-    """Load a registered data set, ``npz:PATH`` or ``folder:PATH``.
+    """Load a registered data set, ``npz:PATH``, ``npy:FOLDER`` or ``folder:FOLDER``.
 
     Args:
         name: its name.
@@ -120,11 +121,16 @@ def build_dataset(config: RunConfig) -> Dataset:
         DownloadError: a public data set that could not be fetched.
     """
     options = dict(config.options.get("dataset", {}))
+    entry, _ = get_plugin_manager().find("dataset", config.dataset)
+    declared = declared_options(entry.load())
     if config.test_share is not None:
-        entry, _ = get_plugin_manager().find("dataset", config.dataset)
-        if "test_share" not in declared_options(entry.load()):
+        if "test_share" not in declared:
             raise OptionError(f"test_share: data set {config.dataset!r} already has a test split, so no share of it is drawn")
         options.setdefault("test_share", config.test_share)
+    if "data_memory" in declared:
+        options.setdefault("data_memory", config.data_memory)
+    elif config.data_memory is not None:
+        raise OptionError(f"data_memory: the images of data set {config.dataset!r} are always in memory")
     data = load_dataset(config.dataset, data_root=config.data_root, options=options)
     if config.per_class is not None:
         data = data.subset(per_class=config.per_class, seed=config.seed)
@@ -135,7 +141,7 @@ def build_dataset(config: RunConfig) -> Dataset:
     return data
 
 
-def build_extra_data(config: RunConfig, data: Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+def build_extra_data(config: RunConfig, data: Dataset) -> tuple[Images, npt.NDArray[Any]] | None:
     """The config's extra training images and their labels; None where it names none.
 
     Args:

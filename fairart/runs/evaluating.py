@@ -10,6 +10,7 @@ from typing import Any
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
+from fairart.datasets.stored import select
 from fairart.evaluation import EvaluationResult, evaluate, remove_partial
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES
 from fairart.runs import evaluation as plan
@@ -142,7 +143,7 @@ def carry_out(
     folder.mkdir(parents=True, exist_ok=True)
     result = evaluate(
         classifier,
-        data.x_test[keep],
+        select(data.x_test, keep),
         data.y_test[keep],
         attacks=prepared.attacks,
         corruptions=source,

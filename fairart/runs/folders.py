@@ -43,7 +43,7 @@ CHECKPOINTS = "checkpoint"
 """Folder of the checkpoints inside that of the run."""
 
 LEFT_BY_LOGGERS = ("tensorboard/events.out.tfevents.*", "wandb/fairart-run-id")
-MAY_CHANGE = ("devices", "logger", "checkpoint_every_minutes", "device", "data_root", "plugins_dir")
+MAY_CHANGE = ("devices", "logger", "checkpoint_every_minutes", "device", "data_root", "data_memory", "plugins_dir")
 """Fields that a resumed run may change: paths, loggers and the like. The checkpoints check the data themselves."""
 
 

@@ -22,6 +22,7 @@ from fairart.files import remove_leftovers
 from fairart.runs import build
 from fairart.runs.adjusting import apply_adjustment, parsed_adjustment
 from fairart.runs.config import RunConfig, check_names
+from fairart.runs.data_memory import at_most_free, settled
 from fairart.runs.devices import join, joined_size, leave, start
 from fairart.runs.evaluating import Request, carry_out, prepare
 from fairart.runs.evaluation import Attack, Budget
@@ -99,8 +100,8 @@ class LoadedRun:
 class _RunFolder:
     """Replaces an earlier run once the trainer has accepted its data, so that a run that cannot start deletes nothing."""
 
-    def __init__(self, folder: Path, config: RunConfig, trainer: FairnessTrainer, *, verbose: bool) -> None:
-        self.folder, self.config, self.trainer, self.verbose = folder, config, trainer, verbose
+    def __init__(self, folder: Path, config: RunConfig, data: Dataset, trainer: FairnessTrainer, *, verbose: bool) -> None:
+        self.folder, self.config, self.data, self.trainer, self.verbose = folder, config, data, trainer, verbose
 
     def start(self, history: Sequence[EpochRecord]) -> None:
         """Write the config, and clear the folder unless the run is resumed."""
@@ -111,6 +112,8 @@ class _RunFolder:
         by_model = published(self.config)
         if by_model is not None and self.verbose:
             print(f"fairart: {by_model}", file=sys.stderr)
+        if self.data.storage and self.verbose:
+            print(f"fairart: {self.data.name}: {self.data.storage}", file=sys.stderr)
         for name in RUN_FILES:
             remove_leftovers(self.folder / name)
         self.config.save(self.folder / CONFIG)
@@ -165,7 +168,7 @@ def train_run(
         return _train(config, output, **asked)
     # Checked here first: errors come before processes are started, and a data set is downloaded once.
     check_output(output, overwrite=overwrite, resume=resume)
-    _prepare(config, None)
+    config, _, _ = _prepare(config, None)
     start(
         _train_in_process,
         config.to_dict(),
@@ -181,7 +184,7 @@ def _train_in_process(fabric: Any, config: dict[str, Any], output: str, asked: d
     _train(RunConfig.from_mapping(config), output, **asked, fabric=fabric)
 
 
-def _prepare(config: RunConfig, fabric: Any) -> tuple[Dataset, FairnessTrainer]:
+def _prepare(config: RunConfig, fabric: Any) -> tuple[RunConfig, Dataset, FairnessTrainer]:
     check_loggers(config.logger)
     build.load_plugins(config)
     check_names(config)
@@ -189,9 +192,10 @@ def _prepare(config: RunConfig, fabric: Any) -> tuple[Dataset, FairnessTrainer]:
         parsed_adjustment(config.adjustment)
     build.trainer_class(config)
     device = build.resolved_device(config.device)
+    config = settled(config, fabric, device=device)
     data = build.build_dataset(config)
     classifier = build.build_classifier(config, data, device=device)
-    return data, build.build_trainer(config, classifier, data, fabric=fabric)
+    return config, data, build.build_trainer(config, classifier, data, fabric=fabric)
 
 
 def _train(
@@ -204,7 +208,7 @@ def _train(
     fabric: Any = None,
 ) -> TrainedRun:
     folder = check_output(output, overwrite=overwrite, resume=resume)
-    data, trainer = _prepare(config, fabric)
+    config, data, trainer = _prepare(config, fabric)
     first = trainer.processes.rank == 0
     extra = build.build_extra_data(config, data)
     full = build.resolved_config(config, data)
@@ -219,7 +223,7 @@ def _train(
     folder.mkdir(parents=True, exist_ok=True)
     observers: list[Observer] = []
     if first:
-        observers += [_RunFolder(folder, full, trainer, verbose=verbose and not finished), HistoryFile(folder / HISTORY)]
+        observers += [_RunFolder(folder, full, data, trainer, verbose=verbose and not finished), HistoryFile(folder / HISTORY)]
         # A finished run is read; its epochs are not logged again.
         observers += [] if finished else build_loggers(full, folder, data.classes)
     checkpoint = Checkpointing(
@@ -279,9 +283,9 @@ def load_run(folder: str | Path, *, device: str | None = None) -> LoadedRun:
     config = read_config(path)
     history = _read_history(path / HISTORY)
     build.load_plugins(config, missing_ok=True)
-    data = build.build_dataset(config)
-    scaling = read_scaling(path / WEIGHTS, data)
     where = build.resolved_device(device or config.device)
+    data = build.build_dataset(at_most_free(config, device=where))
+    scaling = read_scaling(path / WEIGHTS, data)
     classifier = build.build_classifier(config, data, device=where, scaling=scaling)
     load_weights(classifier.model, path / WEIGHTS)
     return LoadedRun(folder=path, config=config, classifier=classifier, dataset=data, history=history)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fairart.attacks import frozen
+from fairart.datasets.stored import Images
 from fairart.engine.data import uint8_divisor
 from fairart.engine.network import restored_modes
 from fairart.engine.randomness import isolated_random_state
@@ -61,7 +62,7 @@ class Runner:
     """
 
     target: AttackTarget
-    x: npt.NDArray[Any]
+    x: Images
     labels: IntArray
     batch_size: int
     seed: int

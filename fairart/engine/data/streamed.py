@@ -1,0 +1,141 @@
+"""Training data that stays on disk: batches are read a little ahead of the step that needs them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from art.estimators.classification import PyTorchClassifier
+from torch import Tensor
+
+from fairart.datasets.stored import Images, StoredImages
+from fairart.engine.data.arrays import uint8_divisor
+from fairart.engine.data.sources import DeviceData, Rows, to_device
+
+__all__ = ["StreamedData", "on_device"]
+
+THREADS = 2
+MOST_BYTES = 1 << 27
+"""Images that are read and not yet used, at most; one batch is always read ahead."""
+MOST_BATCHES = 8
+
+Read = tuple[Tensor, Tensor]
+"""Rows on the CPU, and their images as they are stored."""
+
+
+class StreamedData(DeviceData):
+    """Images on disk and labels on the device. Batches are those of :class:`DeviceData`, bit for bit.
+
+    Args:
+        images: (n, ...) checked images.
+        y: (n,) checked labels.
+        classifier: says what uint8 is divided by.
+        device: where batches go.
+        dtype: of the batches.
+    """
+
+    def __init__(
+        self,
+        images: StoredImages,
+        y: npt.NDArray[np.int64],
+        *,
+        classifier: PyTorchClassifier,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.x, self.y = images, to_device(y, device)  # type: ignore[assignment]
+        self.images, self.dtype = images, dtype
+        self.divisor = uint8_divisor(classifier) if images.dtype == np.uint8 else 1.0
+        self._ahead: Iterator[tuple[slice, Read]] | None = None
+
+    @property
+    def rows_on(self) -> torch.device:
+        """The CPU, which reads them."""
+        return torch.device("cpu")
+
+    def take(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """See :meth:`DeviceData.take`."""
+        rows = torch.arange(len(self))[index] if isinstance(index, slice) else index.cpu()
+        return self._on_device(self._read(rows))
+
+    def batch(self, rows: Rows, places: slice, epoch: int) -> tuple[Tensor, Tensor]:
+        """See :meth:`DeviceData.batch`.
+
+        Raises:
+            RuntimeError: another batch than the next one that was read ahead.
+        """
+        if self._ahead is None:
+            return self._on_device(self._read(rows(places).cpu()))
+        found, read = next(self._ahead)
+        if found != places:
+            raise RuntimeError(f"the batch at {places} was asked for, and the one at {found} was read")
+        return self._on_device(read)
+
+    @contextlib.contextmanager
+    def reading_ahead(self, rows: Rows, places: Sequence[slice], epoch: int) -> Iterator[None]:
+        """See :meth:`DeviceData.reading_ahead`."""
+        if not places:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            self._ahead = self._in_threads(rows, places, stack)
+            try:
+                yield
+            finally:
+                self._ahead = None
+
+    def _in_threads(self, rows: Rows, places: Sequence[slice], stack: contextlib.ExitStack) -> Iterator[tuple[slice, Read]]:
+        """Read by threads: what they wait for is the disk."""
+        threads = ThreadPoolExecutor(THREADS, thread_name_prefix="fairart-read")
+        stack.callback(threads.shutdown, wait=True, cancel_futures=True)
+        one = max(1, self.images.nbytes // len(self.images)) * (places[0].stop - places[0].start)
+        depth = min(MOST_BATCHES, max(1, MOST_BYTES // one))
+        return _in_order(places, lambda at: threads.submit(self._read, rows(at)), depth)
+
+    def _read(self, rows: Tensor) -> Read:
+        images = torch.from_numpy(self.images[rows.numpy()])
+        # From pinned memory, a GPU takes a batch while it computes.
+        return (rows.pin_memory(), images.pin_memory()) if self.y.is_cuda else (rows, images)
+
+    def _on_device(self, read: Read) -> tuple[Tensor, Tensor]:
+        rows, images = (part.to(self.y.device, non_blocking=True) for part in read)
+        return self._converted(images), self.y[rows]
+
+
+def _in_order(places: Sequence[slice], begin: Callable[[slice], Future[Read]], depth: int) -> Iterator[tuple[slice, Read]]:
+    waiting: deque[tuple[slice, Future[Read]]] = deque()
+    for place in places:
+        waiting.append((place, begin(place)))
+        if len(waiting) > depth:
+            at, read = waiting.popleft()
+            yield at, read.result()
+    while waiting:
+        at, read = waiting.popleft()
+        yield at, read.result()
+
+
+def on_device(
+    x: Images,
+    y: npt.NDArray[np.int64],
+    *,
+    classifier: PyTorchClassifier,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> DeviceData:
+    """Images on the device, or read from disk batch by batch where they are stored there.
+
+    Args:
+        x: (n, ...) checked images.
+        y: (n,) checked labels.
+        classifier: says what uint8 is divided by.
+        device: where batches go.
+        dtype: of the batches.
+    """
+    if isinstance(x, StoredImages):
+        return StreamedData(x, y, classifier=classifier, device=device, dtype=dtype)
+    return DeviceData(x, y, classifier=classifier, device=device, dtype=dtype)
