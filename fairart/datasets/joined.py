@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -24,6 +24,8 @@ class JoinedImages(StoredImages):
     def __init__(self, parts: Sequence[Images], *, divisor: float) -> None:
         self._parts, self._divisor = list(parts), np.float32(divisor)
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
+        asked = [part.workers for part in self._stored() if part.costly and part.workers is not None]
+        self.workers = max(asked, default=None)
         self.costly = any(isinstance(part, StoredImages) and part.costly for part in parts)
 
     @property
@@ -40,12 +42,38 @@ class JoinedImages(StoredImages):
 
     def read(self, rows: Rows) -> ImageArray:
         """See :meth:`StoredImages.read`."""
+        return self._gathered(rows, lambda part, own, first: part[own])
+
+    def read_to_train(self, rows: Rows, *, seed: int, epoch: int, first: int) -> ImageArray:
+        """See :meth:`StoredImages.read_to_train`."""
+
+        def read(part: Images, own: Rows, place: int) -> ImageArray:
+            if isinstance(part, StoredImages):
+                return part.read_to_train(own, seed=seed, epoch=epoch, first=first + place)
+            return part[own]
+
+        return self._gathered(rows, read)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """See :attr:`StoredImages.unreadable`."""
+        return {file: why for part in self._stored() for file, why in part.unreadable.items()}
+
+    def note_unreadable(self, found: dict[str, str]) -> None:
+        """See :meth:`StoredImages.note_unreadable`."""
+        for part in self._stored():
+            part.note_unreadable(found)
+
+    def _stored(self) -> list[StoredImages]:
+        return [part for part in self._parts if isinstance(part, StoredImages)]
+
+    def _gathered(self, rows: Rows, read: Callable[[Images, Rows, int], ImageArray]) -> ImageArray:
         found = np.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
         owner = np.searchsorted(self._starts, rows, side="right") - 1
         for index, part in enumerate(self._parts):
             places = np.flatnonzero(owner == index)
             if len(places):
-                images = part[rows[places] - self._starts[index]]
+                images = read(part, rows[places] - self._starts[index], int(places[0]))
                 found[places] = images.astype(np.float32) / self._divisor if images.dtype != self.dtype else images
         return found
 

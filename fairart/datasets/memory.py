@@ -1,4 +1,4 @@
-"""How much memory there is, and amounts of it as text."""
+"""How much memory and how many cores there are, and amounts of memory as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated
 from fairart.errors import OptionError
 from fairart.plugins.options import Option
 
-__all__ = ["DataMemory", "available_memory", "memory_text", "parse_memory", "stays_on_disk"]
+__all__ = ["DataMemory", "available_memory", "cores", "memory_text", "parse_memory", "stays_on_disk"]
 
 DataMemory = Annotated[
     str | None,
@@ -124,3 +124,8 @@ def _control_group_files() -> list[tuple[Path, Path, Path]]:
                 inside = [own, *(parent for parent in own.parents if parent == root or root in parent.parents)]
                 folders += [(folder, limit, usage) for folder in inside]
     return [(folder / limit, folder / usage, folder / "memory.stat") for folder, limit, usage in folders]
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -28,6 +28,9 @@ class StoredImages(ABC):
     costly: bool = False
     """Whether reading an image is work for the processor, such as decoding, so that processes share it."""
 
+    workers: int | None = None
+    """Processes that are to read it for training, where reading is costly; None for one a processor core, 0 for none."""
+
     @property
     @abstractmethod
     def shape(self) -> tuple[int, int, int, int]:
@@ -48,6 +51,34 @@ class StoredImages(ABC):
         Raises:
             DatasetError: an image that cannot be read; the message names the file.
         """
+
+    def read_to_train(self, rows: Rows, *, seed: int, epoch: int, first: int) -> ImageArray:
+        """As :meth:`read`, with what is drawn anew each time an image is trained on, such as a random crop.
+
+        Args:
+            rows: see :meth:`read`.
+            seed: of the run.
+            epoch: its number, from 0.
+            first: place of the first image in the epoch; with seed and epoch it gives everything that is drawn.
+        """
+        return self.read(rows)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Files that could not be read and were passed over so far, and what was wrong with them."""
+        return {}
+
+    def note_unreadable(self, found: dict[str, str]) -> None:
+        """Take over what another process could not read.
+
+        Args:
+            found: its :attr:`unreadable`.
+        """
+        self.unreadable.update(found)
+
+    def readable(self) -> Rows | None:
+        """The rows of the images that can be read, where the others are to be passed over; None where none is to be."""
+        return None
 
     def select(self, rows: Rows) -> StoredImages:
         """The images of some rows, in their order, still on disk.
@@ -117,7 +148,8 @@ class SelectedImages(StoredImages):
     """
 
     def __init__(self, images: StoredImages, rows: Rows) -> None:
-        self.images, self.rows, self.costly = images, rows, images.costly
+        self.images, self.rows = images, rows
+        self.costly, self.workers = images.costly, images.workers
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

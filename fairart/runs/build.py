@@ -127,6 +127,10 @@ def build_dataset(config: RunConfig) -> Dataset:
         if "test_share" not in declared:
             raise OptionError(f"test_share: data set {config.dataset!r} already has a test split, so no share of it is drawn")
         options.setdefault("test_share", config.test_share)
+    if config.skip_unreadable:
+        if "skip_unreadable" not in declared:
+            raise OptionError(f"skip_unreadable: data set {config.dataset!r} has no image files to pass over")
+        options.setdefault("skip_unreadable", True)
     if "data_memory" in declared:
         options.setdefault("data_memory", config.data_memory)
     elif config.data_memory is not None:

@@ -94,6 +94,7 @@ class RunConfig:
             "half of what is free"
         ),
     ] = None
+    skip_unreadable: Annotated[bool, Option("pass over images of folder: that cannot be read, count and list them")] = False
     test_share: Annotated[
         float | None,
         Option(

@@ -61,7 +61,7 @@ def corrupt_dataset(
     where = resolved_device(device)
     if "frost" in names:
         load_textures(chosen.get("frost", {}).get("textures"))  # before data are read, or fetched
-    data = load_dataset(dataset, data_root=data_root, options=of_data)
+    data = load_dataset(dataset, data_root=data_root, options=of_data).with_readable_test()
     keep = choose_images(data.y_test, limit, seed)
     x, y = select(data.x_test, keep), data.y_test[keep]
     about = {"dataset": dataset, "split": "test", "dataset_options": of_data, "classes": list(data.classes)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,6 +126,9 @@ def carry_out(
         EvaluationError: an attack did nothing.
     """
     asked = prepared.request
+    data = data.with_readable_test()
+    if data.storage and asked.verbose:
+        print(f"fairart: {data.name}: {data.storage}", file=sys.stderr)
     keep = plan.choose_images(data.y_test, asked.limit, asked.seed)
     source = plan.corruption_source(
         data,
@@ -155,6 +159,8 @@ def carry_out(
         sanity_samples=asked.sanity_samples,
     )
     result.config.update(about, note=data.note)
+    if data.unreadable:
+        result.config["unreadable"] = sorted(data.unreadable)
     if len(data.y_train):
         result.config["training_counts"] = data.training_counts
     if prepared.surrogates:

@@ -18,6 +18,7 @@ __all__ = [
     "METRICS",
     "PARTIAL",
     "RUN_FILES",
+    "UNREADABLE",
     "WEIGHTS",
     "RunError",
     "check_output",
@@ -36,7 +37,10 @@ METRICS = "metrics.csv"
 PARTIAL = "evaluation.partial"
 """Folder of the partial results of an evaluation; deleted when the evaluation is complete."""
 
-RUN_FILES = (CONFIG, HISTORY, WEIGHTS, METRICS, EVALUATION, "report.html")
+UNREADABLE = "unreadable.txt"
+"""Image files that were passed over in training, each with what was wrong."""
+
+RUN_FILES = (CONFIG, HISTORY, WEIGHTS, METRICS, EVALUATION, UNREADABLE, "report.html")
 """Files of a run, besides its checkpoints."""
 
 CHECKPOINTS = "checkpoint"

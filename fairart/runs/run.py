@@ -32,6 +32,7 @@ from fairart.runs.folders import (
     CONFIG,
     HISTORY,
     RUN_FILES,
+    UNREADABLE,
     WEIGHTS,
     RunError,
     check_output,
@@ -43,6 +44,7 @@ from fairart.runs.loggers import build_loggers, check_loggers
 from fairart.runs.model_settings import published
 from fairart.runs.optimising import Schedule
 from fairart.runs.recorder import HistoryFile, Observer, observed
+from fairart.runs.unreadable import unreadable_of_all, write_unreadable
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 from fairart.trainers.base import FairnessTrainer
 
@@ -244,7 +246,9 @@ def _train(
             verbose=verbose,
             checkpoint=checkpoint,
         )
+    passed_over = unreadable_of_all(data, trainer.processes)
     if first:
+        write_unreadable(passed_over, folder / UNREADABLE, verbose=verbose)
         _save(full, trainer, data, folder, verbose=verbose)
     return TrainedRun(folder=folder, config=full, dataset=data, trainer=trainer, finished_before=finished)
 

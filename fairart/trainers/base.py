@@ -335,7 +335,7 @@ class FairnessTrainer(Fitting):
                 images, labels = select(images, kept), labels[kept]
             warn_absent_classes(np.bincount(labels, minlength=self._classifier.nb_classes))
             self._run(
-                ArraySource(self._with_extra(images, labels, extra_data, extra_share), batch_size),
+                ArraySource(self._with_extra(images, labels, extra_data, extra_share, seed=number), batch_size),
                 held,
                 nb_epochs=nb_epochs,
                 scheduler=scheduler,
@@ -345,9 +345,9 @@ class FairnessTrainer(Fitting):
                 checkpoints=checkpoints,
             )
 
-    def _with_extra(self, images: Images, labels: Labels, extra: Pair | None, share: float) -> DeviceData:
+    def _with_extra(self, images: Images, labels: Labels, extra: Pair | None, share: float, *, seed: int) -> DeviceData:
         if extra is None:
-            return self._on_device(images, labels)
+            return self._on_device(images, labels, seed=seed)
         check_extra_share(share)
         if self.method.draws_classes:
             raise ValueError(
@@ -356,7 +356,14 @@ class FairnessTrainer(Fitting):
             )
         network, more = self._network, check_pair(*pair(extra, "extra_data"), self._classifier, name="extra ")
         return data_with_extra(
-            (images, labels), more, share, classifier=self._classifier, device=network.device, dtype=network.dtype
+            (images, labels),
+            more,
+            share,
+            seed=seed,
+            processes=self.processes.size,
+            classifier=self._classifier,
+            device=network.device,
+            dtype=network.dtype,
         )
 
     def _split(self, images: Images, labels: Labels, seed: int) -> tuple[Labels, Labels]:

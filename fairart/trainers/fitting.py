@@ -125,9 +125,17 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     def _needs_validation(self) -> bool:
         return self.best is not None or bool(self.method.needs & {"validation", "validation_losses"})
 
-    def _on_device(self, x: Images, y: npt.NDArray[np.int64]) -> DeviceData:
+    def _on_device(self, x: Images, y: npt.NDArray[np.int64], *, seed: int = 0) -> DeviceData:
         network = self._network
-        return on_device(x, y, classifier=self._classifier, device=network.device, dtype=network.dtype)
+        return on_device(
+            x,
+            y,
+            classifier=self._classifier,
+            device=network.device,
+            dtype=network.dtype,
+            seed=seed,
+            processes=self.processes.size,
+        )
 
     def _run(
         self,

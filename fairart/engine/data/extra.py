@@ -12,6 +12,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
 from fairart.datasets.joined import JoinedImages
+from fairart.datasets.memory import cores
 from fairart.datasets.stored import Images, StoredImages
 from fairart.engine.data.arrays import uint8_divisor
 from fairart.engine.data.sources import DeviceData
@@ -105,18 +106,42 @@ class DataWithExtra(_ExtraOrder):
 
 
 class StreamedWithExtra(_ExtraOrder, StreamedData):
-    """As :class:`DataWithExtra`, where one of the two stays on disk; it takes the same arguments."""
+    """As :class:`DataWithExtra`, where one of the two stays on disk; it takes the same arguments, and two more.
+
+    Args:
+        seed: of what is drawn anew each time an image is trained on.
+        processes: that train on this machine, and share its cores.
+    """
 
     def __init__(
-        self, own: Pair, extra: Pair, share: float, *, classifier: PyTorchClassifier, device: torch.device, dtype: torch.dtype
+        self,
+        own: Pair,
+        extra: Pair,
+        share: float,
+        *,
+        classifier: PyTorchClassifier,
+        device: torch.device,
+        dtype: torch.dtype,
+        seed: int = 0,
+        processes: int = 1,
     ) -> None:
         mixed = own[0].dtype != extra[0].dtype
         images = JoinedImages([own[0], extra[0]], divisor=uint8_divisor(classifier) if mixed else 1.0)
-        StreamedData.__init__(self, images, np.concatenate([own[1], extra[1]]), classifier=classifier, device=device, dtype=dtype)
+        StreamedData.__init__(
+            self,
+            images,
+            np.concatenate([own[1], extra[1]]),
+            classifier=classifier,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            workers=max(1, cores() // processes),
+        )
         self.own, self.extra, self.share = len(own[1]), len(extra[1]), check_extra_share(share)
 
 
-def data_with_extra(own: Pair, extra: Pair, share: float, **options: Any) -> DeviceData:
-    """Training samples and extra ones, on the device or read from disk; the arguments are those of :class:`DataWithExtra`."""
-    stored = isinstance(own[0], StoredImages) or isinstance(extra[0], StoredImages)
-    return (StreamedWithExtra if stored else DataWithExtra)(own, extra, share, **options)
+def data_with_extra(own: Pair, extra: Pair, share: float, *, seed: int, processes: int, **options: Any) -> DeviceData:
+    """Training samples and extra ones, on the device or read from disk; the arguments are those of :class:`StreamedWithExtra`."""
+    if isinstance(own[0], StoredImages) or isinstance(extra[0], StoredImages):
+        return StreamedWithExtra(own, extra, share, seed=seed, processes=processes, **options)
+    return DataWithExtra(own, extra, share, **options)

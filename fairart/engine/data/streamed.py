@@ -13,8 +13,10 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
+from fairart.datasets.memory import cores
 from fairart.datasets.stored import Images, StoredImages
 from fairart.engine.data.arrays import uint8_divisor
+from fairart.engine.data.decoding import Read, decoders
 from fairart.engine.data.sources import DeviceData, Rows, to_device
 
 __all__ = ["StreamedData", "on_device"]
@@ -23,9 +25,6 @@ THREADS = 2
 MOST_BYTES = 1 << 27
 """Images that are read and not yet used, at most; one batch is always read ahead."""
 MOST_BATCHES = 8
-
-Read = tuple[Tensor, Tensor]
-"""Rows on the CPU, and their images as they are stored."""
 
 
 class StreamedData(DeviceData):
@@ -37,6 +36,8 @@ class StreamedData(DeviceData):
         classifier: says what uint8 is divided by.
         device: where batches go.
         dtype: of the batches.
+        seed: of what is drawn anew each time an image is trained on, such as a random crop.
+        workers: processes that decode, where reading is decoding; None for those that the images ask for, else one a core.
     """
 
     def __init__(
@@ -47,11 +48,15 @@ class StreamedData(DeviceData):
         classifier: PyTorchClassifier,
         device: torch.device,
         dtype: torch.dtype,
+        seed: int = 0,
+        workers: int | None = None,
     ) -> None:
         self.x, self.y = images, to_device(y, device)  # type: ignore[assignment]
         self.images, self.dtype = images, dtype
         self.divisor = uint8_divisor(classifier) if images.dtype == np.uint8 else 1.0
+        self.seed = seed
         self._ahead: Iterator[tuple[slice, Read]] | None = None
+        self._decoders = decoders(images, seed=seed, workers=workers, pinned=self.y.is_cuda)
 
     @property
     def rows_on(self) -> torch.device:
@@ -70,7 +75,7 @@ class StreamedData(DeviceData):
             RuntimeError: another batch than the next one that was read ahead.
         """
         if self._ahead is None:
-            return self._on_device(self._read(rows(places).cpu()))
+            return self._on_device(self._read_to_train(rows(places).cpu(), places, epoch))
         found, read = next(self._ahead)
         if found != places:
             raise RuntimeError(f"the batch at {places} was asked for, and the one at {found} was read")
@@ -83,22 +88,33 @@ class StreamedData(DeviceData):
             yield
             return
         with contextlib.ExitStack() as stack:
-            self._ahead = self._in_threads(rows, places, stack)
+            if self._decoders is None:
+                self._ahead = self._in_threads(rows, places, epoch, stack)
+            else:
+                self._ahead = self._decoders.batches(rows, places, epoch)
             try:
                 yield
             finally:
                 self._ahead = None
 
-    def _in_threads(self, rows: Rows, places: Sequence[slice], stack: contextlib.ExitStack) -> Iterator[tuple[slice, Read]]:
+    def _in_threads(
+        self, rows: Rows, places: Sequence[slice], epoch: int, stack: contextlib.ExitStack
+    ) -> Iterator[tuple[slice, Read]]:
         """Read by threads: what they wait for is the disk."""
         threads = ThreadPoolExecutor(THREADS, thread_name_prefix="fairart-read")
         stack.callback(threads.shutdown, wait=True, cancel_futures=True)
         one = max(1, self.images.nbytes // len(self.images)) * (places[0].stop - places[0].start)
         depth = min(MOST_BATCHES, max(1, MOST_BYTES // one))
-        return _in_order(places, lambda at: threads.submit(self._read, rows(at)), depth)
+        return _in_order(places, lambda at: threads.submit(self._read_to_train, rows(at), at, epoch), depth)
 
     def _read(self, rows: Tensor) -> Read:
-        images = torch.from_numpy(self.images[rows.numpy()])
+        return self._pinned(rows, self.images[rows.numpy()])
+
+    def _read_to_train(self, rows: Tensor, places: slice, epoch: int) -> Read:
+        return self._pinned(rows, self.images.read_to_train(rows.numpy(), seed=self.seed, epoch=epoch, first=places.start))
+
+    def _pinned(self, rows: Tensor, pixels: npt.NDArray[np.generic]) -> Read:
+        images = torch.from_numpy(pixels)
         # From pinned memory, a GPU takes a batch while it computes.
         return (rows.pin_memory(), images.pin_memory()) if self.y.is_cuda else (rows, images)
 
@@ -126,6 +142,8 @@ def on_device(
     classifier: PyTorchClassifier,
     device: torch.device,
     dtype: torch.dtype,
+    seed: int = 0,
+    processes: int = 1,
 ) -> DeviceData:
     """Images on the device, or read from disk batch by batch where they are stored there.
 
@@ -135,7 +153,10 @@ def on_device(
         classifier: says what uint8 is divided by.
         device: where batches go.
         dtype: of the batches.
+        seed: of what is drawn anew each time an image is trained on.
+        processes: that train on this machine, and share its cores.
     """
     if isinstance(x, StoredImages):
-        return StreamedData(x, y, classifier=classifier, device=device, dtype=dtype)
+        workers = max(1, cores() // processes)
+        return StreamedData(x, y, classifier=classifier, device=device, dtype=dtype, seed=seed, workers=workers)
     return DeviceData(x, y, classifier=classifier, device=device, dtype=dtype)
