@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from fairart import create
 from fairart.cli.main import main
@@ -109,3 +110,68 @@ def test_a_bad_amount_is_refused_before_anything_is_written(digits_folder, tmp_p
     with pytest.raises(OptionError, match="data_memory expects an amount of memory such as 4GiB, 500MB or 0, got 'lots'"):
         train_run(config(digits_folder, data_memory="lots"), tmp_path / "a", verbose=False)
     assert not (tmp_path / "a").exists()
+
+
+@pytest.fixture
+def images_folder(tmp_path):
+    """Ninety noisy grey images of three classes, each class with a level of its own."""
+    random = np.random.default_rng(0)
+    for number in range(90):
+        pixels = (60 * (number % 3) + random.integers(0, 70, (10, 12))).astype(np.uint8)
+        for split in ("train", "test")[: 1 + (number < 24)]:
+            place = tmp_path / "images" / split / "abc"[number % 3]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(place / f"{number:02}.png")
+    return tmp_path / "images"
+
+
+FOLDER = ["--set", "dataset.size=8", "--set", "dataset.colour=grey", "--data-memory", "0", "--eps", "0.05", "--max-iter", "1"]
+
+
+def train_folder(images_folder, output, *flags):
+    short = ["--epochs", "1", "--device", "cpu", "--batch-size", "30", "--model", "small-cnn"]
+    return main(["train", "at", "--dataset", f"folder:{images_folder}", "--output", str(output), *short, *FOLDER, *flags])
+
+
+@pytest.mark.filterwarnings("ignore:.*another image of its class is trained on")
+def test_damaged_images_are_passed_over_counted_and_listed(images_folder, tmp_path, capsys):
+    damaged = [images_folder / "train" / "a" / "03.png", images_folder / "train" / "c" / "89.png"]
+    for file in (*damaged, images_folder / "test" / "b" / "01.png"):
+        file.write_bytes(b"no image")
+    assert train_folder(images_folder, tmp_path / "run") == 2
+    assert "cannot be read as an image" in capsys.readouterr().err
+    assert train_folder(images_folder, tmp_path / "run", "--skip-unreadable", "--overwrite") == 0
+    said = capsys.readouterr().err
+    assert "fairart: images: images are read from their files and decoded batch by batch: " in said
+    assert "fairart: 2 image files could not be read and were passed over; they are listed in " in said
+    lines = (tmp_path / "run" / "unreadable.txt").read_text().splitlines()
+    assert [line.split(" cannot be read as an image: ")[0] for line in lines] == [str(file) for file in damaged]
+    assert main(["evaluate", str(tmp_path / "run"), "--attack", "fgsm", "--quiet"]) == 0
+    document = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert document["config"]["nb_samples"] == 23
+    assert document["config"]["unreadable"] == [str(images_folder / "test" / "b" / "01.png")]
+
+
+def test_a_run_with_random_crops_is_repeated_and_evaluated(images_folder, tmp_path, capsys):
+    crops = ["--set", "dataset.crop=random"]
+    for name in ("one", "two"):
+        assert train_folder(images_folder, tmp_path / name, *crops, "--set", f"dataset.workers={0 if name == 'one' else 2}") == 0
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
+    assert weights[0] == weights[1]
+    assert "each is cropped anew in every epoch" in capsys.readouterr().err
+    assert main(["evaluate", str(tmp_path / "one"), "--attack", "fgsm", "--quiet"]) == 0
+
+
+def test_skipping_is_refused_where_there_are_no_files(digits_folder, tmp_path, capsys):
+    assert main(["train", "at", "--skip-unreadable", "--output", str(tmp_path / "run")]) == 2
+    assert "skip_unreadable: data set 'digits' has no image files to pass over" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_train_from_disk_what_two_train_from_memory(digits_folder, tmp_path):
+    pytest.importorskip("lightning_fabric")
+    for name, amount in (("memory", "1GiB"), ("disk", "0")):
+        train_run(config(digits_folder, epochs=1, devices=2, data_memory=amount), tmp_path / name, verbose=False)
+    assert history(tmp_path / "memory") == history(tmp_path / "disk")
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("memory", "disk")]
+    assert weights[0] == weights[1]
