@@ -91,7 +91,15 @@ def _of_one_data_set(cells: Sequence[Cell]) -> list[list[Cell]]:
     for cell in cells:
         config = cell.config
         key = json.dumps(
-            [config.dataset, config.data_root, config.per_class, config.imbalance, config.options.get("dataset")], default=str
+            [
+                config.dataset,
+                config.data_root,
+                config.per_class,
+                config.validation_share,
+                config.imbalance,
+                config.options.get("dataset"),
+            ],
+            default=str,
         )
         groups.setdefault(key, []).append(cell)
     return list(groups.values())

@@ -21,7 +21,7 @@ TestSeed = Annotated[int, Option("of the draw of that share", low=0)]
 Labels = npt.NDArray[np.int64]
 
 
-def split_off(y: Labels, share: float, *, seed: int, name: object) -> tuple[Labels, Labels]:
+def split_off(y: Labels, share: float, *, seed: int, name: object, option: str = "test_share") -> tuple[Labels, Labels]:
     """Positions to train on and to test on: the same share of every class, drawn with a seed, in their order.
 
     Args:
@@ -29,6 +29,7 @@ def split_off(y: Labels, share: float, *, seed: int, name: object) -> tuple[Labe
         share: of each class that is kept for testing, in (0, 1).
         seed: of the draw.
         name: of the data, for messages.
+        option: that the share was given as, for messages.
 
     Raises:
         DatasetError: a class with fewer than two images, or a share that leaves a class without images on one side.
@@ -39,13 +40,13 @@ def split_off(y: Labels, share: float, *, seed: int, name: object) -> tuple[Labe
     present = np.flatnonzero(counts)
     if counts[present].min() < 2:
         rare = int(present[counts[present].argmin()])
-        raise DatasetError(f"{name}: test_share needs two images or more of each class, class {rare} has 1")
+        raise DatasetError(f"{name}: {option} needs two images or more of each class, class {rare} has 1")
     try:
         train, test = train_test_split(np.arange(len(y)), test_size=share, stratify=y, random_state=seed)
     except ValueError as error:
-        raise DatasetError(f"{name}: test_share={share:g} cannot be drawn from {len(y)} images: {error}") from error
+        raise DatasetError(f"{name}: {option}={share:g} cannot be drawn from {len(y)} images: {error}") from error
     if len(np.unique(y[train])) < len(present) or len(np.unique(y[test])) < len(present):
         raise DatasetError(
-            f"{name}: test_share={share:g} leaves a class without images on one side; the rarest has {counts[present].min()}"
+            f"{name}: {option}={share:g} leaves a class without images on one side; the rarest has {counts[present].min()}"
         )
     return np.sort(train), np.sort(test)

@@ -88,6 +88,14 @@ class Batch(ComparedByValue):
             return self.classification_loss.losses(logits, labels, self.label_smoothing)
         return cross_entropy(logits, labels, self.label_smoothing)
 
+    def trained_logits(self, logits: Tensor) -> Tensor:
+        """The logits of the model that the classification loss trains, (n, K): what terms between two predictions compare.
+
+        Args:
+            logits: (n, K) of the model that predicts.
+        """
+        return logits if self.classification_loss is None else self.classification_loss.trained_logits(logits)
+
     @property
     def budget(self) -> dict[str, Any]:
         """Arguments that every attack of ``fairart.attacks`` takes."""

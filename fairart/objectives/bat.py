@@ -57,7 +57,7 @@ class BATObjective(Objective):
         uniform = torch.zeros_like(clean)
         return LossTerms(
             natural=batch.classification(last_clean),
-            boundary=kl_divergence(first_adversarial, clean),
+            boundary=kl_divergence(batch.trained_logits(first_adversarial), batch.trained_logits(clean)),
             extra=kl_divergence(uniform, last_clean) + kl_divergence(uniform, first_adversarial),
             extra_terms=2,
             beta=self.beta,

@@ -54,7 +54,7 @@ class MARTObjective(Objective):
         unsure = 1 - F.softmax(clean, dim=1).gather(1, batch.y[:, None])[:, 0]
         return LossTerms(
             natural=batch.classification(adversarial) - log_rest,
-            boundary=kl_divergence(adversarial, clean) * unsure,
+            boundary=kl_divergence(batch.trained_logits(adversarial), batch.trained_logits(clean)) * unsure,
             beta=self.beta,
             adversarial_logits=adversarial,
             clean_logits=clean,

@@ -11,6 +11,7 @@ from fairart.attacks import pgd
 from fairart.attacks.common import kl_divergence
 from fairart.attacks.pgd import draw_start
 from fairart.objectives.base import AttackMode, Batch, Examples, Objective
+from fairart.objectives.trained_network import trained_network
 from fairart.plugins.options import Option
 from fairart.policies.class_weightings.base import LossTerms
 
@@ -50,10 +51,12 @@ class TRADESObjective(Objective):
             start = draw_start(batch.x, batch.eps, "kl", batch.generator)
             # Samples that aim at no class are attacked as without targets: on the KL.
             loss: Literal["ce", "kl"] = "kl" if batch.mixed else "ce"
-            return pgd(network, batch.x, batch.targets, loss=loss, targeted=batch.targeted, start=start, **batch.budget)
+            attacked = trained_network(network, batch) if batch.mixed else network
+            return pgd(attacked, batch.x, batch.targets, loss=loss, targeted=batch.targeted, start=start, **batch.budget)
+        attacked = trained_network(network, batch)
         with torch.no_grad():
-            reference = network(batch.x)
-        return pgd(network, batch.x, None, loss="kl", reference=reference, **batch.budget)
+            reference = attacked(batch.x)
+        return pgd(attacked, batch.x, None, loss="kl", reference=reference, **batch.budget)
 
     def losses(self, network: nn.Module, batch: Batch, examples: Examples) -> LossTerms:
         """Clean cross-entropy and KL of each sample."""
@@ -61,7 +64,7 @@ class TRADESObjective(Objective):
         adversarial = network(examples[0])
         return LossTerms(
             natural=batch.classification(clean),
-            boundary=kl_divergence(adversarial, clean),
+            boundary=kl_divergence(batch.trained_logits(adversarial), batch.trained_logits(clean)),
             beta=self.beta,
             adversarial_logits=adversarial,
             clean_logits=clean,

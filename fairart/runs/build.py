@@ -15,6 +15,7 @@ from art.estimators.classification import PyTorchClassifier
 from fairart.datasets import Dataset
 from fairart.datasets.imbalance import imbalanced_counts
 from fairart.datasets.stored import Images
+from fairart.datasets.validating import validating
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import OptionError, PluginError
@@ -115,6 +116,8 @@ def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[st
 def build_dataset(config: RunConfig) -> Dataset:
     """Load the config's data set, cut down to ``per_class`` training images of each class and to its imbalance.
 
+    With ``validation_share`` some training images take the place of the test images.
+
     Raises:
         OptionError: an option that the data set does not have, or a bad value.
         DatasetError: files that do not form a data set, or too few images.
@@ -138,6 +141,9 @@ def build_dataset(config: RunConfig) -> Dataset:
     data = load_dataset(config.dataset, data_root=config.data_root, options=options)
     if config.per_class is not None:
         data = data.subset(per_class=config.per_class, seed=config.seed)
+    if config.validation_share is not None:
+        # Before the imbalance: what is chosen on these images should do well on every class.
+        data = validating(data, config.validation_share, seed=config.seed)
     if config.imbalance is not None:
         counts = imbalanced_counts(config.imbalance, data.training_counts, name=data.name)
         shown = f"imbalance {config.imbalance}: {', '.join(map(str, counts))} training images, seed {config.seed}"

@@ -102,6 +102,17 @@ class RunConfig:
         ),
     ] = None
     per_class: Annotated[int | None, Option("training images kept of each class; by default all", low=1)] = None
+    validation_share: Annotated[
+        float | None,
+        Option(
+            "share of each class of the training images to evaluate on in place of the test images, for choosing settings; by "
+            "default none",
+            low=0,
+            low_open=True,
+            high=1,
+            high_open=True,
+        ),
+    ] = None
     imbalance: Annotated[
         str | None,
         Option("long-tailed training set: exp:100, step:10, or a file with the images kept of each class; none for all"),
@@ -300,6 +311,7 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
             value = read(value, f"{where}: {label}")
         elif value == OFF and name in (
             "per_class",
+            "validation_share",
             "imbalance",
             "extra_data",
             "adjustment",

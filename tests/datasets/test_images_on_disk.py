@@ -15,6 +15,7 @@ from fairart.datasets import array_file as module
 from fairart.datasets.array_file import ArrayFileImages
 from fairart.datasets.joined import JoinedImages
 from fairart.datasets.stored import StoredImages, select
+from fairart.datasets.validating import validating
 from fairart.fingerprint import array_digest, short_digest
 
 
@@ -161,6 +162,9 @@ def test_a_data_set_on_disk_has_the_statistics_and_subsets_of_the_one_in_memory(
     assert isinstance(small.x_train, StoredImages)
     np.testing.assert_array_equal(small.x_train[:], other.x_train)
     assert small.training_counts == [3, 7, 5]
+    apart, other = (validating(data, 0.25, seed=2) for data in (disk, memory))
+    assert isinstance(apart.x_train, StoredImages)
+    np.testing.assert_array_equal(apart.x_test[:], other.x_test)
 
 
 def test_the_rules_of_a_data_set_hold_on_disk(tmp_path: Path):

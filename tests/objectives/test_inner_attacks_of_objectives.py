@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from art.estimators.classification import PyTorchClassifier
@@ -198,3 +199,54 @@ def test_trades_attacks_a_sample_that_aims_at_its_own_label_on_the_kl():
     aimed = ~untargeted
     before = loss_towards(network, mixed.x, mixed.targets)
     assert (loss_towards(network, found, mixed.targets) < before)[aimed].all()
+
+
+@pytest.mark.parametrize("name", ["trades", "mart", "bat"])
+def test_predictions_of_the_trained_model_are_compared(name: str) -> None:
+    # Balanced softmax trains softmax(z + log pi): an objective on it is the objective of a network that gives z + log pi.
+    loss = create("classification_loss", "balanced-softmax")
+    loss.class_counts = np.array([900, 90, 10])
+    loss.start(3)
+    plain, shifted = Linear(), Shifted(loss.trained_logits(torch.zeros(1, 3)))
+    objective = create("objective", name)
+    batch = batch_of()
+    x_adv = tuple(batch.x + sign * torch.tensor([0.2, -0.2]) for sign in (1, -1))[: objective.nb_examples]
+    made = objective.losses(plain, dataclasses.replace(batch, classification_loss=loss), x_adv)
+    expected = objective.losses(shifted, batch, x_adv)
+    unsure = {"mart": mart_unsure(plain, batch) / mart_unsure(shifted, batch)}.get(name, 1.0)
+    torch.testing.assert_close(made.boundary, expected.boundary * unsure)
+    assert (made.boundary - objective.losses(plain, batch, x_adv).boundary).abs().max() > 1e-3
+
+
+def mart_unsure(network: nn.Module, batch: Batch) -> Tensor:
+    """MART weighs by the prediction of the model that is used."""
+    return 1 - network(batch.x).softmax(dim=1).gather(1, batch.y[:, None])[:, 0]
+
+
+class Shifted(Linear):
+    """The fixed network with constants added to its logits."""
+
+    def __init__(self, shift: Tensor) -> None:
+        super().__init__()
+        self.shift = shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.shift
+
+
+@pytest.mark.parametrize("targets", [None, [0, 2, 2, 1, 0, 2]], ids=["untargeted", "mixed"])
+def test_trades_attacks_the_model_that_is_trained(targets: list[int] | None) -> None:
+    loss = create("classification_loss", "logit-adjusted", tau=2.0)
+    loss.class_counts = np.array([1, 90, 900])
+    loss.start(3)
+    shifted = Shifted(loss.trained_logits(torch.zeros(1, 3)))
+    made, expected, plain = (
+        create("objective", "trades").examples(network, dataclasses.replace(batch_of(targets=targets), **changes))
+        for network, changes in (
+            (Linear(), {"classification_loss": loss, "mixed": targets is not None}),
+            (shifted, {"mixed": targets is not None}),
+            (Linear(), {"mixed": targets is not None}),
+        )
+    )
+    torch.testing.assert_close(made, expected)
+    assert (made - plain).abs().max() > 0.01

@@ -44,6 +44,18 @@ class ClassificationLoss(Policy):
         """
         self.nb_classes = nb_classes
 
+    def trained_logits(self, logits: Tensor) -> Tensor:
+        """The logits of the model that is trained, (n, K), where they are not those of the model that predicts.
+
+        A loss that shifts the logits in training alone trains the shifted model. Terms that compare two predictions, such as the
+        KL term of TRADES, must compare its predictions: on plain logits they are small wherever the plain model is sure, also of
+        one rare class for every input, and training stops there.
+
+        Args:
+            logits: (n, K) of the model that predicts.
+        """
+        return logits
+
     def losses(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """The loss of each sample, (n,).
 

@@ -54,13 +54,17 @@ class LogitAdjustedLoss(ClassificationLoss):
             raise PolicyError(f"{origin(self)} needs the number of training samples of each class")
         self._shift = torch.as_tensor(self.tau * log_prior(self.class_counts.astype(np.float64)))
 
-    def losses(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy of the shifted logits, (n,)."""
+    def trained_logits(self, logits: Tensor) -> Tensor:
+        """z + tau log pi, (n, K)."""
         if self._shift is None:
             raise PolicyError(f"{origin(self)}: losses() before start()")
         if self._shift.device != logits.device or self._shift.dtype != logits.dtype:
             self._shift = self._shift.to(logits)
-        return cross_entropy(logits + self._shift, labels, label_smoothing)
+        return logits + self._shift
+
+    def losses(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """Cross-entropy of the shifted logits, (n,)."""
+        return cross_entropy(self.trained_logits(logits), labels, label_smoothing)
 
 
 class BalancedSoftmaxLoss(LogitAdjustedLoss):
