@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -52,6 +53,7 @@ class FileNames:
         start = int(self._ends[row - 1]) if row else 0
         return self.root / os.fsdecode(self._text[start : int(self._ends[row])].tobytes())
 
+    @functools.cached_property
     def digest(self) -> str:
         """Of names and sizes of the files, wherever their folder stands."""
         found = blake2b(self._text.data, digest_size=16)
@@ -117,7 +119,7 @@ class ImageFiles(StoredImages):
     def described(self) -> str:
         """Names and sizes of the files and the view: reading a million images would take as long as training on them."""
         rows = blake2b(self.rows.data, digest_size=16).hexdigest()
-        return f"files {self.names.digest()}, rows {rows}, {self.view}, {self._shape}, skip {self.skip_unreadable}"
+        return f"files {self.names.digest}, rows {rows}, {self.view}, {self._shape}, skip {self.skip_unreadable}"
 
     def select(self, rows: Rows) -> ImageFiles:
         """See :meth:`StoredImages.select`."""

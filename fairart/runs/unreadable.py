@@ -39,7 +39,5 @@ def write_unreadable(found: Mapping[str, str], path: Path, *, verbose: bool) -> 
         return
     write_text(path, "\n".join(lines) + "\n")
     if verbose:
-        print(
-            f"fairart: {len(lines)} image files could not be read and were passed over; they are listed in {path}",
-            file=sys.stderr,
-        )
+        files = "image file" if len(lines) == 1 else "image files"
+        print(f"fairart: passed over {len(lines)} {files} that could not be read, listed in {path}", file=sys.stderr)

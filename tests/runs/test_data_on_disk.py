@@ -143,7 +143,7 @@ def test_damaged_images_are_passed_over_counted_and_listed(images_folder, tmp_pa
     assert train_folder(images_folder, tmp_path / "run", "--skip-unreadable", "--overwrite") == 0
     said = capsys.readouterr().err
     assert "fairart: images: images are read from their files and decoded batch by batch: " in said
-    assert "fairart: 2 image files could not be read and were passed over; they are listed in " in said
+    assert "fairart: passed over 2 image files that could not be read, listed in " in said
     lines = (tmp_path / "run" / "unreadable.txt").read_text().splitlines()
     assert [line.split(" cannot be read as an image: ")[0] for line in lines] == [str(file) for file in damaged]
     assert main(["evaluate", str(tmp_path / "run"), "--attack", "fgsm", "--quiet"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import warnings
 from collections import deque
@@ -22,8 +23,8 @@ from fairart.engine.data.sources import Rows
 
 __all__ = ["Decoders", "Read", "decoders"]
 
-Read = tuple[Tensor, Tensor]
-"""Rows on the CPU, and their images as they are stored."""
+Read = tuple[Tensor, list[Tensor]]
+"""Rows on the CPU, and their images as they are stored, in one piece or more."""
 
 JOB_BYTES = 1 << 23
 """Images that one process decodes at a time: a large batch is shared among several, and few bytes wait for their turn."""
@@ -76,18 +77,48 @@ class Decoders:
     def __init__(self, images: StoredImages, *, seed: int, workers: int, pinned: bool) -> None:
         self.images, self.workers = images, workers
         self._jobs = _Jobs(max(1, JOB_BYTES // max(1, images.nbytes // len(images))))
-        self._loader: DataLoader[_Done] = DataLoader(
-            _Decoding(images, seed),
-            batch_size=None,
-            sampler=self._jobs,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            pin_memory=pinned,
-            persistent_workers=True,
-            prefetch_factor=JOBS_AHEAD,
-            # Of its own: the loader draws a number for its processes, and the run's random state must not hear of it.
-            generator=torch.Generator(),
-        )
+        self._seed, self._pinned = seed, pinned
+        self._loader: DataLoader[_Done] | None = None
+
+    def _started(self) -> DataLoader[_Done]:
+        if self._loader is None:
+            self._loader = DataLoader(
+                _Decoding(self.images, self._seed),
+                batch_size=None,
+                sampler=self._jobs,
+                num_workers=self.workers,
+                collate_fn=_as_it_is,
+                pin_memory=self._pinned,
+                persistent_workers=True,
+                prefetch_factor=JOBS_AHEAD,
+                # Of its own: the loader draws a number for its processes, and the run's random state must not hear of it.
+                generator=torch.Generator(),
+            )
+        return self._loader
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """While batches are used: after a failure no process stays, and one that ended by itself is explained.
+
+        Raises:
+            RuntimeError: a process ended. The loader raises from a signal's handler, wherever the program is just then.
+        """
+        try:
+            yield
+        except BaseException as error:
+            self._end()
+            if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+                raise RuntimeError(_explained(self.workers)) from error
+            raise
+
+    def _end(self) -> None:
+        # At once, though the loader has no public way: an error's traceback holds the loader's iterator, and for as long as a
+        # process that ended is on its list, every signal of another process raises that error again, anywhere.
+        iterator, self._loader = getattr(self._loader, "_iterator", None), None
+        end = getattr(iterator, "_shutdown_workers", None)
+        if end is not None:
+            with contextlib.suppress(RuntimeError):
+                end()
 
     def batches(self, rows: Rows, places: Sequence[slice], epoch: int) -> Iterator[tuple[slice, Read]]:
         """The batches at some places, decoded ahead.
@@ -102,7 +133,6 @@ class Decoders:
 
         Raises:
             DatasetError: an image that cannot be read; the message names it.
-            RuntimeError: a process ended.
         """
         self._jobs.begin(rows, places, epoch)
         done = self._results()
@@ -111,18 +141,17 @@ class Decoders:
             # Known once its first job was handed out.
             place, taken, number = self._jobs.handed_out.popleft()
             parts += [next(done) for _ in range(number - 1)]
-            yield place, (taken, parts[0] if number == 1 else torch.cat(parts))
+            yield place, (taken, parts)
 
     def _results(self) -> Iterator[Tensor]:
         try:
-            for done in self._loader:
+            for done in self._started():
                 if done.fault:
                     raise DatasetError(done.fault)
                 self._note(done.unreadable)
                 yield done.images
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
+        except (ConnectionError, EOFError) as error:
+            # The other way in which the loader meets a process that ended: while it takes an image over from it.
             raise RuntimeError(_explained(self.workers)) from error
 
     def _note(self, found: dict[str, str]) -> None:

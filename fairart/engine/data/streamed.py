@@ -91,6 +91,7 @@ class StreamedData(DeviceData):
             if self._decoders is None:
                 self._ahead = self._in_threads(rows, places, epoch, stack)
             else:
+                stack.enter_context(self._decoders.watched())
                 self._ahead = self._decoders.batches(rows, places, epoch)
             try:
                 yield
@@ -116,11 +117,12 @@ class StreamedData(DeviceData):
     def _pinned(self, rows: Tensor, pixels: npt.NDArray[np.generic]) -> Read:
         images = torch.from_numpy(pixels)
         # From pinned memory, a GPU takes a batch while it computes.
-        return (rows.pin_memory(), images.pin_memory()) if self.y.is_cuda else (rows, images)
+        return (rows.pin_memory(), [images.pin_memory()]) if self.y.is_cuda else (rows, [images])
 
     def _on_device(self, read: Read) -> tuple[Tensor, Tensor]:
-        rows, images = (part.to(self.y.device, non_blocking=True) for part in read)
-        return self._converted(images), self.y[rows]
+        # Piece by piece, since joining pinned pieces here would lose the pinning.
+        rows, *images = (part.to(self.y.device, non_blocking=True) for part in (read[0], *read[1]))
+        return self._converted(images[0] if len(images) == 1 else torch.cat(images)), self.y[rows]
 
 
 def _in_order(places: Sequence[slice], begin: Callable[[slice], Future[Read]], depth: int) -> Iterator[tuple[slice, Read]]:
