@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from fairart.engine import TrainingDivergedError
+from fairart.engine.network.contract import ModelError
 from fairart.evaluation import EvaluationError, EvaluationResult
 from fairart.files import write_text
 from fairart.runs.adjusting import adjust_run
@@ -94,7 +95,7 @@ def measured(arguments: argparse.Namespace, folder: Path, make: Callable[[], obj
         result = evaluate_run(folder, [ATTACK], limit=limit, verbose=False, sanity_samples=0)
         made = {"numbers": numbers(result), "training_counts": result.config["training_counts"]}
         made["class_accuracy"] = {label: list(map(float, attack.class_accuracy)) for label, attack in result.items()}
-    except (EvaluationError, TrainingDivergedError) as error:
+    except (EvaluationError, ModelError, TrainingDivergedError) as error:
         made = {"failed": str(error)}
     write_text(finished, json.dumps(made, indent=1))
     return made

@@ -40,6 +40,7 @@ REFERENCE = {
     "reporting": ("fairart.reporting", "fairart.reporting.plots", "fairart.reporting.comparison"),
     "runs": ("fairart.runs.config", "fairart.runs.run"),
     "benchmark": ("fairart.benchmark",),
+    "tuning": ("fairart.tuning",),
     "plugins": ("fairart.plugins", "fairart.plugins.options", "fairart.plugins.hookspecs"),
     "testing": ("fairart.testing",),
     "errors": ("fairart.errors",),

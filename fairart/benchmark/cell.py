@@ -11,12 +11,12 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairart.benchmark.lock import locked
 from fairart.benchmark.state import LOG, TRACEBACK, Record, State, Task
 from fairart.engine import CheckpointError
 from fairart.files import sha256_of, write_text
 from fairart.runs.config import RunConfig
 from fairart.runs.folders import EVALUATION, WEIGHTS, RunError
+from fairart.runs.lock import locked
 from fairart.runs.run import evaluate_run, train_run
 
 __all__ = ["run_cell"]

@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from fairart.runs.config import OFF, PART_KINDS, RunConfig
+from fairart.runs.flat import flat
 
-__all__ = ["Cell", "flat", "place", "unflat"]
+__all__ = ["Cell", "place"]
 
 TABLE_FIELDS = ("dataset", "model")
 """A table is of one data set and one model."""
@@ -77,23 +78,6 @@ def _in_brackets(values: Mapping[str, Any]) -> str:
     # A field left at the method's default adds no words.
     words = [_said(name, value) for name, value in values.items() if value is not None]
     return f" ({', '.join(words)})" if words else ""
-
-
-def flat(config: RunConfig) -> dict[str, Any]:
-    """Every field, options as ``KIND.OPTION``."""
-    plain = {entry.name: getattr(config, entry.name) for entry in fields(config) if entry.name != "options"}
-    return {**plain, **{f"{kind}.{name}": value for kind, given in config.options.items() for name, value in given.items()}}
-
-
-def unflat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The other way round: what ``RunConfig`` takes."""
-    nested: dict[str, Any] = {name: value for name, value in values.items() if "." not in name}
-    options: dict[str, Any] = {}
-    for name, value in values.items():
-        kind, dot, option = name.partition(".")
-        if dot:
-            options.setdefault(kind, {})[option] = value
-    return {**nested, "options": options}
 
 
 def place(cells: Sequence[tuple[str, RunConfig]]) -> tuple[Cell, ...]:

@@ -111,6 +111,7 @@ def _check_group(group: Sequence[Cell], grid: Grid, reasons: dict[str, list[Cell
     data = build.build_dataset(group[0].config)
     _check_corruptions(grid, data)
     classifiers: dict[str, PyTorchClassifier] = {}
+    extras: set[str] = set()
     for cell in group:
         config = cell.config
         with _collected(reasons, cell):
@@ -122,6 +123,9 @@ def _check_group(group: Sequence[Cell], grid: Grid, reasons: dict[str, list[Cell
             if key not in classifiers:
                 classifiers[key] = build.build_classifier(config, data, device="cpu")
             build.build_trainer(config, classifiers[key], data)
+            if config.extra_data is not None and config.extra_data not in extras:
+                build.build_extra_data(config, data)
+                extras.add(config.extra_data)
             budget = Budget(config.eps, config.eps_step, config.norm)
             resolve_attacks(choose_attacks(budget, grid.plan.attacks, {}))
             full[cell.name] = build.resolved_config(config, data)

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairart.benchmark.cells import Cell, flat, place, unflat
+from fairart.benchmark.cells import Cell, place
+from fairart.benchmark.comparisons import Planned, planned_comparisons
 from fairart.benchmark.plan import EvaluationPlan, read_plan
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.runs.config import OPTION_KINDS, RunConfig, check_values, read_yaml
+from fairart.runs.flat import flat, unflat
 
 __all__ = ["Grid", "grid_from_mapping", "read_grid"]
 
-PARTS = ("output", "base", "methods", "grid", "include", "exclude", "evaluation")
+PARTS = ("output", "base", "methods", "grid", "include", "exclude", "evaluation", "comparisons")
 
 Values = dict[str, Any]
 """Fields of a run, options as ``KIND.OPTION``."""
@@ -31,12 +33,14 @@ class Grid:
         plan: the evaluation of every cell.
         source: name of the grid in error messages, such as the file's name.
         output: folder that the file names, or None.
+        comparisons: the planned ones.
     """
 
     cells: tuple[Cell, ...]
     plan: EvaluationPlan
     source: str
     output: str | None = None
+    comparisons: tuple[Planned, ...] = ()
 
 
 def read_grid(path: str | Path) -> Grid:
@@ -44,7 +48,8 @@ def read_grid(path: str | Path) -> Grid:
 
     Args:
         path: YAML file with ``grid:`` (field -> list of values), ``methods:`` (label -> fields), ``base:`` (settings of all
-            runs), ``include:`` and ``exclude:`` (lists of cells), ``evaluation:``, ``output:``.
+            runs), ``include:`` and ``exclude:`` (lists of cells), ``evaluation:``, ``comparisons:``
+            (pairs of rows), ``output:``.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -91,7 +96,8 @@ def grid_from_mapping(document: Mapping[str, Any], *, where: str = "grid") -> Gr
     output = document.get("output")
     if not isinstance(output, str | None):
         raise OptionError(f"{where}: output expects a folder, got {output!r}")
-    return Grid(cells=cells, plan=plan, source=where, output=output)
+    comparisons = planned_comparisons(document.get("comparisons"), cells, where=where)
+    return Grid(cells=cells, plan=plan, source=where, output=output, comparisons=comparisons)
 
 
 def _fields(mapping: Any, where: str) -> Values:

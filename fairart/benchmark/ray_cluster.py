@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import tempfile
 import uuid
 import warnings
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import fairart
-from fairart.benchmark.lock import LOCK
 from fairart.benchmark.state import RECORD, Task
 from fairart.benchmark.workers import Finished
 from fairart.files import write_bytes
-from fairart.plugins.options import Option
+from fairart.runs.lock import LOCK
+from fairart.runs.ray_connection import RayOptions, cluster
 
 __all__ = ["RayOptions", "on_ray"]
 
 Files = dict[str, bytes]
 """Path below the folder of a cell -> contents."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RayOptions:
-    """The cluster, and what a cell takes of it.
-
-    Args:
-        address: of a cluster; None asks ``RAY_ADDRESS``, and starts one on this machine where that is not set. A program that
-            is connected already stays so.
-        num_cpus: cores that a cell takes, and its number of threads.
-        num_gpus: GPUs that a cell takes; a fraction shares one.
-    """
-
-    address: Annotated[str | None, Option("address of the Ray cluster")] = None
-    num_cpus: Annotated[int, Option("cores that a cell takes", low=1)] = 1
-    num_gpus: Annotated[float, Option("GPUs that a cell takes; 0.5 lets two share one", low=0)] = 0.0
 
 
 def on_ray(tasks: Sequence[Task], options: RayOptions) -> Generator[Finished]:
@@ -60,7 +42,7 @@ def on_ray(tasks: Sequence[Task], options: RayOptions) -> Generator[Finished]:
         import ray
     except ImportError:
         raise RuntimeError("workers 'ray' need Ray: pip install 'fairart[ray]'") from None
-    with _cluster(ray, options) as ours:
+    with cluster(ray, options) as ours:
         _check_room(ray, options, ours)
         # A cell whose worker died is recorded as failed, not tried again: it may have used all memory.
         remote = ray.remote(num_cpus=options.num_cpus, num_gpus=options.num_gpus, max_retries=0)(_run_there)
@@ -79,29 +61,6 @@ def on_ray(tasks: Sequence[Task], options: RayOptions) -> Generator[Finished]:
             for left, task in running.items():
                 ray.cancel(left, force=True)
                 (Path(task.folder) / token).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _cluster(ray: Any, options: RayOptions) -> Iterator[bool]:
-    """Connect, or start a cluster here; gives whether it is our own."""
-    if ray.is_initialized():
-        yield False
-        return
-    address = options.address or os.environ.get("RAY_ADDRESS")
-    own: dict[str, Any] = {}
-    if not address:
-        # A cluster for one benchmark needs no dashboard and sends no usage statistics.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        own = {"include_dashboard": False}
-    try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
-    except Exception as error:  # Ray passes on any exception of its transport
-        detail = " ".join(str(error).split())
-        raise RuntimeError(f"cannot reach the Ray cluster {address or 'of this machine'!r}: {detail[:300]}") from error
-    try:
-        yield not address
-    finally:
-        ray.shutdown()
 
 
 def _check_room(ray: Any, options: RayOptions, ours: bool) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fairart.benchmark.file import Grid
-from fairart.benchmark.lock import locked
 from fairart.benchmark.ray_cluster import RayOptions, on_ray
 from fairart.benchmark.state import State, Task, cell_folder, state_of
 from fairart.benchmark.workers import Finished, in_processes, in_this_process
+from fairart.runs.lock import locked
 
 if TYPE_CHECKING:
     from fairart.benchmark.tables.book import GridRun

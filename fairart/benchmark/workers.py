@@ -15,8 +15,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from fairart.benchmark.state import Task
+from fairart.runs.worker_process import die_with_parent, threads_per_worker
 
-__all__ = ["Finished", "in_processes", "in_this_process", "threads_per_worker"]
+__all__ = ["Finished", "in_processes", "in_this_process"]
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,6 @@ def in_this_process(tasks: Sequence[Task]) -> Generator[Finished]:
     for task in tasks:
         run_cell(task)
         yield Finished(task)
-
-
-def threads_per_worker(workers: int) -> int:
-    """The share of the processor cores that this process may use; ``OMP_NUM_THREADS`` caps it."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = max(1, usable // workers)
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return min(share, int(said)) if said.isdigit() and int(said) > 0 else share
 
 
 class _Worker:
@@ -134,7 +127,7 @@ def _work(connection: Connection, environment: dict[str, str], threads: int) -> 
     os.environ.update(environment, OMP_NUM_THREADS=str(threads))
     # Ctrl-C reaches the whole group; the runner stops its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=die_with_parent, daemon=True).start()
     import torch
 
     from fairart.benchmark.cell import run_cell
@@ -147,11 +140,3 @@ def _work(connection: Connection, environment: dict[str, str], threads: int) -> 
             return
         run_cell(task)
         connection.send(True)
-
-
-def _die_with_parent() -> None:
-    """A killed runner cannot stop its workers, and another one may start at once in the same folder."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from typing import Any, Literal
 from fairart.cli.output import print_json, print_table, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
 
-__all__ = ["parser", "run"]
+__all__ = ["add_worker_flags", "parser", "run"]
 
 FAILED = 1
 
@@ -21,27 +22,39 @@ def parser() -> Parser:
         prog="fairart benchmark",
         usage="fairart benchmark GRID [flags]",
         description="Train and evaluate every cell of a grid file, and write one table. Called again, it continues where it "
-        "stopped: finished cells are kept. The folder gets results.md, results.tex, results.csv, report.html, and a "
-        "run for each cell.",
+        "stopped: finished cells are kept. The folder gets results.md, results.tex, results.csv, comparisons.csv, "
+        "report.html, and a run for each cell.",
         epilog="Exit code: 0 every cell is done; 1 some failed; 2 the grid cannot run.",
     )
     made.add_argument("grid", metavar="GRID", nargs="?", help="YAML file; docs/benchmark.md describes it")
     made.add_argument("--output", metavar="FOLDER", help="default: the file's own output, else runs/ and the file's name")
-    made.add_argument(
+    made.add_argument("--retry-failed", action="store_true", help="run cells again that failed earlier")
+    made.add_argument("--dry-run", action="store_true", help="check the grid, list its cells, run nothing")
+    add_worker_flags(made, what="cell")
+    add_common_flags(made)
+    return made
+
+
+def add_worker_flags(parser: Parser, *, what: str) -> None:
+    """Flags that say where the pieces of a large piece of work run.
+
+    Args:
+        parser: to add them to.
+        what: a piece is called.
+    """
+    parser.add_argument(
         "--workers",
         type=_workers,
         default=1,
         metavar="N",
-        help="cells at a time, each in a process of its own with its share of the cores; 0 for this process alone; ray for a "
+        help=f"{what}s at a time, each in a process of its own with its share of the cores; 0 for this process alone; ray for a "
         "Ray cluster (default: 1)",
     )
-    made.add_argument("--retry-failed", action="store_true", help="run cells again that failed earlier")
-    made.add_argument("--dry-run", action="store_true", help="check the grid, list its cells, run nothing")
-    made.add_argument("--ray-address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one on this machine")
-    made.add_argument("--ray-cpus", type=at_least(1), default=1, metavar="N", help="cores that a cell takes on Ray (default: 1)")
-    made.add_argument("--ray-gpus", type=_share, default=0.0, metavar="X", help="GPUs that a cell takes on Ray (default: 0)")
-    add_common_flags(made)
-    return made
+    parser.add_argument("--ray-address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one on this machine")
+    parser.add_argument(
+        "--ray-cpus", type=at_least(1), default=1, metavar="N", help=f"cores that a {what} takes on Ray (default: 1)"
+    )
+    parser.add_argument("--ray-gpus", type=_share, default=0.0, metavar="X", help=f"GPUs that a {what} takes on Ray (default: 0)")
 
 
 def _workers(text: str) -> int | Literal["ray"]:
@@ -102,6 +115,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(grid: Any, folder: Path, found: Mapping[str, str], *, as_json: bool) -> int:
+    from fairart.benchmark.comparisons import power_warnings
+
+    notes = power_warnings(grid.comparisons, grid.cells)
     if as_json:
         cells = [
             {
@@ -113,15 +129,19 @@ def _list(grid: Any, folder: Path, found: Mapping[str, str], *, as_json: bool) -
             }
             for cell in grid.cells
         ]
-        print_json({"output": str(folder), "cells": cells, "evaluation": grid.plan.to_dict()})
+        comparisons = [[pair.method, pair.baseline] for pair in grid.comparisons]
+        parts = {"evaluation": grid.plan.to_dict(), "comparisons": comparisons, "notes": notes}
+        print_json({"output": str(folder), "cells": cells, **parts})
         return 0
     rows = [[cell.row_name, cell.table_name, str(cell.config.seed), found[cell.name], cell.name] for cell in grid.cells]
     print_table(["method", "of", "seed", "state", "folder"], rows, title=f"cells in {folder / 'cells'}: {len(rows)}")
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     return 0
 
 
 def _show(result: Any) -> None:
-    for table in result.tables:
+    for table in (*result.tables, *result.comparison_tables):
         rows = [[name, *(f"{cell.text}{' *' if cell.best else ''}" for cell in cells)] for name, cells in table.rows]
         print_table([table.corner, *table.columns], rows, title=table.title)
         print("\n".join([*(note.replace("bold:", "*:") for note in table.notes), ""]))

@@ -31,6 +31,7 @@ COMMANDS = {
     "report": "make one self-contained HTML page of runs",
     "plot": "draw one figure of runs, as PNG, SVG or PDF",
     "benchmark": "run a grid of methods, data sets and seeds, into one table",
+    "tune": "search for settings on held-out training images, at an equal budget",
     "adjust": "change the last layer of a run that was trained on a long tail",
     "corrupt": "write corrupted test images of a data set, in the layout of CIFAR-10-C",
     "export": "write a run as safetensors, hub folder, TorchScript or ONNX",

@@ -16,6 +16,7 @@ from fairart.plugins.options import Option
 
 __all__ = [
     "ARRAYS",
+    "OTHER_NAMES",
     "Augmentation",
     "Layout",
     "Name",
@@ -23,7 +24,7 @@ __all__ = [
     "as_labels",
     "channel_axis",
     "class_names",
-    "find",
+    "find_file",
     "names_of_arrays",
     "two_splits",
 ]
@@ -34,7 +35,7 @@ Name = Annotated[str | None, Option("what reports call the data set; by default 
 AnyArray = npt.NDArray[Any]
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-_OTHER_NAMES = {
+OTHER_NAMES = {
     "x_train": "train_images",
     "y_train": "train_labels",
     "x_test": "test_images",
@@ -44,8 +45,13 @@ _OTHER_NAMES = {
 _COLOUR_CHANNELS = (1, 3)
 
 
-def find(path: str, data_root: str | None) -> Path:
-    """A file or folder, looked for here, then in the folder of the data files."""
+def find_file(path: str, data_root: str | None) -> Path:
+    """Where a file or folder of the user's is: here, or in the folder of the data files if it is only there.
+
+    Args:
+        path: as the user wrote it.
+        data_root: folder of the data files; None for the default.
+    """
     here = Path(path).expanduser()
     there = data_folder(data_root) / here
     return there if not here.exists() and there.exists() else here
@@ -53,7 +59,7 @@ def find(path: str, data_root: str | None) -> Path:
 
 def names_of_arrays(there: list[str], test_share: float | None, place: Path) -> dict[str, str]:
     """Under which name each array stands in the file."""
-    names = {key: name for key in ARRAYS for name in (_OTHER_NAMES[key], key) if name in there}
+    names = {key: name for key in ARRAYS for name in (OTHER_NAMES[key], key) if name in there}
     missing = [key for key in ARRAYS if key not in names]
     if missing == ["x_train", "y_train"]:
         return names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from fairart.datasets._arrays import (
     ARRAYS,
+    OTHER_NAMES,
     Augmentation,
     Layout,
     Name,
@@ -19,7 +21,7 @@ from fairart.datasets._arrays import (
     as_labels,
     channel_axis,
     class_names,
-    find,
+    find_file,
     names_of_arrays,
     two_splits,
 )
@@ -27,7 +29,7 @@ from fairart.datasets.base import DataRoot, Dataset, DatasetError
 from fairart.datasets.splitting import TestSeed, TestShare
 from fairart.plugins.options import Option, validate_options
 
-__all__ = ["load_npz"]
+__all__ = ["load_npz", "read_training_arrays"]
 
 AnyArray = npt.NDArray[Any]
 
@@ -73,10 +75,10 @@ def load_npz(
     options: dict[str, Any] = {"path": str(path), "layout": layout, "augmentation": augmentation}
     options |= {"test_share": test_share, "test_seed": test_seed}
     validate_options(load_npz, options, where="dataset 'npz'")
-    file = find(path, data_root)
+    file = find_file(path, data_root)
     if not file.is_file():
         raise FileNotFoundError(f"dataset 'npz': there is no file {file}")
-    arrays = _read_arrays(file, test_share)
+    arrays = _read_arrays(file, lambda there: names_of_arrays(there, test_share, file))
     splits = [split for split in ("train", "test") if f"x_{split}" in arrays]
     axis = channel_axis(arrays[f"x_{splits[0]}"].shape, layout, file, f"x_{splits[0]}")
     try:
@@ -92,7 +94,44 @@ def load_npz(
         raise DatasetError(f"{file}: {error}") from error
 
 
-def _read_arrays(file: Path, test_share: float | None) -> dict[str, AnyArray]:
+def read_training_arrays(file: Path) -> dict[str, Any]:
+    """The training images of an .npz file: ``x`` (n, C, H, W), ``y`` (n,) and ``classes``, the names or None.
+
+    Args:
+        file: with x_train and y_train, under these names or those of MedMNIST, and perhaps classes.
+
+    Raises:
+        DatasetError: the file or what it holds is no set of images with labels; the message names the file.
+    """
+    arrays = _read_arrays(file, lambda there: _training_names(there, file))
+    x = arrays["x_train"]
+    axis = channel_axis(x.shape, "auto", file, "x_train")
+    try:
+        images, labels = as_images(x, axis, "x_train"), as_labels(arrays["y_train"], "y_train")
+        names = class_names(arrays.get("classes"), labels)
+        # The rules of a data set, with one image in the place of the test images.
+        checked = Dataset(
+            name=file.stem,
+            x_train=images,
+            y_train=labels,
+            x_test=images[:1],
+            y_test=labels[:1],
+            classes=names if "classes" in arrays else (*names, "of no image"),
+        )
+    except DatasetError as error:
+        raise DatasetError(f"{file}: {error}") from error
+    return {"x": checked.x_train, "y": checked.y_train, "classes": names if "classes" in arrays else None}
+
+
+def _training_names(there: list[str], file: Path) -> dict[str, str]:
+    names = {key: name for key in ARRAYS[:2] for name in (OTHER_NAMES[key], key) if name in there}
+    missing = [key for key in ARRAYS[:2] if key not in names]
+    if missing:
+        raise DatasetError(f"{file} has no {', '.join(missing)}; it holds {', '.join(there) or 'nothing'}")
+    return names
+
+
+def _read_arrays(file: Path, names_among: Callable[[list[str]], dict[str, str]]) -> dict[str, AnyArray]:
     try:
         archive = np.load(file, allow_pickle=False)
     except _UNREADABLE as error:
@@ -100,7 +139,7 @@ def _read_arrays(file: Path, test_share: float | None) -> dict[str, AnyArray]:
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise DatasetError(f"{file} holds one array; expected an .npz file with {', '.join(ARRAYS)}")
     with archive:
-        names = names_of_arrays(archive.files, test_share, file)
+        names = names_among(archive.files)
         if "classes" in archive.files:
             names["classes"] = "classes"
         return {key: _read_array(archive, name, file) for key, name in names.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fairart.datasets._arrays import Augmentation, Name, find, two_splits
+from fairart.datasets._arrays import Augmentation, Name, find_file, two_splits
 from fairart.datasets._images import list_split, split_folders
 from fairart.datasets.base import DataRoot, Dataset, DatasetError
 from fairart.datasets.image_files import FileNames, ImageFiles, Labels
@@ -80,7 +80,7 @@ def load_folder(
     validate_options(load_folder, options, where="dataset 'folder'")
     if crop != "none" and size is None:
         raise OptionError(f"dataset 'folder': crop={crop!r} needs a size, in pixels")
-    folder = find(path, data_root)
+    folder = find_file(path, data_root)
     if not folder.is_dir():
         raise FileNotFoundError(f"dataset 'folder': there is no folder {folder}")
     places, classes = split_folders(folder, test_share)

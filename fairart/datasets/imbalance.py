@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fairart.datasets.base import DatasetError
 from fairart.plugins.options import parse_number
 
-__all__ = ["exponential_profile", "imbalanced_counts", "step_profile"]
+__all__ = ["exponential_profile", "imbalanced_counts", "is_file_of_counts", "step_profile"]
 
 Counts = npt.NDArray[np.int64]
 
@@ -40,6 +40,15 @@ def step_profile(nb_classes: int, ratio: float) -> npt.NDArray[np.float64]:
         ratio: samples of a class of the first half over one of the second, >= 1.
     """
     return np.where(np.arange(nb_classes) < (nb_classes + 1) // 2, 1.0, 1.0 / ratio)
+
+
+def is_file_of_counts(imbalance: str) -> bool:
+    """Whether an imbalance names a file, and no profile.
+
+    Args:
+        imbalance: see :func:`imbalanced_counts`.
+    """
+    return PROFILE.fullmatch(imbalance) is None
 
 
 def imbalanced_counts(imbalance: str, available: Sequence[int], *, name: str) -> Counts:
@@ -88,10 +97,10 @@ def _of_file(imbalance: str, nb_classes: int, name: str) -> Counts:
     path = Path(imbalance).expanduser()
     if not path.is_file():
         raise DatasetError(f"{name}: imbalance expects exp:RATIO, step:RATIO or a file of counts, got {imbalance!r}")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         numbers: Any = json.loads(text) if text.lstrip().startswith("[") else list(map(int, re.split(r"[\s,;]+", text.strip())))
-    except ValueError:
+    except ValueError:  # no text, or no numbers
         numbers = None
     whole = isinstance(numbers, list) and all(isinstance(one, int) and not isinstance(one, bool) for one in numbers)
     if not whole or len(numbers) != nb_classes:

@@ -14,7 +14,7 @@ from fairart.datasets._arrays import (
     as_labels,
     channel_axis,
     class_names,
-    find,
+    find_file,
     names_of_arrays,
     two_splits,
 )
@@ -65,7 +65,7 @@ def load_npy(
     options: dict[str, Any] = {"path": str(path), "layout": layout, "augmentation": augmentation, "data_memory": data_memory}
     options |= {"test_share": test_share, "test_seed": test_seed}
     validate_options(load_npy, options, where="dataset 'npy'")
-    folder = find(path, data_root)
+    folder = find_file(path, data_root)
     if not folder.is_dir():
         raise FileNotFoundError(f"dataset 'npy': there is no folder {folder}")
     there = sorted(file.stem for file in folder.glob("*.npy"))

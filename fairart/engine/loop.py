@@ -153,7 +153,8 @@ class Engine:
             for _, policy in self.method.policies():
                 if "training_pass" in policy.needs:
                     policy.before_epoch(training)
-        return EpochUnderWay(epoch, EpochMeter(self.nb_classes, self.network.device, self.needs))
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        return EpochUnderWay(epoch, EpochMeter(self.nb_classes, self.network.device, self.needs), rate)
 
     def _epoch(
         self,
@@ -166,7 +167,6 @@ class Engine:
     ) -> EpochRecord:
         epoch, meter = current.epoch, current.meter
         plan = self._plan()
-        rate = float(self.optimizer.param_groups[0]["lr"])
         with restored_modes(self.network, training=True), self.while_training():
             self._train(source, current, measures, bar, on_batch_end)
         check_losses(self, meter, epoch)
@@ -191,7 +191,7 @@ class Engine:
         return EpochRecord(
             statistics=statistics,
             loss=loss,
-            learning_rate=rate,
+            learning_rate=current.learning_rate,
             averaged=averaged,
             seconds=current.seconds(),
             images_per_second=meter.samples / trained,

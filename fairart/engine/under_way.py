@@ -19,10 +19,11 @@ class EpochUnderWay:
     Args:
         epoch: its number, from 0.
         meter: its running sums.
+        learning_rate: with which it began.
     """
 
-    def __init__(self, epoch: int, meter: EpochMeter) -> None:
-        self.epoch, self.meter = epoch, meter
+    def __init__(self, epoch: int, meter: EpochMeter, learning_rate: float = 0.0) -> None:
+        self.epoch, self.meter, self.learning_rate = epoch, meter, learning_rate
         self.batches = 0
         """Batches of the pool that are done."""
         self._order: Tensor | None = None
@@ -48,6 +49,7 @@ class EpochUnderWay:
             "epoch": self.epoch,
             "batches": self.batches,
             "order": self._order,
+            "learning_rate": self.learning_rate,
             "seconds": self.seconds(),
             "meter": self.meter.state_dict(),
         }
@@ -55,5 +57,7 @@ class EpochUnderWay:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the epoch back."""
         self.epoch, self.batches, self._order = int(state["epoch"]), int(state["batches"]), state["order"]
+        # Earlier checkpoints do not say it: the rate of the optimizer is the nearest there is.
+        self.learning_rate = float(state.get("learning_rate", self.learning_rate))
         self._begin = time.perf_counter() - float(state["seconds"])
         self.meter.load_state_dict(state["meter"])

@@ -18,33 +18,14 @@ from fairart.datasets import Dataset
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import OptionError
 from fairart.models.last_layer import adjust_logits, last_linear, tau_normalise
-from fairart.plugins.options import parse_number
 from fairart.runs import build
-from fairart.runs.config import ADJUSTMENTS, OFF, RunConfig
-from fairart.runs.folders import CONFIG, HISTORY, WEIGHTS, RunError, check_output, read_config
+from fairart.runs.adjustments import parsed_adjustment
+from fairart.runs.config import OFF, RunConfig
+from fairart.runs.folders import BEST, CONFIG, HISTORY, WEIGHTS, RunError, check_output, clear, read_config
 from fairart.runs.optimising import Schedule, build_optimizer
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 
 __all__ = ["adjust_run", "apply_adjustment", "parsed_adjustment"]
-
-
-def parsed_adjustment(adjustment: str) -> tuple[str, float]:
-    """Name and number of ``NAME:NUMBER``.
-
-    Args:
-        adjustment: ``"tau-norm:0.7"``, ``"logit-adjustment:1"`` or ``"crt:EPOCHS"``.
-
-    Raises:
-        OptionError: another name, or a number out of range.
-    """
-    name, colon, text = adjustment.partition(":")
-    if name not in ADJUSTMENTS or not colon:
-        raise OptionError(f"adjustment expects {' or '.join(f'{known}:NUMBER' for known in ADJUSTMENTS)}, got {adjustment!r}")
-    value = float(parse_number(text))
-    whole = name != "crt" or (value == int(value) and value >= 1)
-    if value < 0 or not whole:
-        raise OptionError(f"adjustment {name} expects {'epochs, >= 1' if name == 'crt' else 'a number >= 0'}, got {text!r}")
-    return name, value
 
 
 def apply_adjustment(config: RunConfig, classifier: PyTorchClassifier, data: Dataset, *, verbose: bool = False) -> None:
@@ -156,12 +137,13 @@ def adjust_run(folder: str | Path, adjustment: str, output: str | Path, *, overw
 
     Raises:
         RunError: no finished run, or one that is adjusted already.
-        OptionError: no such adjustment.
+        OptionError: no such adjustment, or an output that would overwrite the run itself.
         FileExistsError: the output has a run already.
         ValueError: a model that does not end in a linear layer, or that has no bias.
     """
     parsed_adjustment(adjustment)
     place, source = check_output(output, overwrite=overwrite, resume=False), Path(folder).expanduser()
+    _check_apart(source, place)
     config = read_config(source)
     if config.adjustment is not None:
         raise RunError(f"{str(folder)!r} is adjusted already ({config.adjustment}): adjust the run that it was made of")
@@ -173,8 +155,16 @@ def adjust_run(folder: str | Path, adjustment: str, output: str | Path, *, overw
     adjusted = dataclasses.replace(config, adjustment=adjustment)
     apply_adjustment(adjusted, classifier, data, verbose=verbose)
     place.mkdir(parents=True, exist_ok=True)
+    # Evaluations, checkpoints and the best epoch of a run that was there belong to other weights.
+    clear(place)
     adjusted.save(place / CONFIG)
     if (source / HISTORY).is_file():
         shutil.copyfile(source / HISTORY, place / HISTORY)
     save_weights(classifier.model, data, place / WEIGHTS, scaling=scaling)
     return place
+
+
+def _check_apart(source: Path, place: Path) -> None:
+    """Refuse an output that would overwrite what it is made of: the run's own folder, or the one that its best epoch lies in."""
+    if source.resolve() in (place.resolve(), (place / BEST).resolve()):
+        raise OptionError(f"the adjusted run would overwrite {str(source)!r}, which it is made of: choose another output")

@@ -13,7 +13,8 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
-from fairart.datasets.imbalance import imbalanced_counts
+from fairart.datasets.extra_images import ExtraImages, read_extra_images
+from fairart.datasets.imbalance import imbalanced_counts, is_file_of_counts
 from fairart.datasets.stored import Images
 from fairart.datasets.validating import validating
 from fairart.did_you_mean import did_you_mean
@@ -25,6 +26,7 @@ from fairart.plugins.options import declared_options
 from fairart.runs.config import OFF, PART_KINDS, RunConfig
 from fairart.runs.optimising import build_optimizer
 from fairart.trainers.base import FairnessTrainer
+from fairart.trainers.combinations import check_extra
 
 __all__ = [
     "build_classifier",
@@ -159,20 +161,29 @@ def build_extra_data(config: RunConfig, data: Dataset) -> tuple[Images, npt.NDAr
         data: its data set.
 
     Raises:
-        OptionError: a data set of its own name, or one of other images or classes, or without training images.
-        DatasetError: files that do not form a data set.
+        OptionError: the data set itself, or one of other images, or without training images.
+        DatasetError: files that hold no images with labels, or classes that the data set does not have.
     """
     if config.extra_data is None:
         return None
-    extra = load_dataset(config.extra_data, data_root=config.data_root)
-    if extra.input_shape != data.input_shape or extra.nb_classes != data.nb_classes:
+    if config.extra_data == config.dataset:
         raise OptionError(
-            f"extra_data: {data.name} has {data.nb_classes} classes of images {data.input_shape}, {config.extra_data} has "
-            f"{extra.nb_classes} of {extra.input_shape}"
+            f"extra_data: {config.extra_data} is the data set itself, so images that are held out of it would be trained on"
         )
-    if not len(extra.x_train):
+    extra = _extra_images(config.extra_data, config.data_root, data)
+    if not len(extra.x):
         raise OptionError(f"extra_data: {config.extra_data} has no training images")
-    return extra.x_train, extra.y_train
+    if extra.x.shape[1:] != data.input_shape:
+        raise OptionError(f"extra_data: {data.name} has images {data.input_shape}, {config.extra_data} has {extra.x.shape[1:]}")
+    return extra.x, extra.labels_for(data)
+
+
+def _extra_images(name: str, data_root: str | None, data: Dataset) -> ExtraImages:
+    kind, colon, path = name.partition(":")
+    if colon and kind in ("npz", "folder"):
+        return read_extra_images(kind, path, data_root=data_root, channels=data.input_shape[0])
+    extra = load_dataset(name, data_root=data_root)
+    return ExtraImages(name=name, x=extra.x_train, y=extra.y_train, classes=extra.classes)
 
 
 def build_classifier(config: RunConfig, data: Dataset, *, device: str, scaling: Scaling | None = None) -> PyTorchClassifier:
@@ -229,6 +240,7 @@ def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Datase
     Raises:
         UnknownNameError: an unknown name.
         OptionError: an option that a part does not have, a bad value, or options of a part that the method does not have.
+        ValueError: parts that do not go together, or not with extra data.
     """
     method = trainer_class(config)
     options = config.options.get("trainer", {})
@@ -245,6 +257,8 @@ def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Datase
         **_parts(config, method),
         **options,
     )
+    if config.extra_data is not None:
+        check_extra(made.method)
     return made
 
 
@@ -299,4 +313,6 @@ def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
         prefix, colon, path = (getattr(config, name) or "").partition(":")
         if colon and Path(path).expanduser().exists():
             said[name] = f"{prefix}:{Path(path).expanduser().absolute()}"
+    if config.imbalance is not None and is_file_of_counts(config.imbalance):
+        said["imbalance"] = str(Path(config.imbalance).expanduser().absolute())
     return dataclasses.replace(config, **said)

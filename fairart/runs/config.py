@@ -30,12 +30,12 @@ from fairart.norms import DEFAULT_EPS, Norm, norm_name, norm_order
 from fairart.plugins.hookspecs import METHOD_KINDS
 from fairart.plugins.options import Declared, Option, check_value, declared_options
 from fairart.plugins.written import read_parts, write_parts
+from fairart.runs.adjustments import parsed_adjustment
 from fairart.runs.model_settings import BY_MODEL, check_optimising, filled
 from fairart.runs.recipes import with_recipe
 from fairart.runs.yaml_file import read_yaml
 
 __all__ = [
-    "ADJUSTMENTS",
     "LOGGERS",
     "OFF",
     "OPTION_KINDS",
@@ -51,9 +51,6 @@ PART_KINDS = METHOD_KINDS
 
 OPTION_KINDS = ("trainer", "dataset", "model", *PART_KINDS)
 """The kinds that ``options`` may set options of."""
-
-ADJUSTMENTS = ("tau-norm", "logit-adjustment", "crt")
-"""What can be done to the last layer after training."""
 
 OFF = "none"
 """The name that switches a part off."""
@@ -174,8 +171,8 @@ class RunConfig:
     schedule: Annotated[
         str,
         Option(
-            "learning rate over the run: multistep, cosine (to 0), onecycle (up for two fifths, then to 0) or constant (default: "
-            f"multistep, {_XCIT} cosine)",
+            "learning rate over the run: multistep, cosine (to 0), onecycle (up for half of the run, then to 0) or constant "
+            f"(default: multistep, {_XCIT} cosine)",
             choices=("multistep", "cosine", "onecycle", "constant"),
         ),
     ] = BY_MODEL
@@ -232,6 +229,8 @@ class RunConfig:
         check_optimising(self, default_milestones=MILESTONES)
         if self.extra_data is None and self.extra_share != RunConfig.extra_share:
             raise OptionError("extra_share is of extra_data, which is not given: name the extra images, such as npz:PATH")
+        if self.adjustment is not None:
+            parsed_adjustment(self.adjustment)
         if self.checkpoint == "best" and self.keep_best is None:
             raise OptionError("checkpoint 'best' needs keep_best, average or worst-class: how the best epoch is chosen")
 

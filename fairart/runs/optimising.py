@@ -13,9 +13,6 @@ from fairart.runs.config import RunConfig
 
 __all__ = ["Schedule", "build_optimizer"]
 
-ONE_CYCLE_PEAK = 0.4
-"""Share of the run in which the learning rate of onecycle rises (Wong et al., ICLR 2020)."""
-
 
 def build_optimizer(config: RunConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """SGD or AdamW with the config's learning rate and weight decay; the momentum is SGD's.
@@ -32,8 +29,9 @@ def build_optimizer(config: RunConfig, parameters: Iterable[nn.Parameter]) -> to
 class Schedule:
     """Makes the learning-rate scheduler of a run once the number of batches is known; ``fit(scheduler=...)`` takes it.
 
-    multistep divides by 10 after each of ``lr_milestones``; cosine falls to 0 along half a cosine; onecycle rises linearly for
-    two fifths of the run and falls linearly to 0; constant stays. A warm-up rises linearly before: cosine spans what is left.
+    multistep divides by 10 after each of ``lr_milestones``; cosine falls to 0 along half a cosine; onecycle rises linearly from 0
+    for half of the run and falls linearly to 0 (Wong et al., ICLR 2020); constant stays. A warm-up rises linearly before: cosine
+    spans what is left.
 
     Args:
         config: the run.
@@ -59,15 +57,6 @@ class Schedule:
             # Rounded up, and with room for 0.1 * 30 > 3 in floats: a share never falls on the very first epoch.
             milestones = [math.ceil(share * nb_epochs - 1e-9) for share in self._milestones()]
             return torch.optim.lr_scheduler.MultiStepLR(optimizer, sorted(milestones), gamma=0.1)
-        if self.config.schedule == "onecycle":
-            return torch.optim.lr_scheduler.OneCycleLR(
-                optimizer,
-                max_lr=self.config.lr,
-                total_steps=nb_epochs * nb_batches,
-                pct_start=ONE_CYCLE_PEAK,
-                anneal_strategy="linear",
-                cycle_momentum=False,
-            )
         warm_up = round(self.config.warmup_epochs * nb_batches)
         return torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: self._factor(step, warm_up, nb_epochs * nb_batches, nb_epochs)
@@ -77,6 +66,9 @@ class Schedule:
         return self.config.lr_milestones if self.config.schedule == "multistep" else ()
 
     def _factor(self, step: int, warm_up: int, steps: int, nb_epochs: int) -> float:
+        if self.config.schedule == "onecycle":
+            # Read in the middle of each batch, so that none is lost at a rate of 0.
+            return max(0.0, 1 - abs(2 * (step + 0.5) / steps - 1))
         if step < warm_up:
             return (step + 1) / (warm_up + 1)
         if self.config.schedule == "cosine":

@@ -24,6 +24,9 @@ CIFAR = ("cifar10", "cifar100")
 class Recipe:
     """Settings of a publication.
 
+    Epochs after which a part sets in are left to its default, a share of the run, where that gives the publication's number: so
+    they follow where the user makes the run shorter.
+
     Args:
         source: where they were read.
         settings: field of a run's config -> value; ``KIND.OPTION`` for options of parts.
@@ -52,6 +55,8 @@ LONG = {
     "weight_decay": 5e-4,
 }
 """200 epochs of SGD, as Rice et al. (2020), CFA and FAIR-TAT train."""
+ONE_CYCLE = {**{name: value for name, value in LONG.items() if name != "lr_milestones"}, "lr": 0.2, "schedule": "onecycle"}
+"""One rise and fall of the learning rate, as fast adversarial training has it; the epochs are each method's own."""
 TRADES_ATTACK = {**ATTACK, "eps": 0.031, "eps_step": 0.007}
 FROM_TRADES = "a TRADES model: fairart train trades --recipe paper --output runs/trades, then --warm-start runs/trades"
 FROM_AT = "an AT model: fairart train at --recipe paper --output runs/at, then --warm-start runs/at"
@@ -60,13 +65,14 @@ RECIPES: dict[str, Recipe] = {
     "standard": Recipe(source="the schedule of AT, without the attack", settings={**LONG, "augmentation": "crop-flip"}),
     "at": Recipe(source="Rice et al., ICML 2020; CFA, Table 1", settings={**LONG, **ATTACK}),
     "trades": Recipe(
-        source="TRADES, ICML 2019, Sec. 5.3, and its program",
+        source="TRADES, ICML 2019, Sec. 5.3, and its program, which stops after 76 epochs",
         settings={
             **LONG,
             **TRADES_ATTACK,
             "model": "wide-resnet-34-10",
             "epochs": 76,
-            "lr_milestones": (75 / 76,),
+            # Its program counts epochs from 1: the 75th is the first one with the smaller rate.
+            "lr_milestones": (74 / 76,),
             "weight_decay": 2e-4,
             "objective.beta": 6.0,
         },
@@ -91,10 +97,8 @@ RECIPES: dict[str, Recipe] = {
         settings={
             **LONG,
             **ATTACK,
-            "trainer.start_epoch": 10,
             "averaging.threshold": 0.2,
             "averaging.decay": 0.85,
-            "averaging.start_epoch": 50,
         },
     ),
     "frl": Recipe(
@@ -129,12 +133,11 @@ RECIPES: dict[str, Recipe] = {
             **ATTACK,
             "epochs": 110,
             "lr_milestones": (100 / 110, 105 / 110),
-            "trainer.warm_up": 70,
             "trainer.strength": 1.0,
         },
         datasets=("cifar10", "cifar100", "stl10"),
         by_dataset={"cifar100": {"trainer.strength": 1.5}, "stl10": {"trainer.strength": 1.5}},
-        missing="its ResNet-18 (here preact-resnet-18)",
+        missing="its ResNet-18 (here preact-resnet-18); the Nesterov momentum of its program (here plain)",
     ),
     "faal": Recipe(
         source="FAAL, CVPR 2024",
@@ -186,7 +189,8 @@ RECIPES: dict[str, Recipe] = {
             **TRADES_ATTACK,
             "epochs": 120,
             "lr": 0.01,
-            "lr_milestones": (75 / 120, 90 / 120),
+            # From the 75th and the 90th epoch on, counted from 1.
+            "lr_milestones": (74 / 120, 89 / 120),
             "weight_decay": 3.5e-3,
             "objective.beta": 5.0,
         },
@@ -195,17 +199,15 @@ RECIPES: dict[str, Recipe] = {
     ),
     "fgsm-rs": Recipe(
         source="Wong et al., ICLR 2020, Sec. 5",
-        settings={**LONG, **ATTACK, "epochs": 15, "lr": 0.2, "schedule": "onecycle", "objective.step": 1.25},
+        settings={**ONE_CYCLE, **ATTACK, "epochs": 15, "objective.step": 1.25},
         datasets=("cifar10",),
     ),
     "n-fgsm": Recipe(
         source="de Jorge et al., NeurIPS 2022, Sec. 4",
         settings={
-            **LONG,
+            **ONE_CYCLE,
             **ATTACK,
             "epochs": 30,
-            "lr": 0.2,
-            "schedule": "onecycle",
             "objective.noise": 2.0,
             "objective.step": 1.0,
         },

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
 from fairart.files import remove_leftovers
 from fairart.runs import build
-from fairart.runs.adjusting import apply_adjustment, parsed_adjustment
+from fairart.runs.adjusting import apply_adjustment
 from fairart.runs.config import RunConfig, check_names
 from fairart.runs.data_memory import at_most_free, settled
 from fairart.runs.devices import join, joined_size, leave, start
@@ -127,8 +127,18 @@ class _RunFolder:
         """Nothing to do."""
 
 
+MakeObservers = Callable[[FairnessTrainer, Dataset], Sequence[Observer]]
+"""Makes observers of a run once its trainer and its data are there."""
+
+
 def train_run(
-    config: RunConfig, output: str | Path, *, overwrite: bool = False, resume: bool = False, verbose: bool = True
+    config: RunConfig,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    verbose: bool = True,
+    observers: MakeObservers | None = None,
 ) -> TrainedRun:
     """Train by a config and write the run to a folder.
 
@@ -146,6 +156,7 @@ def train_run(
         overwrite: replace the run in the folder.
         resume: continue the run in the folder; start it if there is none; only read it if it is finished.
         verbose: show a progress bar on a terminal.
+        observers: called after every epoch, besides those of the run's own files; for a run in one process.
 
     Raises:
         FileExistsError: the folder has a run already.
@@ -157,8 +168,10 @@ def train_run(
         ValueError: data that cannot be trained on.
         TrainingDivergedError: the loss became NaN or infinite.
     """
-    asked = {"overwrite": overwrite, "resume": resume, "verbose": verbose}
+    asked: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "verbose": verbose}
     joined = joined_size()
+    if observers is not None and max(joined, config.devices) > 1:
+        raise OptionError(f"observers follow a run in one process, got {max(joined, config.devices)} processes")
     if joined > 1:
         if config.devices not in (1, joined):
             raise OptionError(f"devices {config.devices}: {joined} processes were started for this run")
@@ -167,10 +180,11 @@ def train_run(
         leave()
         return done
     if config.devices == 1:
-        return _train(config, output, **asked)
+        return _train(config, output, **asked, observers=observers)
     # Checked here first: errors come before processes are started, and a data set is downloaded once.
     check_output(output, overwrite=overwrite, resume=resume)
-    config, _, _ = _prepare(config, None)
+    config, data, _ = _prepare(config, None)
+    build.build_extra_data(config, data)
     start(
         _train_in_process,
         config.to_dict(),
@@ -182,7 +196,7 @@ def train_run(
     return dataclasses.replace(_train(config, output, resume=True, verbose=False), finished_before=False)
 
 
-def _train_in_process(fabric: Any, config: dict[str, Any], output: str, asked: dict[str, bool]) -> None:
+def _train_in_process(fabric: Any, config: dict[str, Any], output: str, asked: dict[str, Any]) -> None:
     _train(RunConfig.from_mapping(config), output, **asked, fabric=fabric)
 
 
@@ -190,8 +204,6 @@ def _prepare(config: RunConfig, fabric: Any) -> tuple[RunConfig, Dataset, Fairne
     check_loggers(config.logger)
     build.load_plugins(config)
     check_names(config)
-    if config.adjustment is not None:
-        parsed_adjustment(config.adjustment)
     build.trainer_class(config)
     device = build.resolved_device(config.device)
     config = settled(config, fabric, device=device)
@@ -208,6 +220,7 @@ def _train(
     resume: bool = False,
     verbose: bool = True,
     fabric: Any = None,
+    observers: MakeObservers | None = None,
 ) -> TrainedRun:
     folder = check_output(output, overwrite=overwrite, resume=resume)
     config, data, trainer = _prepare(config, fabric)
@@ -223,16 +236,17 @@ def _train(
     # No process writes to the folder before all have read it.
     trainer.processes.wait()
     folder.mkdir(parents=True, exist_ok=True)
-    observers: list[Observer] = []
+    following: list[Observer] = []
     if first:
-        observers += [_RunFolder(folder, full, data, trainer, verbose=verbose and not finished), HistoryFile(folder / HISTORY)]
+        following += [_RunFolder(folder, full, data, trainer, verbose=verbose and not finished), HistoryFile(folder / HISTORY)]
         # A finished run is read; its epochs are not logged again.
-        observers += [] if finished else build_loggers(full, folder, data.classes)
+        following += [] if finished else build_loggers(full, folder, data.classes)
+        following += [] if observers is None else observers(trainer, data)
     checkpoint = Checkpointing(
         folder / CHECKPOINTS, every_minutes=config.checkpoint_every_minutes, resume=going_on, overwrite=overwrite
     )
     # cuDNN may otherwise choose another algorithm in the next run, and sum in another order.
-    with observed(trainer, observers), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+    with observed(trainer, following), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         trainer.fit(
             data.x_train,
             data.y_train,

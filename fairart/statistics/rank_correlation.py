@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.statistics.by_value import ComparedByValue
+from fairart.statistics.levels import checked_level
 
 __all__ = ["RankCorrelation", "rank_correlation"]
 
@@ -79,8 +80,7 @@ def rank_correlation(scores: npt.ArrayLike, *, level: float = 0.95, resamples: i
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or not len(table):
         raise ValueError(f"scores must be (models, classes), got shape {table.shape}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must be in (0, 1), got {level!r}")
+    checked_level(level)
     table = np.round(table[:, ~np.isnan(table).any(axis=0)], SAME)
     nb_models, nb_classes = table.shape
     pairs = _correlations(table[:, None])[0]

@@ -51,9 +51,8 @@ from fairart.execution import (
 from fairart.fingerprint import short_digest
 from fairart.norms import DEFAULT_EPS, Norm, norm_order
 from fairart.objectives.base import Objective
-from fairart.plugins import origin
 from fairart.plugins.options import Option, check_value, declared_options
-from fairart.trainers.combinations import check_combination, check_mixing
+from fairart.trainers.combinations import check_combination, check_extra, check_mixing
 from fairart.trainers.fitting import Fitting
 from fairart.trainers.given import Pair, check_optimizer, no_arrays, pair, seed_of
 from fairart.trainers.loss import label_smoothing_of
@@ -349,11 +348,7 @@ class FairnessTrainer(Fitting):
         if extra is None:
             return self._on_device(images, labels, seed=seed)
         check_extra_share(share)
-        if self.method.draws_classes:
-            raise ValueError(
-                f"extra_data goes with an order of all samples, and {origin(self.method.class_sampling)} draws them class by "
-                "class: take class_sampling=None"
-            )
+        check_extra(self.method)
         network, more = self._network, check_pair(*pair(extra, "extra_data"), self._classifier, name="extra ")
         return data_with_extra(
             (images, labels),

@@ -9,7 +9,7 @@ from fairart.norms import norm_name, norm_order, norm_text
 from fairart.plugins import origin
 from fairart.policies.epsilon_schedulers import ConstantEpsilon
 
-__all__ = ["check_combination", "check_mixing"]
+__all__ = ["check_combination", "check_extra", "check_mixing"]
 
 
 def check_combination(method: Method, norm: float = math.inf) -> None:
@@ -25,6 +25,22 @@ def check_combination(method: Method, norm: float = math.inf) -> None:
     for reason in (_sampler(method), _scheduler(method), _weighting(method), _attack(method), _loss(method), _norm(method, norm)):
         if reason:
             raise ValueError(reason)
+
+
+def check_extra(method: Method) -> None:
+    """Refuse parts that cannot train with extra samples in every batch.
+
+    Args:
+        method: the parts.
+
+    Raises:
+        ValueError: the samples are drawn class by class.
+    """
+    if method.draws_classes:
+        raise ValueError(
+            f"extra_data goes with an order of all samples, and {origin(method.class_sampling)} draws them class by class: take "
+            "class_sampling=None"
+        )
 
 
 def check_mixing(method: Method, nb_classes: int) -> None:

@@ -45,6 +45,7 @@ from fairart.plugins import get_plugin_manager, origin
 from fairart.trainers.copying import ClassifierState
 from fairart.trainers.epoch_ends import EpochEnds
 from fairart.trainers.given import check_run
+from fairart.trainers.unused import warn_unused
 from fairart.trainers.whole_epoch import WholeEpoch, say_what_is_left
 
 __all__ = ["Fitting"]
@@ -163,6 +164,8 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             warn_short_steps(name, eps=budget.eps, eps_step=budget.eps_step, max_iter=budget.max_iter, stacklevel=4)
         self.seed, self.resumed_from, first = seed, None, len(self.history)
         last = first + int(nb_epochs)
+        if self.processes.rank == 0:
+            warn_unused(self.method, self.budget, self.on_overfitting, nb_epochs=last, stacklevel=4)
         engine = self._engine(seed, scheduler, interval)
         with self._left_whole(engine) as whole:
             self._tell_class_counts(source)

@@ -11,9 +11,9 @@ import yaml
 
 from fairart import registered
 from fairart.benchmark import grid_from_mapping, read_grid
-from fairart.benchmark.cells import flat, unflat
 from fairart.errors import OptionError
 from fairart.runs.config import RunConfig
+from fairart.runs.flat import flat, unflat
 
 
 def cells(**document):

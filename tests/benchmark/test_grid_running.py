@@ -9,9 +9,11 @@ import pytest
 
 from fairart.benchmark import cell as cell_module
 from fairart.benchmark import dry_run, grid_from_mapping, run_grid
-from fairart.benchmark.lock import FolderInUseError, locked
+from fairart.benchmark.tables.book import Book
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationError, EvaluationResult
+from fairart.evaluation.results.comparing import compare_methods
+from fairart.runs.lock import FolderInUseError, locked
 
 
 def run(document, folder, **options):
@@ -48,14 +50,43 @@ def test_a_grid_ends_in_one_table_and_is_not_run_twice(document, tmp_path, train
     shown = table.cell("at", "pgd-2, overall").text.removesuffix(" !")
     assert shown == f"{100 * kept['pgd-2'].accuracy:.1f}"
     files = {path.name: path.read_bytes() for path in result.files}
-    assert set(files) == {"results.md", "results.tex", "results.csv", "report.html"}
+    assert set(files) == {"results.md", "results.tex", "results.csv", "comparisons.csv", "report.html"}
     assert files["report.html"].startswith(b"<!doctype html>")
     json.dumps(result.to_dict())
+    # One seed each: exact tests of the two networks.
+    assert {(found.method, found.baseline, found.test.count) for found in result.comparisons.findings} == {
+        ("fair-tat", "at", 100)
+    }
+    assert "### digits, small-cnn: comparisons, pgd-2" in files["results.md"].decode()
+    assert b'id="comparisons"' in files["report.html"]
 
     again = run(grid, tmp_path / "out", verbose=False)
     assert len(trained) == 2
     assert {path.name: path.read_bytes() for path in again.files} == files
     assert capsys.readouterr().err == ""
+
+
+def test_comparisons_are_made_when_every_cell_has_ended(document, tmp_path, monkeypatch):
+    enter, seen = Book.enter, []
+
+    def note(book, finished):
+        enter(book, finished)
+        seen.append(((tmp_path / "results.md").read_text(), (tmp_path / "comparisons.csv").read_text().count("\n")))
+
+    monkeypatch.setattr(Book, "enter", note)
+    result = run(document(methods=["at", "dafa"], grid={"seed": [0, 1]}), tmp_path)
+    assert ["Made when every cell has ended" in text for text, _ in seen] == [True, True, True, False]
+    assert [lines for _, lines in seen] == [1, 1, 1, 1 + 2 * 2]
+    for found in result.comparisons.findings:
+        kept = [
+            [entry.result[found.attack] for entry in result.entries if entry.cell.method == name]
+            for name in (found.method, found.baseline)
+        ]
+        assert found.test == compare_methods(*kept)[found.part]
+    assert [table.title for table in result.comparison_tables][2:] == [
+        "digits, small-cnn: comparisons, pgd-2",
+        "digits, small-cnn: methods over seeds, pgd-2",
+    ]
 
 
 def test_more_seeds_and_more_attacks_only_cost_what_is_new(document, tmp_path, trained, capsys):
@@ -158,6 +189,13 @@ def test_what_is_printed_goes_to_the_log_of_the_cell(document, tmp_path, monkeyp
         ({"methods": ["at"], "evaluation": {"metrics": ["nope"]}}, "there is no fairness_metric 'nope'"),
         ({"methods": ["at"], "evaluation": {"corruptions": "fogg"}}, "no corruption 'fogg'; did you mean 'fog'"),
         ({"methods": ["at"], "base": {"dataset": "npz:/no/such.npz"}}, "no file /no/such.npz"),
+        ({"methods": ["at"], "base": {"extra_data": "npz:/no/such.npz"}}, "no file /no/such.npz"),
+        (
+            {"methods": ["cfol"], "base": {"extra_data": "npz:x.npz"}},
+            "'cfol' .*draws them class by class",
+        ),
+        ({"methods": ["at"], "base": {"adjustment": "crt:x"}}, "expected a number such as 0.03"),
+        ({"methods": ["at"], "base": {"adjustment": "crt:0"}}, "adjustment crt expects epochs, >= 1, got '0'"),
     ],
 )
 def test_what_cannot_run_is_refused_before_any_work(document, tmp_path, parts, told):

@@ -34,6 +34,7 @@ def test_the_table_is_printed_and_written(fairart_command, grid, tmp_path):
     assert (code, err) == (0, "")
     document = json.loads(out)
     assert document["cells"][0]["accuracy"].keys() == {"clean", "fgsm"}
+    assert document["comparisons"] == {"planned": [], "findings": [], "methods": []}
     code, out, _ = fairart_command("benchmark", grid(output=str(tmp_path / "out")), "--dry-run")
     assert code == 0
     assert out.splitlines()[-1].split()[:6] == ["at", "digits,", "small-cnn", "0", "done", document["cells"][0]["name"]]
@@ -46,6 +47,18 @@ def test_a_failed_cell_is_seen_in_the_exit_code(fairart_command, grid, tmp_path)
     assert "1 cell failed" in out
     document = json.loads(fairart_command("benchmark", path, "--output", tmp_path / "out", "--dry-run", "--json")[1])
     assert [cell["state"] for cell in document["cells"]] == ["failed"]
+
+
+def test_a_plan_that_the_seeds_cannot_carry_is_told_before_the_runs(fairart_command, grid):
+    path = grid(methods=["at", "trades", "fat", "cfa", "frl"], grid={"seed": [0, 1, 2]})
+    code, out, err = fairart_command("benchmark", path, "--dry-run", "--json")
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert document["comparisons"][:2] == [["trades", "at"], ["fat", "at"]]
+    assert len(document["comparisons"]) == 7
+    assert document["notes"][0].startswith("digits, small-cnn: 3 seeds cannot carry 7 comparisons")
+    code, out, err = fairart_command("benchmark", path, "--dry-run")
+    assert err == f"note: {document['notes'][0]}\n"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fairart import create
 from fairart.datasets import DatasetError
 from fairart.datasets.imbalance import imbalanced_counts
-from fairart.runs.build import build_dataset
+from fairart.runs.build import build_dataset, resolved_config
 from fairart.runs.config import RunConfig
 
 
@@ -92,3 +92,22 @@ def test_fewer_images_are_contained_in_more() -> None:
     few, many = (data.with_counts([count] * 10, seed=3) for count in (5, 9))
     rows = {image.tobytes() for image in many.x_train}
     assert all(image.tobytes() in rows for image in few.x_train)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "counts.bin"
+    file.write_bytes(bytes(range(128, 256)))
+    with pytest.raises(DatasetError, match="must have 3 whole numbers, one a class, got something else"):
+        imbalanced_counts(str(file), [9, 9, 9], name="made")
+
+
+def test_a_run_finds_its_file_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "counts.txt").write_text(" ".join(["9", *["3"] * 9]))
+    monkeypatch.chdir(tmp_path)
+    config = RunConfig(trainer="at", imbalance="counts.txt")
+    full = resolved_config(config, build_dataset(config))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert build_dataset(full).training_counts == [9, *[3] * 9]
+    profile = RunConfig(trainer="at", imbalance="exp:10")
+    assert resolved_config(profile, build_dataset(profile)).imbalance == "exp:10"

@@ -16,6 +16,7 @@ PUBLIC = (
     *("fairart", "fairart.trainers", "fairart.policies", "fairart.objectives", "fairart.attacks", "fairart.engine"),
     *("fairart.evaluation", "fairart.corruptions", "fairart.datasets", "fairart.statistics", "fairart.errors"),
     *("fairart.plugins", "fairart.options", "fairart.hookspecs", "fairart.testing", "fairart.benchmark", "fairart.reporting"),
+    "fairart.tuning",
 )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from fairart.evaluation import SanityCheck
 from fairart.evaluation.results.calibration import reliability
+from fairart.reporting.grouped import GroupedTable, TableCell
 from fairart.reporting.page import render_page, write_page
 from fairart.reporting.page.pixels import data_uri, opacities
 from fairart.reporting.page.svg import Line, line_chart, reliability_diagram
@@ -131,6 +132,51 @@ def test_names_of_users_are_text_wherever_they_stand(made):
     assert EVIL in found.text
     assert "{{ 7 * 7 }}" in found.text
     assert "<script>alert" not in text
+
+
+PLANNED = GroupedTable(
+    title="digits: comparisons, <pgd>",
+    corner="method",
+    groups=(("seeds", ("",)), ("worst class", ("difference", "p (Holm)", "verdict"))),
+    rows=(
+        (
+            "<b>a</b> against at",
+            (TableCell("3"), TableCell("-1.5 [-2.0, -1.0]", best=True), TableCell("<0.001"), TableCell("worse")),
+        ),
+        ("b against at", (TableCell("3"), TableCell("-"), TableCell("-"), TableCell("not tested"))),
+    ),
+    notes=("p (Holm): corrected for 2 <planned> comparisons",),
+)
+
+
+def test_planned_comparisons_take_the_place_of_uncorrected_ones(full, page):
+    assert "Differences to at" in page.text
+    assert "comparisons" not in page.all("id")
+    text = render_page(full, comparisons=[PLANNED])
+    planned = Page(text)
+    assert planned.open == []
+    assert "Differences to at" not in planned.text
+    assert "comparisons" in planned.all("id")
+    assert "#comparisons" in planned.all("href")
+    for shown in (
+        "<b>a</b> against at",
+        "\u22121.5 [\u22122.0, \u22121.0]",
+        "not tested",
+        "digits: comparisons, <pgd>",
+        *PLANNED.notes,
+    ):
+        assert shown in planned.text
+    section = text[text.index('<section id="comparisons"') : text.index('<section id="classes"')]
+    # Sorted by the number, the smallest p-values first; words by their letters.
+    assert re.findall(r'data-v="([^"]*)"', section) == ["3.0", "-1.5", "0.0", "3.0"]
+    assert re.findall(r'class="(\w+)[^"]*" data-col="(\d)"', section) == [
+        ("t", "0"),
+        ("n", "1"),
+        ("n", "2"),
+        ("n", "3"),
+        ("t", "4"),
+    ]
+    assert "<b>\u22121.5" in section
 
 
 def test_a_failed_write_leaves_the_old_page(full, tmp_path, monkeypatch):

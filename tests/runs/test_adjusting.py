@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,8 @@ def test_a_retrained_layer_is_the_same_again_and_the_file_is_whole(trained: Path
         ("tau-norm:x", "expected a number such as 0.03"),
         ("crt:0", "adjustment crt expects epochs, >= 1, got '0'"),
         ("crt:1.5", "adjustment crt expects epochs, >= 1, got '1.5'"),
+        ("crt:inf", "adjustment crt expects epochs, >= 1, got 'inf'"),
+        ("tau-norm:inf", "adjustment tau-norm expects a number >= 0, got 'inf'"),
     ],
 )
 def test_what_is_no_adjustment_is_refused_before_any_work(adjustment: str, message: str, tmp_path: Path) -> None:
@@ -105,6 +108,34 @@ def test_an_adjusted_run_is_not_adjusted_again(trained: Path, tmp_path: Path) ->
         adjust_run(folder, "tau-norm:1", tmp_path / "again", verbose=False)
     with pytest.raises(FileExistsError, match="has a run already"):
         adjust_run(trained, "tau-norm:1", folder, verbose=False)
+
+
+def test_a_run_is_never_overwritten_by_what_is_made_of_it(trained: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "run"
+    shutil.copytree(trained, whole / "best")
+    before = (whole / "best" / "config.yaml").read_bytes()
+    for output in (whole / "best", whole):
+        with pytest.raises(OptionError, match=r"the adjusted run would overwrite .*best', which it is made of"):
+            adjust_run(whole / "best", "tau-norm:1", output, overwrite=True, verbose=False)
+    assert (whole / "best" / "config.yaml").read_bytes() == before
+    assert not (whole / "config.yaml").exists()
+
+
+def test_overwriting_leaves_nothing_of_the_run_that_was_there(trained: Path, tmp_path: Path) -> None:
+    place = tmp_path / "other"
+    shutil.copytree(trained, place)
+    shutil.copytree(trained, place / "best")
+    (place / "evaluation.json").write_text("of other weights")
+    (place / "notes.txt").write_text("mine")
+    adjust_run(trained, "tau-norm:1", place, overwrite=True, verbose=False)
+    left = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
+    assert {name for name in left if not name.startswith("checkpoint/")} == {
+        "config.yaml",
+        "history.jsonl",
+        "model.safetensors",
+        "notes.txt",
+    }
+    assert not [name for name in left if "checkpoint-" in name]
 
 
 def test_a_model_without_such_a_layer_is_named() -> None:

@@ -47,13 +47,25 @@ def test_cosine_is_the_formula_of_its_paper() -> None:
     np.testing.assert_allclose(rates(schedule="cosine"), expected)
 
 
-def test_onecycle_rises_for_two_fifths_and_falls_to_nothing() -> None:
-    seen = rates(schedule="onecycle")
-    assert int(np.argmax(seen)) in (23, 24)
-    assert max(seen) == pytest.approx(1.0, abs=0.05)
-    assert seen[-1] < 1e-3
-    assert (np.diff(seen[:23]) > 0).all()
-    assert (np.diff(seen[25:]) < 0).all()
+def test_onecycle_is_the_triangle_of_fast_adversarial_training() -> None:
+    # CyclicLR from 0, up for half of the steps and down for the other half (Wong et al.), read half a step later.
+    steps = EPOCHS * BATCHES
+    cyclic = np.interp(np.arange(steps) + 0.5, [0, steps / 2, steps], [0.0, 1.0, 0.0])
+    np.testing.assert_allclose(rates(schedule="onecycle"), cyclic, atol=1e-12)
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3])
+def test_onecycle_trains_however_short_the_run_is(batches: int) -> None:
+    config = RunConfig(trainer="at", epochs=1, lr=0.5, schedule="onecycle")
+    optimizer = build_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
+    scheduler = Schedule(config)(optimizer, nb_epochs=1, nb_batches=batches)
+    seen = []
+    for _ in range(batches):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert min(seen) > 0
+    assert max(seen) <= 0.5
 
 
 @pytest.mark.parametrize("schedule", ["multistep", "cosine", "constant"])
@@ -121,13 +133,13 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_its_rates(
     warm_up = 0.0 if schedule == "onecycle" else 0.5
     config = RunConfig(trainer="at", epochs=3, lr=0.1, schedule=schedule, warmup_epochs=warm_up)
 
-    def fit(**checkpoint: Any) -> dict[str, Tensor]:
+    def fit(**checkpoint: Any) -> tuple[dict[str, Tensor], list[float]]:
         trainer = ATTrainer(make_classifier(), max_iter=2)
         options = {"batch_size": 8, "nb_epochs": 3, "seed": 0, "verbose": False}
         trainer.fit(*make_data(24), scheduler=Schedule(config), scheduler_interval="batch", **options, **checkpoint)
-        return dict(trainer.get_classifier().model.state_dict())
+        return dict(trainer.get_classifier().model.state_dict()), [record.learning_rate for record in trainer.history]
 
-    whole, steps, step = fit(), [], Engine._step
+    (whole, rates_of_whole), steps, step = fit(), [], Engine._step
     place = {"checkpoint": Checkpointing(tmp_path, every_minutes=0.0)}
 
     def stop(self: Engine, *arguments: Any) -> None:
@@ -140,5 +152,6 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_its_rates(
         patch.setattr(Engine, "_step", stop)
         with pytest.raises(Stopped):
             fit(**place)
-    resumed = fit(checkpoint=Checkpointing(tmp_path, every_minutes=0.0, resume=True))
+    resumed, rates_of_resumed = fit(checkpoint=Checkpointing(tmp_path, every_minutes=0.0, resume=True))
+    assert rates_of_resumed == rates_of_whole
     assert all(torch.equal(whole[name], value) for name, value in resumed.items())

@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from fairart import create
 from fairart.errors import OptionError
 from fairart.plugins import PluginManager
+from fairart.policies.class_weightings.dafa import DAFA_SHARE
+from fairart.policies.warm_up import CFA_SHARE, past_warm_up
+from fairart.runs.build import build_trainer
 from fairart.runs.config import RunConfig
+from fairart.runs.optimising import Schedule, build_optimizer
 from fairart.runs.recipes import RECIPES, recipe_of
 
 METHODS = list(PluginManager(entry_points=False).registered("trainer"))
@@ -88,7 +94,73 @@ def test_options_of_a_part_that_the_user_replaced_are_left_out() -> None:
     assert "averaging" not in config.options
     own = {"options": {"averaging.decay": 0.5}}
     config = RunConfig.from_mapping({"trainer": "cfa", "dataset": "cifar10", "recipe": "paper", **own})
-    assert config.options["averaging"] == {"decay": 0.5, "threshold": 0.2, "start_epoch": 50}
+    assert config.options["averaging"] == {"decay": 0.5, "threshold": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("method", "drops"),
+    [
+        # First epochs with a smaller rate, counted from 1, of the authors' programs (MART: of the paper).
+        ("trades", [75]),
+        ("mart", [75, 90]),
+        ("dafa", [101, 106]),
+        ("at", [101, 151]),
+    ],
+)
+def test_rates_fall_in_the_epochs_of_the_publication(method: str, drops: list[int]) -> None:
+    config = RunConfig.from_mapping({"trainer": method, "dataset": "cifar10", "recipe": "paper"})
+    optimizer = build_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
+    scheduler = Schedule(config)(optimizer, nb_epochs=config.epochs, nb_batches=1)
+    seen = []
+    for _ in range(config.epochs):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert [epoch + 1 for epoch in range(1, len(seen)) if seen[epoch] < 0.5 * seen[epoch - 1]] == drops
+
+
+@pytest.mark.parametrize(("method", "epochs"), [("fgsm-rs", 15), ("n-fgsm", 30)])
+def test_single_step_methods_have_one_cycle_of_0_2_with_its_peak_in_the_middle(method: str, epochs: int) -> None:
+    config = RunConfig.from_mapping({"trainer": method, "dataset": "cifar10", "recipe": "paper"})
+    optimizer = build_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
+    scheduler = Schedule(config)(optimizer, nb_epochs=epochs, nb_batches=20)
+    seen = []
+    for _ in range(epochs * 20):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert config.epochs == epochs
+    assert abs(int(np.argmax(seen)) - epochs * 10) <= 1
+    assert max(seen) == pytest.approx(0.2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "share", "epochs", "begin"),
+    [
+        ("dafa", "class_weighting", DAFA_SHARE, None, 70),
+        ("dafa", "epsilon_scheduler", DAFA_SHARE, 11, 7),
+        ("cfa", "class_weighting", CFA_SHARE, None, 10),
+        ("cfa", "epsilon_scheduler", CFA_SHARE, 40, 2),
+    ],
+)
+def test_parts_set_in_where_the_publication_has_it_and_follow_a_shorter_run(
+    method: str, kind: str, share: float, epochs: int | None, begin: int, make_classifier: Any, make_statistics: Any
+) -> None:
+    given = {"trainer": method, "dataset": "cifar10", "recipe": "paper"}
+    config = RunConfig.from_mapping(given if epochs is None else {**given, "epochs": epochs})
+    part = getattr(build_trainer(config, make_classifier(3), create("dataset", "digits")).method, kind)
+    chosen = part.warm_up if method == "dafa" else part.start_epoch
+    ended = [make_statistics(np.eye(3), epoch=epoch, nb_epochs=config.epochs) for epoch in range(config.epochs)]
+    assert next(one.epoch + 1 for one in ended if past_warm_up(chosen, one, share=share)) == begin
+
+
+@pytest.mark.parametrize(("epochs", "begin"), [(None, 50), (20, 5)])
+def test_the_average_of_cfa_begins_after_a_quarter_of_the_run(epochs: int | None, begin: int, make_classifier: Any) -> None:
+    given = {"trainer": "cfa", "dataset": "cifar10", "recipe": "paper"}
+    config = RunConfig.from_mapping(given if epochs is None else {**given, "epochs": epochs})
+    averaging = build_trainer(config, make_classifier(3), create("dataset", "digits")).method.averaging
+    assert averaging is not None
+    assert averaging.first_epoch(config.epochs) == begin
 
 
 def test_a_data_set_has_settings_of_its_own() -> None:

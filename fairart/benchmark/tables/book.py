@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fairart.benchmark.comparisons import power_warnings
 from fairart.benchmark.file import Grid
 from fairart.benchmark.state import RECORD, TRACEBACK, Record, State, Task, cell_folder, state_of
 from fairart.benchmark.tables.by_class import class_tables, long_form
+from fairart.benchmark.tables.compared import Compared, compare_entries
+from fairart.benchmark.tables.comparison_tables import comparison_csv, comparison_tables, comparisons_markdown
 from fairart.benchmark.tables.entries import Entry, method_tables, metric_tables
 from fairart.benchmark.tables.pages import write_pages
 from fairart.benchmark.workers import Finished
@@ -22,7 +25,7 @@ from fairart.runs.folders import EVALUATION
 
 __all__ = ["Book", "GridRun"]
 
-MARKDOWN, LATEX, CSV = "results.md", "results.tex", "results.csv"
+MARKDOWN, LATEX, CSV, COMPARISONS = "results.md", "results.tex", "results.csv", "comparisons.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,8 @@ class GridRun:
         entries: every cell with its evaluation or failure.
         tables: methods under attacks, one for each data set and model, then fairness metrics where the grid asks for them.
         files: the tables as files.
+        comparisons: the planned comparisons; empty until every cell has ended.
+        comparison_tables: the same as tables.
     """
 
     folder: Path
@@ -42,6 +47,8 @@ class GridRun:
     entries: Sequence[Entry]
     tables: Sequence[GroupedTable]
     files: Sequence[Path]
+    comparisons: Compared = field(default_factory=Compared)
+    comparison_tables: Sequence[GroupedTable] = ()
 
     @property
     def failed(self) -> list[Entry]:
@@ -54,6 +61,7 @@ class GridRun:
             "output": str(self.folder),
             "cells": [_cell_to_dict(self.folder, entry) for entry in self.entries],
             "tables": [asdict(table) for table in self.tables],
+            "comparisons": self.comparisons.to_dict(),
             "files": [str(path) for path in self.files],
         }
 
@@ -91,6 +99,7 @@ class Book:
         plan = grid.plan.to_dict()
         found = {cell.name: state_of(cell_folder(folder, cell.name), cell.config.to_dict(), plan) for cell in grid.cells}
         self._results: dict[str, EvaluationResult] = {}
+        self._compared: Compared | None = None
         for name in [name for name, state in found.items() if state == "done"]:
             try:
                 self._results[name] = EvaluationResult.load(cell_folder(folder, name) / EVALUATION)
@@ -144,14 +153,41 @@ class Book:
         metrics = metric_tables(entries, plan.metrics, plan.reference)
         classes = class_tables(entries)
         tables = [*methods, *metrics]
+        compared = self._compare(entries)
+        by_table = comparison_tables(compared, entries)
+        comparisons = [table for several in by_table.values() for table in several]
+        section = comparisons_markdown(comparisons, self.grid.comparisons, finished=self._settled)
+        markdown = [*map(to_markdown, tables), *([section] if section else []), *map(to_markdown, classes)]
         texts = {
-            MARKDOWN: "\n".join(["# Benchmark", "", *(to_markdown(table) for table in (*tables, *classes))]),
-            LATEX: "\n".join(["% Needs \\usepackage{booktabs}", *(to_latex(table) for table in (*tables, *classes))]),
+            MARKDOWN: "\n".join(["# Benchmark", "", *markdown]),
+            LATEX: "\n".join(["% Needs \\usepackage{booktabs}", *map(to_latex, (*tables, *comparisons, *classes))]),
             CSV: long_form(entries),
+            COMPARISONS: comparison_csv(compared),
         }
         files = [write_text(self.folder / name, text) for name, text in texts.items()]
-        files += write_pages(self.folder, entries)
-        return GridRun(folder=self.folder, grid=self.grid, entries=entries, tables=tables, files=files)
+        files += write_pages(self.folder, entries, by_table)
+        return GridRun(
+            folder=self.folder,
+            grid=self.grid,
+            entries=entries,
+            tables=tables,
+            files=files,
+            comparisons=compared,
+            comparison_tables=comparisons,
+        )
+
+    @property
+    def _settled(self) -> bool:
+        """Whether every cell has ended, well or not."""
+        return all(entry.result or entry.failure for entry in self._entries.values())
+
+    def _compare(self, entries: Sequence[Entry]) -> Compared:
+        """The comparisons, made once: a look after every seed would be a test of its own."""
+        if not self._settled:
+            return Compared(planned=self.grid.comparisons)
+        if self._compared is None:
+            self._compared = compare_entries(entries, self.grid.comparisons)
+        return self._compared
 
     def _say_what_is_there(self, found: Mapping[str, State], left: int) -> None:
         counts = {state: list(found.values()).count(state) for state in ("done", "failed", "interrupted", "trained")}
@@ -163,6 +199,8 @@ class Book:
         }
         detail = [f"{count} {words[state]}" for state, count in counts.items() if count]
         self._print(f"{len(found)} cell{'s' * (len(found) != 1)}{': ' if detail else ''}{', '.join(detail)}; {left} to run")
+        for warning in power_warnings(self.grid.comparisons, self.grid.cells):
+            self._print(f"note: {warning}")
 
     def _say(self, name: str) -> None:
         entry = self._entries[name]

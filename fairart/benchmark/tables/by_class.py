@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairart.benchmark.cells import flat
 from fairart.benchmark.tables.entries import CORRUPTIONS, Entry, blocks, failed_of, results_of
 from fairart.escapes import csv_text
 from fairart.evaluation import AttackResult, EvaluationResult
 from fairart.evaluation.results.flags import failed_checks
 from fairart.reporting.grouped import GroupedTable, Key, grouped_table
 from fairart.reporting.tables import Spread
+from fairart.runs.flat import flat
 
 __all__ = ["class_accuracies", "class_tables", "long_form"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fairart.benchmark.state import cell_folder
 from fairart.benchmark.tables.entries import Entry
+from fairart.reporting.grouped import GroupedTable
 from fairart.reporting.page import write_page
 from fairart.runs.collect import collect
 
@@ -19,12 +20,13 @@ LONGEST = 100
 """Letters of a table's name in the name of a file; file systems take 255 bytes."""
 
 
-def write_pages(folder: Path, entries: Sequence[Entry]) -> list[Path]:
+def write_pages(folder: Path, entries: Sequence[Entry], comparisons: Mapping[str, Sequence[GroupedTable]]) -> list[Path]:
     """Write ``report.html``, or one page for each data set and model if there are several.
 
     Args:
         folder: of the benchmark.
         entries: its cells; cells without an evaluation are left out.
+        comparisons: data set and model -> tables of its planned comparisons.
 
     Returns:
         The files.
@@ -34,7 +36,15 @@ def write_pages(folder: Path, entries: Sequence[Entry]) -> list[Path]:
         if entry.result is not None:
             tables.setdefault(entry.cell.table_name, []).append(cell_folder(folder, entry.cell.name))
     names = page_names(list(tables))
-    return [write_page(collect(cells), folder / names[name], title=f"Benchmark: {name}") for name, cells in tables.items()]
+    return [
+        write_page(
+            collect(cells),
+            folder / names[name],
+            title=f"Benchmark: {name}",
+            comparisons=comparisons.get(name, ()),
+        )
+        for name, cells in tables.items()
+    ]
 
 
 def page_names(tables: Sequence[str]) -> dict[str, str]:

@@ -56,6 +56,7 @@ def restore(engine: Engine, state: Mapping[str, Any]) -> EpochUnderWay | None:
     engine.streams.load_state_dict(state["streams"])
     if state["under_way"] is None:
         return None
-    under_way = EpochUnderWay(0, EpochMeter(engine.nb_classes, network.device, engine.needs))
+    rate = float(engine.optimizer.param_groups[0]["lr"])
+    under_way = EpochUnderWay(0, EpochMeter(engine.nb_classes, network.device, engine.needs), rate)
     under_way.load_state_dict(state["under_way"])
     return under_way

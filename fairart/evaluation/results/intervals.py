@@ -8,16 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv
 
+from fairart.statistics.levels import checked_level
+
 __all__ = ["checked_level", "clopper_pearson_lower", "clopper_pearson_upper", "wilson_interval"]
 
 FloatArray = npt.NDArray[np.float64]
-
-
-def checked_level(level: float) -> float:
-    """Return a confidence level, or raise ValueError if it is outside (0, 1)."""
-    if not 0 < level < 1:
-        raise ValueError(f"level must be in (0, 1), got {level!r}")
-    return level
 
 
 def wilson_interval(correct: npt.ArrayLike, total: npt.ArrayLike, *, level: float = 0.95) -> FloatArray:

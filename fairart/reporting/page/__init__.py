@@ -16,12 +16,14 @@ import fairart
 from fairart.files import replaced
 from fairart.reporting.comparison import Comparison, compare_runs
 from fairart.reporting.comparison_text import left_behind_notes
+from fairart.reporting.grouped import GroupedTable
 from fairart.reporting.page import setup, views
+from fairart.reporting.page.comparisons import comparisons as planned_comparisons
 from fairart.reporting.page.corruptions import corruptions
 from fairart.reporting.page.training import training
 from fairart.reporting.run_results import Run, group_methods
 
-__all__ = ["render_page", "write_page"]
+__all__ = ["render_page", "rendered", "write_page"]
 
 
 @cache
@@ -31,7 +33,10 @@ def _file(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    names = ("page.html", "macros.html", "summary.html", "classes.html", "training.html", "setup.html")
+    names = (
+        *("page.html", "macros.html", "search.html", "summary.html", "comparisons.html", "classes.html", "training.html"),
+        "setup.html",
+    )
     return Environment(
         loader=DictLoader({name: _file(name) for name in names}),
         autoescape=True,  # names of runs, classes and attacks are the user's
@@ -41,7 +46,7 @@ def _environment() -> Environment:
     )
 
 
-def render_page(runs: Sequence[Run], *, title: str | None = None) -> str:
+def render_page(runs: Sequence[Run], *, title: str | None = None, comparisons: Sequence[GroupedTable] = ()) -> str:
     """The page as text.
 
     Runs that differ only in the seed are one method. The others are compared with the first run's method. A run without an
@@ -50,6 +55,8 @@ def render_page(runs: Sequence[Run], *, title: str | None = None) -> str:
     Args:
         runs: in the order of the page.
         title: of the page; by default data sets and methods.
+        comparisons: tables of planned comparisons; they take the place of the differences to the first method, whose p-values
+            are not corrected.
 
     Raises:
         ValueError: no run, runs of other test samples, or two of one method and seed.
@@ -61,40 +68,52 @@ def render_page(runs: Sequence[Run], *, title: str | None = None) -> str:
     # Evaluated ones first: a method has one number, and so one colour, on the whole page.
     first = [] if comparison is None else list(comparison.methods)
     methods = {label: groups[label] for label in [*first, *(label for label in groups if label not in first)]}
-    script = _file("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    return _environment().get_template("page.html").render(
+    return rendered(
+        "page.html",
         title=title or _title(methods, runs),
-        version=fairart.__version__,
-        style=_file("page.css"),
-        script=script,
-        script_digest=digest,
         notices=_notices(runs, comparison),
         facts=_facts(methods, runs, comparison),
         comparison=comparison,
         methods=list(methods),
+        planned=planned_comparisons(comparisons),
         **_evaluations(comparison),
         training=training(methods, None if comparison is None else comparison.classes),
         configurations=setup.configurations(methods),
         attack_rows=setup.attacks(methods),
         checks=setup.checks(methods),
         versions=setup.versions(runs),
-    )  # fmt: skip
+    )
 
 
-def write_page(runs: Sequence[Run], path: str | Path, *, title: str | None = None) -> Path:
+def rendered(template: str, **values: Any) -> str:
+    """A page with the style and the script of all pages.
+
+    Args:
+        template: name of its file.
+        **values: what it shows.
+    """
+    script = _file("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    page = _environment().get_template(template)
+    return page.render(version=fairart.__version__, style=_file("page.css"), script=script, script_digest=digest, **values)
+
+
+def write_page(
+    runs: Sequence[Run], path: str | Path, *, title: str | None = None, comparisons: Sequence[GroupedTable] = ()
+) -> Path:
     """Write the page. An older file is replaced only when the new one is complete.
 
     Args:
         runs: as for :func:`render_page`.
         path: file; its folder must exist.
         title: of the page.
+        comparisons: as for :func:`render_page`.
 
     Returns:
         The path.
     """
     final = Path(path)
-    text = render_page(runs, title=title)
+    text = render_page(runs, title=title, comparisons=comparisons)
     with replaced(final) as file:
         file.write(text.encode("utf-8"))
     return final

@@ -150,9 +150,10 @@ def test_what_does_not_fit_is_refused(make_classifier: Any, make_data: Any) -> N
 def test_a_run_takes_them_from_a_file(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
 
-    def write(name: str, shape: tuple[int, ...], classes: int = 10) -> str:
-        x, y = random.random((40, *shape)).astype(np.float32), np.arange(40) % classes
-        np.savez(tmp_path / name, x_train=x, y_train=y, x_test=x[:10], y_test=y[:10])
+    def write(name: str, shape: tuple[int, ...]) -> str:
+        x, y = random.random((40, *shape)).astype(np.float32), np.arange(40) % 10
+        # As generators write them: no test images.
+        np.savez(tmp_path / name, x_train=x, y_train=y)
         return f"npz:{tmp_path / name}"
 
     settings: dict[str, Any] = {"trainer": "at", "per_class": 12, "epochs": 1, "max_iter": 2, "device": "cpu"}
@@ -160,9 +161,13 @@ def test_a_run_takes_them_from_a_file(tmp_path: Path) -> None:
     run = train_run(config, tmp_path / "run", verbose=False)
     assert run.history[0].robust.total == 120
     other = RunConfig(**settings, extra_data=write("other.npz", (3, 8, 8)))
-    with pytest.raises(OptionError, match=r"extra_data: digits has 10 classes of images \(1, 8, 8\), .* has 10 of \(3, 8, 8\)"):
+    with pytest.raises(OptionError, match=r"extra_data: digits has images \(1, 8, 8\), .* has \(3, 8, 8\)"):
         train_run(other, tmp_path / "other", verbose=False)
     assert not (tmp_path / "other").exists()
+    drawn = RunConfig(**settings, extra_data=f"npz:{tmp_path / 'extra.npz'}", class_sampling="balanced")
+    with pytest.raises(ValueError, match=r"class_sampling 'balanced' .*draws them class by class"):
+        train_run(drawn, tmp_path / "drawn", verbose=False)
+    assert not (tmp_path / "drawn").exists()
 
 
 def test_what_is_no_pair_and_a_share_of_nothing_are_named(make_classifier: Any, make_data: Any) -> None:

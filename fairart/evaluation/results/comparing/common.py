@@ -19,7 +19,7 @@ class PairedTest:
     """The difference of two methods, and whether it may be chance.
 
     Args:
-        test: ``"mcnemar-exact"``, ``"worst-class-exact"`` or ``"paired-t"``.
+        test: ``"mcnemar-exact"``, ``"worst-class-exact"``, ``"paired-t"`` or ``"seeds-and-samples"``.
         difference: first less second, in [-1, 1].
         interval: lower and upper end of the difference; NaN if it is not defined.
         p_value: two-sided; NaN if it is not defined.

@@ -1,4 +1,4 @@
-"""A lock that lets one runner at a time work in a folder."""
+"""A lock that lets one process at a time work in a folder."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ class FolderInUseError(RuntimeError):
 
 
 @contextlib.contextmanager
-def locked(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
+def locked(folder: Path, *, patience: float = 0.0, what: str = "benchmark") -> Iterator[None]:
     """Lock a folder. The system releases the lock when the process ends, also when it is killed.
 
     Args:
         folder: it must exist.
         patience: seconds to wait for another process to release it.
+        what: the other process does, for the message.
 
     Raises:
         FolderInUseError: another process holds it; the message says which.
@@ -36,7 +37,7 @@ def locked(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise FolderInUseError(f"another benchmark works in {str(folder)!r}{_holder(folder)}: wait for it, or stop it") from None
+        raise FolderInUseError(f"another {what} works in {str(folder)!r}{_holder(folder)}: wait for it, or stop it") from None
     try:
         holder = {"pid": os.getpid(), "host": socket.gethostname()}
         (folder / HOLDER).write_text(json.dumps(holder) + "\n", encoding="utf-8")
