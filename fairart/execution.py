@@ -13,6 +13,7 @@ from fairart.plugins.options import Option, check_value, declared_options
 
 __all__ = [
     "EXECUTION",
+    "MAY_FOLLOW",
     "ChannelsLast",
     "Compile",
     "CudaGraphs",
@@ -50,6 +51,8 @@ OnOverfitting = Annotated[
         "when single-step training overfits catastrophically: stop with an error, return to the last good epoch, or ignore it"
     ),
 ]
+MAY_FOLLOW = {"on_overfitting": "stop"}
+"""Settings that a resumed run may change where they were this: what is to stop has no overfitted epoch in its checkpoints."""
 
 GradientClipping = Annotated[
     float | None, Option("largest norm of the gradient, all parameters together; by default none", low=0, low_open=True)

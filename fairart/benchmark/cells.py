@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -80,11 +80,12 @@ def _in_brackets(values: Mapping[str, Any]) -> str:
     return f" ({', '.join(words)})" if words else ""
 
 
-def place(cells: Sequence[tuple[str, RunConfig]]) -> tuple[Cell, ...]:
+def place(cells: Sequence[tuple[str, RunConfig]], *, apart: Container[str] = ()) -> tuple[Cell, ...]:
     """Sort runs into tables and rows: a table has one data set and model, a row one method and one value of each varying field.
 
     Args:
         cells: label of the method and run, each.
+        apart: fields that distinguish no rows, because they were chosen for the method.
     """
     said = [(label, config, flat(config)) for label, config in cells]
     shared = set(_varying([values for *_, values in said]))
@@ -93,7 +94,9 @@ def place(cells: Sequence[tuple[str, RunConfig]]) -> tuple[Cell, ...]:
     ]
     varying = {
         label: [
-            name for name in _varying([values for *_, values in group]) if not _of_table(name) and name not in ("seed", "trainer")
+            name
+            for name in _varying([values for *_, values in group])
+            if not _of_table(name) and name not in ("seed", "trainer") and name not in apart
         ]
         for label, group in groupby(sorted(said, key=lambda item: item[0]), key=lambda item: item[0])
     }

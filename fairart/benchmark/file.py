@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fairart.benchmark.cells import Cell, place
 from fairart.benchmark.comparisons import Planned, planned_comparisons
 from fairart.benchmark.plan import EvaluationPlan, read_plan
+from fairart.benchmark.selection import Selection, read_spaces, selection_name, selections_of, without_spaces
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.runs.config import OPTION_KINDS, RunConfig, check_values, read_yaml
@@ -18,7 +19,7 @@ from fairart.runs.flat import flat, unflat
 
 __all__ = ["Grid", "grid_from_mapping", "read_grid"]
 
-PARTS = ("output", "base", "methods", "grid", "include", "exclude", "evaluation", "comparisons")
+PARTS = ("output", "base", "methods", "grid", "include", "exclude", "space", "selection", "evaluation", "comparisons")
 
 Values = dict[str, Any]
 """Fields of a run, options as ``KIND.OPTION``."""
@@ -34,6 +35,8 @@ class Grid:
         source: name of the grid in error messages, such as the file's name.
         output: folder that the file names, or None.
         comparisons: the planned ones.
+        selections: searches for settings of methods; until they are made, cells stand with the methods' own settings.
+        document: what the grid was made from.
     """
 
     cells: tuple[Cell, ...]
@@ -41,6 +44,16 @@ class Grid:
     source: str
     output: str | None = None
     comparisons: tuple[Planned, ...] = ()
+    selections: tuple[Selection, ...] = ()
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def decided(self, choices: Mapping[str, Mapping[str, Any]]) -> Grid:
+        """The grid with the settings that its selections chose.
+
+        Args:
+            choices: name of a selection -> what it chose: field -> value.
+        """
+        return grid_from_mapping(self.document, where=self.source, choices=choices)
 
 
 def read_grid(path: str | Path) -> Grid:
@@ -48,8 +61,8 @@ def read_grid(path: str | Path) -> Grid:
 
     Args:
         path: YAML file with ``grid:`` (field -> list of values), ``methods:`` (label -> fields), ``base:`` (settings of all
-            runs), ``include:`` and ``exclude:`` (lists of cells), ``evaluation:``, ``comparisons:``
-            (pairs of rows), ``output:``.
+            runs), ``include:`` and ``exclude:`` (lists of cells), ``space:`` and ``selection:`` (settings that the grid
+            chooses on held-out training images), ``evaluation:``, ``comparisons:`` (pairs of rows), ``output:``.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -59,12 +72,15 @@ def read_grid(path: str | Path) -> Grid:
     return grid_from_mapping(read_yaml(path), where=str(path))
 
 
-def grid_from_mapping(document: Mapping[str, Any], *, where: str = "grid") -> Grid:
+def grid_from_mapping(
+    document: Mapping[str, Any], *, where: str = "grid", choices: Mapping[str, Mapping[str, Any]] | None = None
+) -> Grid:
     """Make a grid from plain values.
 
     Args:
         document: what a grid file holds.
         where: its name in error messages.
+        choices: name of a selection -> what it chose; None before they are made.
 
     Raises:
         OptionError: see :func:`read_grid`.
@@ -79,17 +95,22 @@ def grid_from_mapping(document: Mapping[str, Any], *, where: str = "grid") -> Gr
             )
             raise OptionError(f"{where} has no part {key!r}; {hint}")
     base = _fields(document.get("base"), f"{where}: base")
-    methods = _methods(document.get("methods"), f"{where}: methods")
+    plain, own = without_spaces(document.get("methods"))
+    methods = _methods(plain, f"{where}: methods")
     axes = _axes(document.get("grid"), f"{where}: grid")
     _check_said_once(base, methods, axes, where)
-    made = list(_product(base, methods, axes, where))
+    spaces = read_spaces(document.get("space"), own, document.get("selection"), where=where)
+    labelled = methods or {str(name): {"trainer": name} for name in axes.get("trainer", ())}
+    varying = {name: values for name, values in axes.items() if methods or name != "trainer"}
+    selections = () if spaces is None else selections_of(spaces, labelled, base, varying, where=where)
+    made = list(_product(base, methods, axes, where, choices or {}))
     made = _without(made, _list(document.get("exclude"), f"{where}: exclude"), methods, f"{where}: exclude")
     made += [
         _included(entry, base, methods, f"{where}: include") for entry in _list(document.get("include"), f"{where}: include")
     ]
     if not made:
         raise OptionError(f"{where} has no cells: name methods under 'methods', or list 'trainer' under 'grid'")
-    cells = place(made)
+    cells = place(made, apart=set() if spaces is None else spaces.names())
     _check_different(cells, where)
     plan = read_plan(document.get("evaluation"), where=f"{where}: evaluation")
     _check_reference(plan, cells, where)
@@ -97,7 +118,15 @@ def grid_from_mapping(document: Mapping[str, Any], *, where: str = "grid") -> Gr
     if not isinstance(output, str | None):
         raise OptionError(f"{where}: output expects a folder, got {output!r}")
     comparisons = planned_comparisons(document.get("comparisons"), cells, where=where)
-    return Grid(cells=cells, plan=plan, source=where, output=output, comparisons=comparisons)
+    return Grid(
+        cells=cells,
+        plan=plan,
+        source=where,
+        output=output,
+        comparisons=comparisons,
+        selections=selections,
+        document=document,
+    )
 
 
 def _fields(mapping: Any, where: str) -> Values:
@@ -172,13 +201,20 @@ Made = list[tuple[str, RunConfig]]
 
 
 def _product(
-    base: Values, methods: Mapping[str, Values], axes: Mapping[str, list[Any]], where: str
+    base: Values,
+    methods: Mapping[str, Values],
+    axes: Mapping[str, list[Any]],
+    where: str,
+    choices: Mapping[str, Mapping[str, Any]],
 ) -> Iterable[tuple[str, RunConfig]]:
     if not methods and not axes:
         return
     for label, fields in (methods or {"": {}}).items():
         for values in itertools.product(*axes.values()):
-            yield _made(label, {**base, **fields, **dict(zip(axes, values, strict=True))}, where)
+            varying = dict(zip(axes, values, strict=True))
+            fixed = {name: value for name, value in varying.items() if name != "seed" and (methods or name != "trainer")}
+            chosen = choices.get(selection_name(label or str(varying.get("trainer", "")), fixed), {})
+            yield _made(label, {**base, **fields, **varying, **chosen}, where)
 
 
 def _made(label: str, values: Values, where: str) -> tuple[str, RunConfig]:

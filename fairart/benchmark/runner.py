@@ -15,6 +15,7 @@ from fairart.benchmark.workers import Finished, in_processes, in_this_process
 from fairart.runs.lock import locked
 
 if TYPE_CHECKING:
+    from fairart.benchmark.selecting import Selected
     from fairart.benchmark.tables.book import GridRun
 
 __all__ = ["dry_run", "run_grid"]
@@ -39,6 +40,13 @@ def dry_run(grid: Grid, output: str | Path, *, workers: Workers = 1) -> dict[str
     from fairart.benchmark.check import check_grid
 
     check_grid(grid, remote=workers == "ray")
+    if grid.selections:
+        from fairart.benchmark.selecting import choices_of, selected_so_far
+        from fairart.tuning.check import check_tuning
+
+        for selection in grid.selections:
+            check_tuning(selection.tuning)
+        grid = grid.decided(choices_of(selected_so_far(grid, Path(output).expanduser())))
     folder, plan = Path(output).expanduser(), grid.plan.to_dict()
     return {cell.name: state_of(cell_folder(folder, cell.name), cell.config.to_dict(), plan) for cell in grid.cells}
 
@@ -82,7 +90,14 @@ def run_grid(
     full = check_grid(grid, remote=workers == "ray")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        book = Book(folder, grid, full, retry_failed=retry_failed, verbose=verbose)
+        selected: list[Selected] = []
+        if grid.selections:
+            from fairart.benchmark.selecting import choices_of, select
+
+            selected = select(grid, folder, workers=workers, ray=ray or RayOptions(), verbose=verbose)
+            grid = grid.decided(choices_of(selected))
+            full = check_grid(grid, remote=workers == "ray")
+        book = Book(folder, grid, full, retry_failed=retry_failed, verbose=verbose, selected=selected)
         # Closed at once when interrupted: the workers must have ended before the lock is released.
         with contextlib.closing(_run(book.tasks, workers, ray or RayOptions())) as running:
             for finished in running:

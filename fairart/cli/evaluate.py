@@ -51,6 +51,7 @@ def parser() -> Parser:
         "pgd.max_iter=20; may be given again",
     )
     _add_corruption_flags(made)
+    _add_ood_flags(made)
     made.add_argument("--batch-size", type=at_least(1), default=512, metavar="N", help="batch size (default: 512)")
     made.add_argument(
         "--seed", type=at_least(0), default=0, metavar="N", help="seed of random starts and corruptions (default: 0)"
@@ -120,6 +121,24 @@ def _add_corruption_flags(made: Parser) -> None:
     )
 
 
+def _add_ood_flags(made: Parser) -> None:
+    made.add_argument(
+        "--ood",
+        metavar="NAME=DATASET",
+        action="append",
+        help="outliers that the scores should tell from the test images: a data set of the same image size, or noise, "
+        "gaussian-noise, blurred, permuted, digits, fooling, unseen (also without NAME=); may be given again",
+    )
+    made.add_argument(
+        "--ood-scores",
+        metavar="NAMES",
+        help="with commas: energy, msp, max-logit, entropy (default: these), mahalanobis, knn (extra ood)",
+    )
+    made.add_argument(
+        "--ood-attack", metavar="SCORES", help="attack these scores by PGD, both ways; options by --set ood.eps=... and the like"
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, and print the tables.
 
@@ -133,6 +152,7 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: neither a run nor a model, or flags that do not go together.
     """
     _check_flags(arguments)
+    _ood_sets(arguments)
     attacks = [] if arguments.attack == ["none"] else arguments.attack or ["pgd"]
     options = _options(arguments, attacks)
     gates = [parse_gate(text, attacks) for text in arguments.fail_under]
@@ -189,6 +209,7 @@ def _evaluated(
         name: getattr(arguments, name)
         for name in ("corruptions", "corruptions_dir", "severities", "reference", "batch_size", "seed", "limit", "device")
     }
+    shared["ood"] = _ood(arguments, options.pop("ood", {}) if arguments.ood else {})
     of_model, of_data = (options.pop(name, {}) if arguments.model is not None else {} for name in ("model", "dataset"))
     shared.update(
         eps=None if arguments.eps is None else parse_number(arguments.eps),
@@ -219,6 +240,33 @@ def _evaluated(
     )
 
 
+def _ood_sets(arguments: argparse.Namespace) -> dict[str, str]:
+    """Name -> built-in set or data set; empty without --ood."""
+    for flag in ("ood_scores", "ood_attack"):
+        if getattr(arguments, flag) is not None and not arguments.ood:
+            raise UsageError(f"--{flag.replace('_', '-')} goes with --ood")
+    sets: dict[str, str] = {}
+    for text in arguments.ood or ():
+        name, equals, given = text.partition("=")
+        if not name or (equals and not given):
+            raise UsageError(f"--ood expects NAME=DATASET, such as svhn=npz:svhn.npz, or a built-in set, got {text!r}")
+        if name in sets:
+            raise UsageError(f"--ood: two sets are named {name!r}: write NAME=DATASET with another name")
+        sets[name] = given or name
+    return sets
+
+
+def _ood(arguments: argparse.Namespace, options: dict[str, Any]) -> Any:
+    """The request for outliers, or None."""
+    if not arguments.ood:
+        return None
+    from fairart.runs.outliers import OodRequest
+
+    named = {"scores": arguments.ood_scores, "attack": arguments.ood_attack}
+    options = {**options, **{key: value for key, value in named.items() if value is not None}}
+    return OodRequest(sets=_ood_sets(arguments), options=options, data_root=arguments.data_root)
+
+
 def _severities(text: str) -> tuple[int, ...]:
     words = [word.strip() for word in text.split(",")]
     if not all(word in ("1", "2", "3", "4", "5") for word in words):
@@ -229,7 +277,7 @@ def _severities(text: str) -> tuple[int, ...]:
 def _options(arguments: argparse.Namespace, attacks: list[str]) -> dict[str, dict[str, Any]]:
     options: dict[str, dict[str, Any]] = {}
     known = arguments.corruptions is None
-    others = ("model", "dataset") if arguments.model is not None else ()
+    others = (*(("model", "dataset") if arguments.model is not None else ()), *(("ood",) if arguments.ood else ()))
     for text in arguments.settings:
         name, option, value = parse_setting(text, owner="NAME")
         # If corruptions are made, the name may be one of them; those names are checked later.
@@ -258,6 +306,7 @@ def _show(result: Any) -> None:
     if not sys.stdout.isatty():
         print(result.table())
         return
+    from fairart.evaluation.results.ood_table import ood_class_grid, ood_grid, ood_notes
     from fairart.evaluation.results.table import class_grid, corruption_grid, corruption_notes, notes
 
     grid = class_grid(result)
@@ -267,3 +316,7 @@ def _show(result: Any) -> None:
         grid = corruption_grid(result.corruptions)
         print_table(grid.columns, grid.rows)
         print("\n".join(corruption_notes(result)))
+    if len(result.ood):
+        for grid in (ood_grid(result.ood), ood_class_grid(result.ood)):
+            print_table(grid.columns, grid.rows)
+        print("\n".join(ood_notes(result.ood)))

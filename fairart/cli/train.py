@@ -127,6 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_before_imports(config)
 
     from fairart.engine import CheckpointWriteError
+    from fairart.engine.overfitting import CatastrophicOverfittingError
     from fairart.runs.run import train_run
 
     try:
@@ -136,6 +137,9 @@ def run(arguments: argparse.Namespace) -> int:
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(describe(folder)) from None
+    except CatastrophicOverfittingError as error:
+        hint = resume_hint(folder)
+        raise CatastrophicOverfittingError(f"{error}{hint and hint + ' --on-overfitting return'}") from error
     except CheckpointWriteError as error:
         raise CheckpointWriteError(f"{error}{resume_hint(folder)}") from error
     if trained.trainer.processes.rank > 0:

@@ -134,6 +134,10 @@ class StoredImages(ABC):
         for start in range(0, len(self), step):
             yield self[start : start + step]
 
+    def __iter__(self) -> Iterator[ImageArray]:
+        for chunk in self.chunks():
+            yield from chunk
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> ImageArray:
         everything = self[:]
         return everything if dtype is None else everything.astype(dtype, copy=False)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.errors import DamagedFileError, EvaluationError
 from fairart.evaluation.evaluate import evaluate
+from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.ood_detection import Detection
+from fairart.evaluation.results.ood_results import OodResults
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.result import EvaluationResult
 from fairart.evaluation.results.sanity_check import SanityCheck
@@ -16,8 +19,11 @@ __all__ = [
     "AttackTarget",
     "CorruptionResults",
     "DamagedFileError",
+    "Detection",
     "EvaluationError",
     "EvaluationResult",
+    "OodResults",
+    "OodSettings",
     "Perturbation",
     "SanityCheck",
     "evaluate",

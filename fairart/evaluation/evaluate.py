@@ -20,6 +20,9 @@ from fairart.engine.data import check_inputs, check_labels, uint8_divisor
 from fairart.engine.network import Network, check_model
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.specs import Attacks, AttackSpec, resolve_attacks
+from fairart.evaluation.ood.plan import Outliers, resolve_ood
+from fairart.evaluation.ood.running import score_outliers
+from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.results.corruption_results import CorruptionResults, corruption_label
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.result import EvaluationResult
@@ -45,6 +48,8 @@ def evaluate(
     attacks: Attacks = ("pgd",),
     corruptions: Corruptions | None = None,
     severities: Sequence[int] | None = None,
+    ood: Outliers | None = None,
+    ood_settings: OodSettings | None = None,
     batch_size: int = 512,
     seed: int = 0,
     class_names: Sequence[str] | None = None,
@@ -74,6 +79,9 @@ def evaluate(
             ``x``, batch by batch on the device. Or a ``CorruptionFolder``, such as CIFAR-10-C, read batch by batch with the
             labels that it brings; or ``MadeCorruptions``. None for none. Needs images (C, H, W) and clip values.
         severities: of the corruptions, any of 1 to 5; None for all.
+        ood: sets of outliers by name: ``{"noise": "noise", "svhn": x_svhn}``. A text is a built-in set (``noise``,
+            ``gaussian-noise``, ``blurred``, ``permuted``, ``digits``, ``fooling``), an array is images as ``x``. None for none.
+        ood_settings: scores of the outliers, and attacks on the scores; None for the defaults.
         batch_size: samples at a time, >= 1.
         seed: of all random starts and of the corruptions made, >= 0.
         class_names: K names for the tables, or None for numbers.
@@ -86,13 +94,14 @@ def evaluate(
         verbose: show a progress bar on standard error if it is a terminal.
 
     Returns:
-        The outcome of every sample under ``"clean"`` and each attack's label, and of the corrupted images under
-        ``corruptions``.
+        The outcome of every sample under ``"clean"`` and each attack's label, of the corrupted images under ``corruptions``,
+        and the scores of outliers under ``ood``.
 
     Raises:
         TypeError: no ``PyTorchClassifier``.
         ValueError: bad data, names, severities, batch size or seed; options of an attack that it does not have; corruptions
-            of another shape or other classes; a checkpoint that is no folder of partial results.
+            of another shape or other classes; outliers of another shape, or that are test or training images; a checkpoint that
+            is no folder of partial results.
         MissingTexturesError: frost is asked for, and there are no pictures to make it of.
         ModelError: a model that does not return logits, see :func:`fairart.engine.network.check_model`.
         EvaluationError: an attack did nothing, or numbers that are not finite.
@@ -119,6 +128,7 @@ def evaluate(
     source, at = resolve_corruptions(
         corruptions, severities, classifier=classifier, network=network, x=images, labels=labels, seed=seed
     )
+    outliers = resolve_ood(ood, ood_settings, classifier=classifier, network=network, x=images, seed=seed)
     config = {**_config(classifier, network, len(labels), batch_size, seed), "sanity_samples": int(sanity_samples)}
     kept = PartialResults()
     if checkpoint is not None:
@@ -126,13 +136,22 @@ def evaluate(
     common: dict[str, Any] = {"nb_classes": classifier.nb_classes, "class_names": names}
     corrupted = 0 if source is None else len(source.names) * len(at) * len(source.labels)
     total = (1 + len(specs)) * len(labels) + corrupted
+    total += outliers.work(len(labels))
     with Progress(total, verbose=verbose) as progress, _repeatable():
         runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
         results = _attacked(runner, specs, common)
         corruption_results = _corrupted(runner, source, at, common)
+        ood_results = score_outliers(runner, outliers, names)
         progress.begin("sanity checks")
         checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
-    return EvaluationResult(results, corruptions=corruption_results, config=config, versions=_versions(), checks=checks)
+    return EvaluationResult(
+        results,
+        corruptions=corruption_results,
+        ood=ood_results,
+        config=config,
+        versions=_versions(),
+        checks=checks,
+    )
 
 
 def _two_samples(images: Images, classifier: PyTorchClassifier) -> torch.Tensor | None:

@@ -23,6 +23,7 @@ from fairart.notebooks import data_frame
 from fairart.reporting.comparable import WORST_CASE, corruption_notices, corruption_sets, results_of
 from fairart.reporting.comparison_data import Cell, ComparisonData, Contrast, CorruptionMeans
 from fairart.reporting.comparison_text import render_html
+from fairart.reporting.outliers import ood_cells, ood_notices
 from fairart.reporting.run_results import Run, group_methods, paired
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
         contrasts=_contrasts(methods, shown, table),
         corruptions={} if attacks is not None else _corruptions(methods),
         failed={key: detail for key in cells if (detail := _failed(methods[key[0]], key[1], table))},
-        notices=(*results.notices(shown), *corruption_notices(evaluated)),
+        notices=(*results.notices(shown), *corruption_notices(evaluated), *ood_notices(evaluated)),
+        outliers={} if attacks is not None else ood_cells(methods),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from fairart.evaluation import AttackResult
 from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.reporting.left_behind import LeftBehind, left_behind
+from fairart.reporting.outliers import OodCell, OodKey
 from fairart.reporting.run_results import Run
 from fairart.reporting.tables import Spread
 
@@ -122,6 +123,7 @@ class ComparisonData:
         corruptions: method -> means over its corruptions, for methods whose runs all have the same ones.
         failed: (method, attack) -> messages of the failed sanity checks of its numbers.
         notices: reasons why numbers do not compare, one sentence each.
+        outliers: (set, score, attacked) -> method -> how well the score tells the test images from the outliers.
     """
 
     methods: Mapping[str, Sequence[Run]]
@@ -133,6 +135,7 @@ class ComparisonData:
     corruptions: Mapping[str, CorruptionMeans]
     failed: Mapping[tuple[str, str], Sequence[str]]
     notices: tuple[str, ...]
+    outliers: Mapping[OodKey, Mapping[str, OodCell]] = field(default_factory=dict)
 
     @property
     def baseline(self) -> str:
@@ -177,6 +180,13 @@ class ComparisonData:
                 label: {"of": means.label, "overall": means.overall.to_dict(), "worst_class": means.worst.to_dict()}
                 for label, means in self.corruptions.items()
             },
+            "outliers": [
+                {
+                    **dict(zip(("set", "score", "attacked"), key, strict=True)),
+                    "methods": {label: cell.to_dict(self.classes) for label, cell in cells.items()},
+                }
+                for key, cells in self.outliers.items()
+            ],
             "differences": {
                 label: {attack: found.to_dict() for attack in self.attacks if (found := self.contrasts.get((label, attack)))}
                 for label in self.methods

@@ -13,6 +13,7 @@ from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.flags import FAILED
 from fairart.notebooks import html_notes, html_table
 from fairart.reporting.comparison_data import Cell, ComparisonData
+from fairart.reporting.outliers import OodKey, ood_label
 from fairart.reporting.tables import Spread
 
 __all__ = [
@@ -110,6 +111,8 @@ def main_grid(comparison: ComparisonData) -> Grid:
     # A set of corruptions has rows of its own: means over different sets do not compare.
     for name in dict.fromkeys(means.label for means in comparison.corruptions.values()):
         groups.append(tuple(_corruption_row(comparison, name, label, len(columns)) for label in comparison.methods))
+    for key in _shown_outliers(comparison):
+        groups.append(tuple(_ood_row(comparison, key, label, len(columns)) for label in comparison.methods))
     return Grid("", tuple(columns), tuple(groups), 2, left_behind_lines(comparison, comparison.attacks))
 
 
@@ -129,6 +132,20 @@ def _corruption_row(comparison: ComparisonData, name: str, label: str, width: in
     row = [name, label, "0", "-", "-"]
     if means is not None and means.label == name:
         row[2:] = [str(means.overall.count), spread_text(means.overall), spread_text(means.worst)]
+    return (*row, *[""] * (width - len(row)))
+
+
+def _shown_outliers(comparison: ComparisonData) -> list[OodKey]:
+    """The rows of the first score; ``--json`` and the page have all."""
+    keys = list(comparison.outliers)
+    return [key for key in keys if key[1] == keys[0][1]]
+
+
+def _ood_row(comparison: ComparisonData, key: OodKey, label: str, width: int) -> tuple[str, ...]:
+    cell = comparison.outliers[key].get(label)
+    row = [ood_label(key), label, "0", "-", "-"]
+    if cell is not None:
+        row[2:] = [str(cell.auroc.count), spread_text(cell.auroc), spread_text(cell.worst)]
     return (*row, *[""] * (width - len(row)))
 
 
@@ -173,6 +190,8 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
         lines.append("±: sample standard deviation over seeds; worst class: the lowest class of each seed")
     if comparison.corruptions:
         lines.append("corruptions: mean over all corruptions and severities; worst class: mean of the lowest class of each")
+    if comparison.outliers:
+        lines.append("ood: AUROC of a score against a set of outliers; worst class: the predicted class with the lowest AUROC")
     if classes:
         lines.append("*: the lowest class of a method")
     lines += left_behind_notes(comparison)

@@ -21,7 +21,7 @@ from fairart.models.last_layer import adjust_logits, last_linear, tau_normalise
 from fairart.runs import build
 from fairart.runs.adjustments import parsed_adjustment
 from fairart.runs.config import OFF, RunConfig
-from fairart.runs.folders import BEST, CONFIG, HISTORY, WEIGHTS, RunError, check_output, clear, read_config
+from fairart.runs.folders import CONFIG, HISTORY, WEIGHTS, RunError, belongs_to, check_output, clear, read_config
 from fairart.runs.optimising import Schedule, build_optimizer
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 
@@ -143,7 +143,8 @@ def adjust_run(folder: str | Path, adjustment: str, output: str | Path, *, overw
     """
     parsed_adjustment(adjustment)
     place, source = check_output(output, overwrite=overwrite, resume=False), Path(folder).expanduser()
-    _check_apart(source, place)
+    if belongs_to(source, place):
+        raise OptionError(f"the adjusted run would overwrite {str(source)!r}, which it is made of: choose another output")
     config = read_config(source)
     if config.adjustment is not None:
         raise RunError(f"{str(folder)!r} is adjusted already ({config.adjustment}): adjust the run that it was made of")
@@ -162,9 +163,3 @@ def adjust_run(folder: str | Path, adjustment: str, output: str | Path, *, overw
         shutil.copyfile(source / HISTORY, place / HISTORY)
     save_weights(classifier.model, data, place / WEIGHTS, scaling=scaling)
     return place
-
-
-def _check_apart(source: Path, place: Path) -> None:
-    """Refuse an output that would overwrite what it is made of: the run's own folder, or the one that its best epoch lies in."""
-    if source.resolve() in (place.resolve(), (place / BEST).resolve()):
-        raise OptionError(f"the adjusted run would overwrite {str(source)!r}, which it is made of: choose another output")

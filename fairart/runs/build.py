@@ -15,6 +15,7 @@ from art.estimators.classification import PyTorchClassifier
 from fairart.datasets import Dataset
 from fairart.datasets.extra_images import ExtraImages, read_extra_images
 from fairart.datasets.imbalance import imbalanced_counts, is_file_of_counts
+from fairart.datasets.leave_out import leave_out, left_out_images
 from fairart.datasets.stored import Images
 from fairart.datasets.validating import validating
 from fairart.did_you_mean import did_you_mean
@@ -38,6 +39,7 @@ __all__ = [
     "resolved_config",
     "resolved_device",
     "trainer_class",
+    "unseen_images",
 ]
 
 Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -116,15 +118,46 @@ def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[st
 
 
 def build_dataset(config: RunConfig) -> Dataset:
-    """Load the config's data set, cut down to ``per_class`` training images of each class and to its imbalance.
+    """Load the config's data set without the classes left out, cut down to ``per_class`` training images of each class and to
+    its imbalance.
 
     With ``validation_share`` some training images take the place of the test images.
 
     Raises:
         OptionError: an option that the data set does not have, or a bad value.
-        DatasetError: files that do not form a data set, or too few images.
+        DatasetError: files that do not form a data set, too few images, or a class to leave out that there is not.
         DownloadError: a public data set that could not be fetched.
     """
+    data = _whole_dataset(config)
+    if config.leave_out is not None:
+        data = leave_out(data, config.leave_out.split(","))
+    if config.per_class is not None:
+        data = data.subset(per_class=config.per_class, seed=config.seed)
+    if config.validation_share is not None:
+        # Before the imbalance: what is chosen on these images should do well on every class.
+        data = validating(data, config.validation_share, seed=config.seed)
+    if config.imbalance is not None:
+        counts = imbalanced_counts(config.imbalance, data.training_counts, name=data.name)
+        shown = f"imbalance {config.imbalance}: {', '.join(map(str, counts))} training images, seed {config.seed}"
+        data = data.with_counts(counts, seed=config.seed, note=shown)
+    return data
+
+
+def unseen_images(config: RunConfig) -> Images | None:
+    """Test images of the classes that the config leaves out; None if it leaves none out.
+
+    With ``validation_share``, their training images: the test images stay unseen by what is chosen.
+
+    Raises:
+        OptionError, DatasetError, DownloadError: as :func:`build_dataset`.
+    """
+    if config.leave_out is None:
+        return None
+    split = "test" if config.validation_share is None else "train"
+    return left_out_images(_whole_dataset(config), config.leave_out.split(","), split=split)
+
+
+def _whole_dataset(config: RunConfig) -> Dataset:
     options = dict(config.options.get("dataset", {}))
     entry, _ = get_plugin_manager().find("dataset", config.dataset)
     declared = declared_options(entry.load())
@@ -140,17 +173,7 @@ def build_dataset(config: RunConfig) -> Dataset:
         options.setdefault("data_memory", config.data_memory)
     elif config.data_memory is not None:
         raise OptionError(f"data_memory: the images of data set {config.dataset!r} are always in memory")
-    data = load_dataset(config.dataset, data_root=config.data_root, options=options)
-    if config.per_class is not None:
-        data = data.subset(per_class=config.per_class, seed=config.seed)
-    if config.validation_share is not None:
-        # Before the imbalance: what is chosen on these images should do well on every class.
-        data = validating(data, config.validation_share, seed=config.seed)
-    if config.imbalance is not None:
-        counts = imbalanced_counts(config.imbalance, data.training_counts, name=data.name)
-        shown = f"imbalance {config.imbalance}: {', '.join(map(str, counts))} training images, seed {config.seed}"
-        data = data.with_counts(counts, seed=config.seed, note=shown)
-    return data
+    return load_dataset(config.dataset, data_root=config.data_root, options=options)
 
 
 def build_extra_data(config: RunConfig, data: Dataset) -> tuple[Images, npt.NDArray[Any]] | None:

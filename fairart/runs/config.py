@@ -71,6 +71,9 @@ class RunConfig:
     ``options`` holds the options of the method, the data set, the model and the parts:
     ``{"epsilon_scheduler": {"lambda1": 0.3}}``, or flat, ``{"epsilon_scheduler.lambda1": 0.3}``.
 
+    ``recipe`` is followed by :meth:`from_mapping`, the only place that knows which values were given; made directly, a config has
+    the defaults of this class.
+
     Raises:
         OptionError: a value of the wrong type or outside its range.
     """
@@ -96,6 +99,13 @@ class RunConfig:
         float | None,
         Option(
             "share of each class to test on, for a data set without a test split", low=0, low_open=True, high=1, high_open=True
+        ),
+    ] = None
+    leave_out: Annotated[
+        str | None,
+        Option(
+            "classes left out of training and test images, names with commas; fairart evaluate --ood unseen takes them as "
+            "outliers; by default none"
         ),
     ] = None
     per_class: Annotated[int | None, Option("training images kept of each class; by default all", low=1)] = None
@@ -366,6 +376,17 @@ def _loggers(value: Any, label: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _leave_out(value: Any, label: str) -> str | None:
+    words = value if isinstance(value, list | tuple) else str(value).split(",")
+    if value is None or not all(isinstance(word, str | int) and str(word).strip() for word in words):
+        if value in (None, "", [], ()):
+            return None
+        raise OptionError(f"{label} expects names of classes such as ship,truck, got {value!r}")
+    # Names of classes may be numbers, which YAML reads as such.
+    names = dict.fromkeys(str(word).strip() for word in words)
+    return None if list(names) == [OFF] else ",".join(names)
+
+
 def _norm(value: Any, label: str) -> Any:
     # A flag's 2 is text; what is no norm is refused by the declaration.
     order = norm_order(value)
@@ -393,6 +414,7 @@ _SPECIAL = {
     "augmentation": _augmentation,
     "norm": _norm,
     "data_memory": _memory,
+    "leave_out": _leave_out,
     "logger": _loggers,
     "lr_milestones": _milestones,
     "options": _options,

@@ -11,11 +11,13 @@ from typing import Any
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
-from fairart.datasets.stored import select
+from fairart.datasets.stored import Images, select
 from fairart.evaluation import EvaluationResult, evaluate, remove_partial
+from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES
 from fairart.runs import evaluation as plan
 from fairart.runs.folders import EVALUATION, PARTIAL
+from fairart.runs.outliers import OodRequest, check_ood, described, load_ood
 
 __all__ = ["Prepared", "Request", "carry_out", "prepare"]
 
@@ -35,6 +37,7 @@ class Request:
         corruptions_dir: folder in the layout of CIFAR-10-C to read corruptions from; without names all that it has.
         severities: of the corruptions, any of 1 to 5; None for all.
         reference: an ``evaluation.json`` with these corruptions, to take the mean corruption error (mCE) against.
+        ood: sets of outliers, with scores and attacks on the scores; None for none.
         options: attack or corruption -> its options. ``surrogate`` of the transfer attack may be the folder of a run.
         batch_size: batch size.
         seed: of the attacks' random starts, of the corruptions made, and of the choice under ``limit``.
@@ -51,6 +54,7 @@ class Request:
     corruptions_dir: str | Path | None = None
     severities: Sequence[int] | None = None
     reference: str | Path | None = None
+    ood: OodRequest | None = None
     options: Mapping[str, Mapping[str, Any]] | None = field(default_factory=dict)
     batch_size: int = 512
     seed: int = 0
@@ -69,11 +73,13 @@ class Prepared:
         request: the request.
         attacks: names with complete options, models of surrogates loaded.
         surrogates: label -> folder of the surrogate's run.
+        ood: settings of the outliers, if there are any.
     """
 
     request: Request
     attacks: Sequence[tuple[str, Mapping[str, Any]]]
     surrogates: Mapping[str, str]
+    ood: OodSettings | None = None
 
 
 def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str | Path], PyTorchClassifier]) -> Prepared:
@@ -85,16 +91,15 @@ def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str |
         surrogate: loads the classifier of a run.
 
     Raises:
-        UnknownNameError: no such attack or corruption.
+        UnknownNameError: no such attack, corruption, set of outliers or score.
         OptionError: options of an attack that is not run, or that it does not have; a bad limit.
     """
     plan.parse_limit(request.limit)
     given = request.options or {}
     names = [name for name in request.attacks if isinstance(name, str)]
     plan.check_options(given, names, plan.names_to_make(request.corruptions, request.corruptions_dir))
-    chosen = plan.choose_attacks(
-        budget if request.eps is None else plan.Budget(request.eps, norm=budget.norm), request.attacks, given
-    )
+    budget = budget if request.eps is None else plan.Budget(request.eps, norm=budget.norm)
+    chosen = plan.choose_attacks(budget, request.attacks, given)
     # By label: two settings of one attack may each have their own.
     surrogates = {
         own.get("label", name): str(own["surrogate"]) for name, own in chosen if isinstance(own.get("surrogate"), str | Path)
@@ -103,11 +108,18 @@ def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str |
         (name, {**own, "surrogate": surrogate(own["surrogate"])} if own.get("label", name) in surrogates else own)
         for name, own in chosen
     ]
-    return Prepared(request=request, attacks=loaded, surrogates=surrogates)
+    return Prepared(request=request, attacks=loaded, surrogates=surrogates, ood=check_ood(request.ood, budget))
 
 
 def carry_out(
-    prepared: Prepared, classifier: PyTorchClassifier, data: Dataset, folder: Path, *, device: str, about: Mapping[str, Any]
+    prepared: Prepared,
+    classifier: PyTorchClassifier,
+    data: Dataset,
+    folder: Path,
+    *,
+    device: str,
+    about: Mapping[str, Any],
+    unseen: Images | None = None,
 ) -> EvaluationResult:
     """Evaluate a classifier on the test images of a data set, and write ``evaluation.json``.
 
@@ -118,6 +130,7 @@ def carry_out(
         folder: folder of the file.
         device: ``"cpu"`` or ``"cuda"``.
         about: further entries of the result's ``config``.
+        unseen: test images of the classes that were left out of training, for outliers of this name; None if none were.
 
     Raises:
         CorruptionFolderError: a damaged folder of corruptions, or one for other images or classes.
@@ -141,6 +154,9 @@ def carry_out(
         seed=asked.seed,
         device=device,
     )
+    ood: dict[str, Any] = {}
+    if asked.ood is not None and prepared.ood is not None:
+        ood["ood"], ood["ood_settings"] = load_ood(asked.ood, prepared.ood, data, unseen=unseen)
     compared = None if asked.reference is None else plan.check_reference(asked.reference, source)
     if asked.restart:
         remove_partial(folder / PARTIAL)
@@ -151,6 +167,7 @@ def carry_out(
         data.y_test[keep],
         attacks=prepared.attacks,
         corruptions=source,
+        **ood,
         batch_size=asked.batch_size,
         seed=asked.seed,
         class_names=data.classes,
@@ -163,6 +180,8 @@ def carry_out(
         result.config["unreadable"] = sorted(data.unreadable)
     if len(data.y_train):
         result.config["training_counts"] = data.training_counts
+    for name, source_of_set in ({} if asked.ood is None else asked.ood.sets).items():
+        result.ood.config["sets"][name]["dataset"] = described(source_of_set)
     if prepared.surrogates:
         result.config["surrogates"] = dict(prepared.surrogates)
     if compared is not None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from fairart.errors import OptionError
+from fairart.execution import MAY_FOLLOW
 from fairart.runs.config import RunConfig
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "UNREADABLE",
     "WEIGHTS",
     "RunError",
+    "belongs_to",
     "check_output",
     "check_unchanged",
     "clear",
@@ -100,7 +102,7 @@ def check_unchanged(folder: Path, config: RunConfig) -> None:
     except OptionError as error:
         raise RunError(f"the {CONFIG} of the run is damaged or foreign: {error}") from error
     now = config.to_dict()
-    kept = [name for name in now if name not in MAY_CHANGE]
+    kept = [name for name in now if name not in MAY_CHANGE and (name not in MAY_FOLLOW or saved[name] != MAY_FOLLOW[name])]
     differing = [f"{name} was {saved[name]!r}, is {now[name]!r}" for name in kept if saved[name] != now[name]]
     if differing:
         raise RunError(
@@ -111,6 +113,18 @@ def check_unchanged(folder: Path, config: RunConfig) -> None:
 
 BEST = "best"
 """Folder in a run's folder, a run of its own: the weights of the epoch that was best on held-out images."""
+
+
+def belongs_to(path: str | Path, folder: str | Path) -> bool:
+    """Whether a path is the run in a folder, its best epoch, or weights of theirs: what overwriting the run deletes.
+
+    Args:
+        path: of a run or a file.
+        folder: of the run that may be overwritten.
+    """
+    place, found = Path(folder).expanduser().resolve(), Path(path).expanduser().resolve()
+    runs = (place, place / BEST)
+    return found in (*runs, *(run / WEIGHTS for run in runs)) or found.parent in tuple(run / CHECKPOINTS for run in runs)
 
 
 def clear(folder: Path, *, keep_config: bool = False) -> None:

@@ -35,6 +35,7 @@ from fairart.runs.folders import (
     UNREADABLE,
     WEIGHTS,
     RunError,
+    belongs_to,
     check_output,
     check_unchanged,
     clear,
@@ -43,6 +44,7 @@ from fairart.runs.folders import (
 from fairart.runs.loggers import build_loggers, check_loggers
 from fairart.runs.model_settings import published
 from fairart.runs.optimising import Schedule
+from fairart.runs.outliers import UNSEEN
 from fairart.runs.recorder import HistoryFile, Observer, observed
 from fairart.runs.unreadable import unreadable_of_all, write_unreadable
 from fairart.runs.weights import load_weights, read_scaling, save_weights
@@ -164,10 +166,16 @@ def train_run(
         CheckpointError: the checkpoints to resume from are damaged or foreign, or another process is training there.
         CheckpointWriteError: a checkpoint could not be written, on a full disk for example.
         UnknownNameError: an unknown name.
-        OptionError: a bad option of a part, the data set or the model, or a logger whose packages are missing.
+        OptionError: a bad option of a part, the data set or the model, a logger whose packages are missing, or a warm start that
+            would be overwritten.
         ValueError: data that cannot be trained on.
         TrainingDivergedError: the loss became NaN or infinite.
     """
+    if overwrite and config.warm_start is not None and belongs_to(config.warm_start, output):
+        raise OptionError(
+            f"the run would overwrite {config.warm_start!r}, which it starts from, and could not be resumed or repeated: choose "
+            "another output"
+        )
     asked: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "verbose": verbose}
     joined = joined_size()
     if observers is not None and max(joined, config.devices) > 1:
@@ -355,4 +363,6 @@ def evaluate_run(folder: str | Path, attacks: Sequence[Attack] = ("pgd",), **opt
     )
     run = load_run(folder, device=where)
     about = {"dataset": run.config.dataset, "trainer": run.config.trainer}
-    return carry_out(prepared, run.classifier, run.dataset, run.folder, device=where, about=about)
+    wanted = request.ood is not None and UNSEEN in request.ood.sets.values()
+    unseen = build.unseen_images(run.config) if wanted else None
+    return carry_out(prepared, run.classifier, run.dataset, run.folder, device=where, about=about, unseen=unseen)

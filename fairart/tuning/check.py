@@ -62,6 +62,8 @@ def _check_option(tuning: Tuning, name: str) -> None:
         for trainer, part in itertools.product(_values(tuning, "trainer"), _values(tuning, kind))
     ]
     taking = [values for values in owners if applies(name, values)]
+    if not taking and name in tuning.shared:
+        return
     if not taking:
         known = sorted(set().union(*(options_of(kind, values) for values in owners)))
         there = f"it has {', '.join(known)}" if known else f"there is no {kind} in any trial, name one"

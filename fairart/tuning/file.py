@@ -81,6 +81,7 @@ class Tuning:
         search: how.
         source: name of the search in messages, such as the file's name.
         output: folder that the file names, or None.
+        shared: options that stand in the space for the sake of other methods, and may apply to no trial here.
     """
 
     base: Mapping[str, Any]
@@ -88,6 +89,7 @@ class Tuning:
     search: Search
     source: str
     output: str | None = None
+    shared: frozenset[str] = frozenset()
 
     def config(self, picked: Mapping[str, Any]) -> RunConfig:
         """The run of a trial: judged on held-out training images, the test images are not used.

@@ -63,6 +63,7 @@ class TuneResult:
         leak: accuracies of the chosen trial's weights on held-out and on test images; None where that was not asked for.
         files: what was written.
         finished: whether the budget is spent and no trial is under way.
+        search: what was searched, and how.
     """
 
     folder: Path
@@ -72,6 +73,7 @@ class TuneResult:
     leak: Mapping[str, Any] | None
     files: Sequence[Path]
     finished: bool
+    search: Mapping[str, Any] = field(default_factory=dict)
 
     def row(self, number: int) -> TrialRow:
         """The trial of a number."""
@@ -81,6 +83,7 @@ class TuneResult:
         """Plain values for JSON."""
         return {
             "output": str(self.folder),
+            "search": dict(self.search),
             "finished": self.finished,
             "trials": [row.to_dict() for row in self.rows],
             "chosen": list(self.chosen),

@@ -32,7 +32,14 @@ def write_result(study: Study, *, check_leak: bool) -> TuneResult:
         files.append(study.tuning.chosen(picked).save(folder / name))
     leak = leak_check(study.folder_of(chosen[0]) / "run", folder) if check_leak and finished and chosen else None
     result = TuneResult(
-        folder=folder, rows=rows, chosen=chosen, importance=importance_of(study), leak=leak, files=files, finished=finished
+        folder=folder,
+        rows=rows,
+        chosen=chosen,
+        importance=importance_of(study),
+        leak=leak,
+        files=files,
+        finished=finished,
+        search=study.tuning.to_dict(),
     )
     for name, text in (
         ("trials.csv", to_csv(result)),

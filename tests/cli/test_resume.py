@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shlex
 
 import pytest
 import yaml
@@ -160,3 +161,25 @@ def test_a_full_disk_is_one_error_with_the_command_to_go_on(train, fairart_comma
     assert err.rstrip().endswith(f"resume with: fairart train --resume --output {tmp_path / 'a'}")
     assert fairart_command("train", "--resume", "--output", tmp_path / "a", "--quiet")[0] == 0
     assert [line["epoch"] for line in history_of(tmp_path / "a")] == [0, 1, 2]
+
+
+def test_a_run_that_overfitting_stopped_names_the_way_on(interrupted, fairart_command, monkeypatch):
+    from fairart.engine.overfitting import CatastrophicOverfittingError
+
+    folder, _ = interrupted
+
+    def stopped(*arguments, **options):
+        raise CatastrophicOverfittingError("catastrophic overfitting in epoch 3")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fairart.runs.run.train_run", stopped)
+        code, _, err = fairart_command("train", "--resume", "--output", folder)
+    assert code == 1
+    command = f"fairart train --resume --output '{folder}' --on-overfitting return"
+    assert err == f"fairart: error: catastrophic overfitting in epoch 3; resume with: {command}\n"
+    code, _, err = fairart_command(*shlex.split(command)[1:], "--quiet")
+    assert code == 0
+    assert yaml.safe_load((folder / "config.yaml").read_text())["on_overfitting"] == "return"
+    code, _, err = fairart_command("train", "--resume", "--output", folder, "--on-overfitting", "ignore")
+    assert code == 2
+    assert "on_overfitting was 'return', is 'ignore'" in err

@@ -50,3 +50,24 @@ def test_what_cannot_be_read_is_named_before_anything_is_written(train, trained,
     assert detail in err
     assert err.count("\n") == 1
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("inside", ["", "best", "model.safetensors", "best/model.safetensors"])
+def test_a_run_does_not_overwrite_what_it_starts_from(train, trained, tmp_path, inside):
+    place = tmp_path / "run"
+    shutil.copytree(trained, place)
+    shutil.copytree(trained, place / "best")
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    code, _, err = train("at", place, "--warm-start", place / inside, "--overwrite")
+    assert code == 2
+    assert "which it starts from, and could not be resumed or repeated: choose another output" in err
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+
+
+def test_weights_beside_a_run_stay_when_it_is_overwritten(train, trained, tmp_path):
+    place = tmp_path / "run"
+    shutil.copytree(trained, place)
+    shutil.copyfile(trained / "model.safetensors", place / "start.safetensors")
+    code, _, err = train("at", place, "--warm-start", place / "start.safetensors", "--overwrite", "--quiet")
+    assert (code, err) == (0, "")
+    assert (place / "start.safetensors").exists()

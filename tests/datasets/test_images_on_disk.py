@@ -14,6 +14,7 @@ from fairart.datasets import Dataset, DatasetError
 from fairart.datasets import array_file as module
 from fairart.datasets.array_file import ArrayFileImages
 from fairart.datasets.joined import JoinedImages
+from fairart.datasets.leave_out import leave_out, left_out_images
 from fairart.datasets.stored import StoredImages, select
 from fairart.datasets.validating import validating
 from fairart.fingerprint import array_digest, short_digest
@@ -46,6 +47,7 @@ def test_any_rows_are_those_of_the_array(rows: list[int], chosen: list[int], dty
     np.testing.assert_array_equal(images[rows], whole[rows])
     np.testing.assert_array_equal(images[3:17:2], whole[3:17:2])
     np.testing.assert_array_equal(images[-1], whole[-1])
+    np.testing.assert_array_equal(np.stack(list(images)), whole)
     np.testing.assert_array_equal(np.concatenate(list(images.chunks(nbytes=7 * whole[0].nbytes))), whole)
     part = images.select(np.array(chosen))
     again = part.select(np.arange(len(chosen))[::-1])
@@ -162,6 +164,10 @@ def test_a_data_set_on_disk_has_the_statistics_and_subsets_of_the_one_in_memory(
     assert isinstance(small.x_train, StoredImages)
     np.testing.assert_array_equal(small.x_train[:], other.x_train)
     assert small.training_counts == [3, 7, 5]
+    rest, other = (leave_out(data, ["b"]) for data in (disk, memory))
+    assert isinstance(rest.x_train, StoredImages)
+    np.testing.assert_array_equal(rest.x_train[:], other.x_train)
+    np.testing.assert_array_equal(np.asarray(left_out_images(disk, ["b"])), left_out_images(memory, ["b"]))
     apart, other = (validating(data, 0.25, seed=2) for data in (disk, memory))
     assert isinstance(apart.x_train, StoredImages)
     np.testing.assert_array_equal(apart.x_test[:], other.x_test)

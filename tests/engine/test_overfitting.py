@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fairart import create
 from fairart.engine import Checkpointing
+from fairart.engine.checkpoints.identity import differences
 from fairart.engine.overfitting import CatastrophicOverfittingError
 from fairart.errors import OptionError
 from fairart.trainers import ATTrainer, FastATTrainer, NFGSMTrainer, TRADESTrainer
@@ -95,6 +96,24 @@ def test_a_run_that_returned_has_nothing_left_to_train(robust: dict[str, Tensor]
     assert [record.overfitted for record in again.history] == [False, True]
     weights = again.get_classifier().model.state_dict()
     assert all(torch.equal(weights[name], value) for name, value in whole.get_classifier().model.state_dict().items())
+
+
+def test_a_run_that_stopped_can_be_resumed_to_return(robust: dict[str, Tensor], tmp_path: Path) -> None:
+    with pytest.raises(CatastrophicOverfittingError):
+        trained(robust, "stop", checkpoint=Checkpointing(tmp_path))
+    with pytest.warns(UserWarning, match="training ends with the weights of the epoch before"):
+        back = trained(robust, "return", checkpoint=Checkpointing(tmp_path, resume=True))
+    with pytest.warns(UserWarning, match="training ends with the weights of the epoch before"):
+        whole = trained(robust, "return")
+    weights = back.get_classifier().model.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in whole.get_classifier().model.state_dict().items())
+
+
+def test_only_a_run_that_was_to_stop_may_change_its_mind() -> None:
+    assert differences({"on_overfitting": "stop"}, {"on_overfitting": "ignore"}) == []
+    # After the first one, what an epoch is depends on what was asked for.
+    for was, now in (("return", "ignore"), ("ignore", "stop"), ("return", "stop")):
+        assert differences({"on_overfitting": was}, {"on_overfitting": now}) == [f"on_overfitting was {was}, is {now}"]
 
 
 def test_ignored_it_is_said_and_training_goes_on(robust: dict[str, Tensor]) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 
 from fairart.benchmark.comparisons import power_warnings
 from fairart.benchmark.file import Grid
+from fairart.benchmark.selecting import Selected
 from fairart.benchmark.state import RECORD, TRACEBACK, Record, State, Task, cell_folder, state_of
 from fairart.benchmark.tables.by_class import class_tables, long_form
 from fairart.benchmark.tables.compared import Compared, compare_entries
 from fairart.benchmark.tables.comparison_tables import comparison_csv, comparison_tables, comparisons_markdown
 from fairart.benchmark.tables.entries import Entry, method_tables, metric_tables
 from fairart.benchmark.tables.pages import write_pages
+from fairart.benchmark.tables.selected import selection_markdown
 from fairart.benchmark.workers import Finished
 from fairart.evaluation import DamagedFileError, EvaluationResult
 from fairart.files import write_text
@@ -40,6 +42,7 @@ class GridRun:
         files: the tables as files.
         comparisons: the planned comparisons; empty until every cell has ended.
         comparison_tables: the same as tables.
+        selected: how settings were chosen, where the grid has selections.
     """
 
     folder: Path
@@ -49,6 +52,7 @@ class GridRun:
     files: Sequence[Path]
     comparisons: Compared = field(default_factory=Compared)
     comparison_tables: Sequence[GroupedTable] = ()
+    selected: Sequence[Selected] = ()
 
     @property
     def failed(self) -> list[Entry]:
@@ -62,6 +66,7 @@ class GridRun:
             "cells": [_cell_to_dict(self.folder, entry) for entry in self.entries],
             "tables": [asdict(table) for table in self.tables],
             "comparisons": self.comparisons.to_dict(),
+            "selection": [one.to_dict() for one in self.selected],
             "files": [str(path) for path in self.files],
         }
 
@@ -89,12 +94,20 @@ class Book:
         full: the complete configuration of each cell's run, by name.
         retry_failed: run cells again that failed earlier.
         verbose: a line for each cell on standard error.
+        selected: how settings were chosen.
     """
 
     def __init__(
-        self, folder: Path, grid: Grid, full: Mapping[str, RunConfig], *, retry_failed: bool = False, verbose: bool = True
+        self,
+        folder: Path,
+        grid: Grid,
+        full: Mapping[str, RunConfig],
+        *,
+        retry_failed: bool = False,
+        verbose: bool = True,
+        selected: Sequence[Selected] = (),
     ) -> None:
-        self.folder, self.grid, self.verbose = folder, grid, verbose
+        self.folder, self.grid, self.verbose, self.selected = folder, grid, verbose, selected
         self._cells = {cell.name: cell for cell in grid.cells}
         plan = grid.plan.to_dict()
         found = {cell.name: state_of(cell_folder(folder, cell.name), cell.config.to_dict(), plan) for cell in grid.cells}
@@ -157,7 +170,8 @@ class Book:
         by_table = comparison_tables(compared, entries)
         comparisons = [table for several in by_table.values() for table in several]
         section = comparisons_markdown(comparisons, self.grid.comparisons, finished=self._settled)
-        markdown = [*map(to_markdown, tables), *([section] if section else []), *map(to_markdown, classes)]
+        sections = [text for text in (section, selection_markdown(self.selected)) if text]
+        markdown = [*map(to_markdown, tables), *sections, *map(to_markdown, classes)]
         texts = {
             MARKDOWN: "\n".join(["# Benchmark", "", *markdown]),
             LATEX: "\n".join(["% Needs \\usepackage{booktabs}", *map(to_latex, (*tables, *comparisons, *classes))]),
@@ -165,7 +179,7 @@ class Book:
             COMPARISONS: comparison_csv(compared),
         }
         files = [write_text(self.folder / name, text) for name, text in texts.items()]
-        files += write_pages(self.folder, entries, by_table)
+        files += write_pages(self.folder, entries, by_table, self.selected)
         return GridRun(
             folder=self.folder,
             grid=self.grid,
@@ -174,6 +188,7 @@ class Book:
             files=files,
             comparisons=compared,
             comparison_tables=comparisons,
+            selected=self.selected,
         )
 
     @property

@@ -206,7 +206,10 @@ class _Scene:
         places = [_places(self.runs[row], seeds) for row in rows]
         found = best_probability(self.scores["worst class"], places)
         most = max(len(runs) for runs in self.runs.values())
-        note = f"best: on the {len(seeds)} seeds that all methods have" if len(seeds) < most else ""
+        common = "the one seed" if len(seeds) == 1 else f"the {len(seeds)} seeds"
+        note = f"best: on {common} that all methods have" if len(seeds) < most else ""
+        if len(seeds) == 1:
+            note = f"{note or 'best: one seed'}; it is about these networks, over test images alone"
         return dict(zip(rows, map(float, found), strict=True)), note
 
     def methods(self) -> list[MethodOverSeeds]:

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fairart.benchmark.selecting import Selected
 from fairart.benchmark.state import cell_folder
 from fairart.benchmark.tables.entries import Entry
+from fairart.benchmark.tables.selected import HEAD, selection_rows
 from fairart.reporting.grouped import GroupedTable
 from fairart.reporting.page import write_page
 from fairart.runs.collect import collect
@@ -20,21 +22,29 @@ LONGEST = 100
 """Letters of a table's name in the name of a file; file systems take 255 bytes."""
 
 
-def write_pages(folder: Path, entries: Sequence[Entry], comparisons: Mapping[str, Sequence[GroupedTable]]) -> list[Path]:
+def write_pages(
+    folder: Path,
+    entries: Sequence[Entry],
+    comparisons: Mapping[str, Sequence[GroupedTable]],
+    selected: Sequence[Selected] = (),
+) -> list[Path]:
     """Write ``report.html``, or one page for each data set and model if there are several.
 
     Args:
         folder: of the benchmark.
         entries: its cells; cells without an evaluation are left out.
         comparisons: data set and model -> tables of its planned comparisons.
+        selected: how settings were chosen.
 
     Returns:
         The files.
     """
     tables: dict[str, list[Path]] = {}
+    chosen: dict[str, list[Selected]] = {}
     for entry in entries:
         if entry.result is not None:
             tables.setdefault(entry.cell.table_name, []).append(cell_folder(folder, entry.cell.name))
+            chosen[entry.cell.table_name] = [one for one in selected if one.is_of(entry.cell.config)]
     names = page_names(list(tables))
     return [
         write_page(
@@ -42,6 +52,7 @@ def write_pages(folder: Path, entries: Sequence[Entry], comparisons: Mapping[str
             folder / names[name],
             title=f"Benchmark: {name}",
             comparisons=comparisons.get(name, ()),
+            selection=[HEAD, *selection_rows(chosen[name])] if chosen[name] else (),
         )
         for name, cells in tables.items()
     ]

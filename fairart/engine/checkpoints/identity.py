@@ -15,6 +15,7 @@ from torch import nn
 from fairart.engine.checkpoints.packing import pack
 from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain
 from fairart.engine.method import Method
+from fairart.execution import MAY_FOLLOW
 from fairart.fingerprint import short_digest
 from fairart.policies import Policy
 
@@ -103,11 +104,11 @@ def _preprocessing(operation: Any) -> str:
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What is not the same, one line each: ``"seed was 0, is 1"``."""
+    """What is not the same and must be, one line each: ``"seed was 0, is 1"``."""
     return [
         f"{name} was {_shown(saved.get(name, 'nothing'))}, is {_shown(now.get(name, 'nothing'))}"
         for name in sorted(saved.keys() | now.keys())
-        if saved.get(name) != now.get(name)
+        if saved.get(name) != now.get(name) and (name not in MAY_FOLLOW or saved.get(name) != MAY_FOLLOW[name])
     ]
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fairart.did_you_mean import did_you_mean
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.ood_results import OodResults
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.sanity_check import SanityCheck
 
@@ -22,11 +23,13 @@ CLEAN = "clean"
 
 
 class EvaluationData(Mapping[str, AttackResult]):
-    """All results of one evaluation by label, ``"clean"`` first. Results of corrupted images are in ``corruptions``.
+    """All results of one evaluation by label, ``"clean"`` first. Results of corrupted images are in ``corruptions``,
+    scores of outliers in ``ood``.
 
     Args:
         results: one a label, all of the same samples.
         corruptions: results of corrupted images, of these or other samples.
+        ood: scores of outliers beside those of the samples.
         config: seed, batch size, device and the like.
         versions: of the packages that computed it.
         checks: sanity checks of the attacks and the model, passed or failed.
@@ -40,6 +43,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         results: Sequence[AttackResult],
         *,
         corruptions: CorruptionResults | None = None,
+        ood: OodResults | None = None,
         config: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
         checks: Sequence[SanityCheck] = (),
@@ -57,6 +61,9 @@ class EvaluationData(Mapping[str, AttackResult]):
         self.corruptions = CorruptionResults() if corruptions is None else corruptions
         if any(result.nb_classes != first.nb_classes for result in self.corruptions.values()):
             raise ValueError(f"the results of corruptions have another number of classes than {first.nb_classes}")
+        self.ood = OodResults() if ood is None else ood
+        if len(self.ood) and self.ood.nb_classes != first.nb_classes:
+            raise ValueError(f"the scores of outliers have another number of classes than {first.nb_classes}")
         self.config = dict(config or {})
         self.versions = dict(versions or {})
         self.checks = tuple(checks)

@@ -89,5 +89,10 @@ class EvaluationResult(EvaluationData):
         """
         found = storage.load(path)
         return cls(
-            found.results, corruptions=found.corruptions, config=found.config, versions=found.versions, checks=found.checks
+            found.results,
+            corruptions=found.corruptions,
+            ood=found.ood,
+            config=found.config,
+            versions=found.versions,
+            checks=found.checks,
         )

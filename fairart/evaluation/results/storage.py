@@ -15,6 +15,8 @@ from fairart.evaluation.errors import DamagedFileError
 from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.ood_results import OodResults
+from fairart.evaluation.results.ood_storage import ood_from_dict, ood_to_dict
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.sanity_check import SanityCheck
 from fairart.files import replaced
@@ -91,6 +93,8 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
             "labels": result.labels,
             "results": [_attack_to_dict(attack) for attack in result.values()],
             "corruptions": _corruptions_to_dict(result.corruptions, result.labels),
+            # Only where there are outliers, so that files without them are as before.
+            **({"ood": ood_to_dict(result.ood)} if len(result.ood) else {}),
             "checks": [dataclasses.asdict(check) for check in result.checks],
         }
     )
@@ -120,6 +124,7 @@ class Contents:
 
     results: list[AttackResult]
     corruptions: CorruptionResults
+    ood: OodResults
     config: dict[str, Any]
     versions: dict[str, str]
     checks: tuple[SanityCheck, ...]
@@ -175,8 +180,9 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     common = {"nb_classes": nb_classes, "class_names": None if names is None else tuple(names)}
     results = [_attack_from_dict(entry, labels=labels, **common) for entry in data["results"]]
     corruptions = _corruptions_from_dict(data.get("corruptions"), labels, common)
+    ood = ood_from_dict(data.get("ood"), **common)
     checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
-    return Contents(results, corruptions, dict(data["config"]), dict(data["versions"]), checks)
+    return Contents(results, corruptions, ood, dict(data["config"]), dict(data["versions"]), checks)
 
 
 def _attack_from_dict(entry: Mapping[str, Any], *, labels: Any, **common: Any) -> AttackResult:

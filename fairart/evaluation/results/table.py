@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,8 @@ from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.flags import FAILED, failed_checks
+from fairart.evaluation.results.grid import Grid, per_cent, share_cell
+from fairart.evaluation.results.ood_table import ood_class_grid, ood_grid, ood_notes
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.notebooks import html_notes, html_table
 
@@ -25,64 +25,19 @@ DECILE_FROM = 20
 """Number of classes from which the table has a row for the worst tenth; below, that is one or two classes."""
 
 
-@dataclass(frozen=True)
-class Grid:
-    """The cells of a table.
-
-    Args:
-        columns: heads; the first is that of the row names.
-        rows: cells; the first is the name of the row.
-        body: rows before the summary.
-    """
-
-    columns: list[str]
-    rows: list[list[str]]
-    body: int
-
-    def text(self, *, right: int | None = None) -> list[str]:
-        """Lines of plain text, with a rule below the heads and below the body.
-
-        Args:
-            right: the column that is aligned to the right.
-        """
-        table = [list(map(terminal, row)) for row in (self.columns, *self.rows)]
-        widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        lines = []
-        for number, row in enumerate(table):
-            cells = [
-                cell.rjust(width) if place == right else cell.ljust(width)
-                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            lines.append("  ".join(cells).rstrip())
-            if number in (0, self.body):
-                lines.append(rule)
-        return lines
-
-
-def _per_cent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.1f}"
-
-
-def _cell(share: float, ends: Any, intervals: bool) -> str:
-    if not intervals or math.isnan(share):
-        return _per_cent(share)
-    return f"{_per_cent(share)} [{_per_cent(float(ends[0]))}, {_per_cent(float(ends[1]))}]"
-
-
 def _column(result: AttackResult, intervals: bool, failed: bool) -> list[str]:
     ends, rates = result.confidence_interval, result.class_accuracy
     mark = f" {FAILED}" if failed else ""
-    cells = [_cell(float(rate), pair, intervals) for rate, pair in zip(rates, ends, strict=True)]
-    cells.append(_cell(result.accuracy, result.accuracy_interval, intervals) + mark)
+    cells = [share_cell(float(rate), pair, intervals) for rate, pair in zip(rates, ends, strict=True)]
+    cells.append(share_cell(result.accuracy, result.accuracy_interval, intervals) + mark)
     worst = result.worst_class
     # Not the interval of this class: it was chosen because it is the lowest.
-    lowest = _cell(float(rates[worst]), result.worst_class_interval, intervals)
+    lowest = share_cell(float(rates[worst]), result.worst_class_interval, intervals)
     cells.append(f"{lowest} {result.worst_class_name} ({100 * float(result.worst_class_probability[worst]):.0f} %){mark}")
     calibration = result.calibration()
-    cells.append("-" if calibration is None else _per_cent(calibration.ece))
+    cells.append("-" if calibration is None else per_cent(calibration.ece))
     if result.nb_classes >= DECILE_FROM:
-        cells.append(_per_cent(result.worst_class_accuracy(0.1)) + mark)
+        cells.append(per_cent(result.worst_class_accuracy(0.1)) + mark)
     return cells
 
 
@@ -123,7 +78,7 @@ def corruption_grid(corruptions: CorruptionResults) -> Grid:
     """
 
     def pair(overall: float, worst: float) -> str:
-        return f"{_per_cent(overall)} / {_per_cent(worst)}"
+        return f"{per_cent(overall)} / {per_cent(worst)}"
 
     overall, worst = corruptions.accuracy, corruptions.worst_class_accuracy
     rows = []
@@ -158,11 +113,11 @@ def _note(result: AttackResult) -> str:
     if not change.nb_attacked:
         return f"{text}; no sample was right on clean data"
     text += (
-        f"; {change.nb_attacked} samples attacked, {_per_cent(change.share_changed)} % changed, "
+        f"; {change.nb_attacked} samples attacked, {per_cent(change.share_changed)} % changed, "
         f"L-inf mean {_number(change.mean_linf)}, max {_number(change.max_linf)}"
     )
     if change.share_outside > 0:
-        text += f"; {_per_cent(change.share_outside)} % projected back into the budget"
+        text += f"; {per_cent(change.share_outside)} % projected back into the budget"
     return text
 
 
@@ -230,7 +185,7 @@ def corruption_notes(result: EvaluationData) -> list[str]:
     lines = [
         "accuracy in per cent, overall / worst class of each cell",
         images,
-        f"lowest mean over all corruptions: class {name}, {_per_cent(float(rates[weakest]))}",
+        f"lowest mean over all corruptions: class {name}, {per_cent(float(rates[weakest]))}",
         *(str(note) for note in about.get("notes", ())),
     ]
     compared = canonical(result.config.get("mean_corruption_error"))
@@ -252,6 +207,10 @@ def render_html(result: EvaluationData) -> str:
     if len(result.corruptions):
         made = corruption_grid(result.corruptions)
         parts += [html_table(made.columns, made.rows, ruled=[made.body]), html_notes(corruption_notes(result))]
+    if len(result.ood):
+        grids = [ood_grid(result.ood), ood_class_grid(result.ood)]
+        parts += [html_table(each.columns, each.rows, ruled=[each.body]) for each in grids]
+        parts.append(html_notes(ood_notes(result.ood)))
     return f"<div>{''.join(parts)}</div>"
 
 
@@ -268,4 +227,8 @@ def render_table(result: EvaluationData, *, intervals: bool = True) -> str:
     lines = [*class_grid(result, intervals=intervals).text(right=1), "", *notes(result, intervals=intervals)]
     if len(result.corruptions):
         lines += ["", *corruption_grid(result.corruptions).text(), "", *corruption_notes(result)]
+    if len(result.ood):
+        for each in (ood_grid(result.ood, intervals=intervals), ood_class_grid(result.ood)):
+            lines += ["", *each.text()]
+        lines += ["", *ood_notes(result.ood)]
     return "\n".join(lines)

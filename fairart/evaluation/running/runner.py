@@ -15,7 +15,6 @@ from torch import Tensor
 
 from fairart.attacks import frozen
 from fairart.datasets.stored import Images
-from fairart.engine.data import uint8_divisor
 from fairart.engine.network import restored_modes
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import PluginError
@@ -23,6 +22,7 @@ from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.specs import AttackSpec
 from fairart.evaluation.errors import EvaluationError
 from fairart.evaluation.results.outcome import Perturbation
+from fairart.evaluation.running.batches import input_batch
 from fairart.evaluation.running.corrupted import CorruptionSource, to_input_units
 from fairart.evaluation.running.partial import Columns, PartialResults, Unit
 from fairart.evaluation.running.progress import Progress
@@ -74,12 +74,7 @@ class Runner:
             return fill(unit, compute, batch_size=self.batch_size, kept=self.kept, progress=self.progress)
 
     def _images(self, indices: IntArray) -> Tensor:
-        network = self.target.network
-        x = torch.as_tensor(self.x[indices], device=network.device)
-        if x.dtype == torch.uint8:
-            # Dividing by 255 gives the very numbers that x / 255 gives; multiplying by 1 / 255 does not, and can pass 1.
-            return x.to(network.dtype) / uint8_divisor(self.target.classifier)
-        return x.to(network.dtype)
+        return input_batch(self.target, self.x, indices)
 
     def _score(self, x: Tensor, indices: IntArray, name: str) -> Scores:
         network = self.target.network

@@ -13,7 +13,7 @@ from fairart.engine.network import Network
 from fairart.evaluation.errors import EvaluationError
 from fairart.evaluation.running.partial import Columns
 
-__all__ = ["Scores", "predict"]
+__all__ = ["Scores", "checked_logits", "predict", "scores_of"]
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -59,6 +59,11 @@ def predict(network: Network, x: Tensor, indices: IntArray, nb_classes: int) -> 
     Raises:
         EvaluationError: no logits of shape (b, K), or some that are not finite.
     """
+    return scores_of(checked_logits(network, x, indices, nb_classes))
+
+
+def checked_logits(network: Network, x: Tensor, indices: IntArray, nb_classes: int) -> Tensor:
+    """The logits (b, K) of one batch; see :func:`predict` for arguments and errors."""
     with torch.no_grad():
         logits = network(x)
     if not isinstance(logits, Tensor) or logits.shape != (len(x), nb_classes):
@@ -71,6 +76,15 @@ def predict(network: Network, x: Tensor, indices: IntArray, nb_classes: int) -> 
             f"the model's logits are NaN or infinite for sample {where} ({int((~finite).sum())} of its batch in all). "
             "Likely causes: training that diverged, weights that were not loaded, an overflow in half precision"
         )
+    return logits
+
+
+def scores_of(logits: Tensor) -> Scores:
+    """Predicted classes and their confidences.
+
+    Args:
+        logits: (b, K).
+    """
     predictions = logits.argmax(dim=1)
     chosen = logits.double().softmax(dim=1).gather(1, predictions[:, None])[:, 0]
     return Scores(predictions.cpu().numpy().astype(np.int64), _rounded(chosen.cpu().numpy()))

@@ -20,6 +20,7 @@ from fairart.reporting.grouped import GroupedTable
 from fairart.reporting.page import setup, views
 from fairart.reporting.page.comparisons import comparisons as planned_comparisons
 from fairart.reporting.page.corruptions import corruptions
+from fairart.reporting.page.outliers import outliers
 from fairart.reporting.page.training import training
 from fairart.reporting.run_results import Run, group_methods
 
@@ -33,10 +34,7 @@ def _file(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    names = (
-        *("page.html", "macros.html", "search.html", "summary.html", "comparisons.html", "classes.html", "training.html"),
-        "setup.html",
-    )
+    names = sorted(path.name for path in (resources.files(__name__) / "files").iterdir() if path.name.endswith(".html"))
     return Environment(
         loader=DictLoader({name: _file(name) for name in names}),
         autoescape=True,  # names of runs, classes and attacks are the user's
@@ -46,7 +44,13 @@ def _environment() -> Environment:
     )
 
 
-def render_page(runs: Sequence[Run], *, title: str | None = None, comparisons: Sequence[GroupedTable] = ()) -> str:
+def render_page(
+    runs: Sequence[Run],
+    *,
+    title: str | None = None,
+    comparisons: Sequence[GroupedTable] = (),
+    selection: Sequence[Sequence[str]] = (),
+) -> str:
     """The page as text.
 
     Runs that differ only in the seed are one method. The others are compared with the first run's method. A run without an
@@ -57,6 +61,7 @@ def render_page(runs: Sequence[Run], *, title: str | None = None, comparisons: S
         title: of the page; by default data sets and methods.
         comparisons: tables of planned comparisons; they take the place of the differences to the first method, whose p-values
             are not corrected.
+        selection: how settings were chosen: the names of the columns, then a row for each method.
 
     Raises:
         ValueError: no run, runs of other test samples, or two of one method and seed.
@@ -76,6 +81,7 @@ def render_page(runs: Sequence[Run], *, title: str | None = None, comparisons: S
         comparison=comparison,
         methods=list(methods),
         planned=planned_comparisons(comparisons),
+        selection=selection,
         **_evaluations(comparison),
         training=training(methods, None if comparison is None else comparison.classes),
         configurations=setup.configurations(methods),
@@ -99,7 +105,12 @@ def rendered(template: str, **values: Any) -> str:
 
 
 def write_page(
-    runs: Sequence[Run], path: str | Path, *, title: str | None = None, comparisons: Sequence[GroupedTable] = ()
+    runs: Sequence[Run],
+    path: str | Path,
+    *,
+    title: str | None = None,
+    comparisons: Sequence[GroupedTable] = (),
+    selection: Sequence[Sequence[str]] = (),
 ) -> Path:
     """Write the page. An older file is replaced only when the new one is complete.
 
@@ -108,19 +119,20 @@ def write_page(
         path: file; its folder must exist.
         title: of the page.
         comparisons: as for :func:`render_page`.
+        selection: as for :func:`render_page`.
 
     Returns:
         The path.
     """
     final = Path(path)
-    text = render_page(runs, title=title, comparisons=comparisons)
+    text = render_page(runs, title=title, comparisons=comparisons, selection=selection)
     with replaced(final) as file:
         file.write(text.encode("utf-8"))
     return final
 
 
 def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
-    names = ("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions")
+    names = ("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "outliers")
     if comparison is None:
         return dict.fromkeys(names)
     return {
@@ -132,6 +144,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "errors": views.errors(comparison),
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),
+        "outliers": outliers(comparison),
     }
 
 

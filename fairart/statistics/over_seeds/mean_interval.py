@@ -78,4 +78,5 @@ def mean_interval(
     from scipy.special import stdtrit
 
     half = float(stdtrit(count - 1, 0.5 + level / 2)) * std / math.sqrt(count)
-    return MeanInterval(mean, std, (max(limits[0], mean - half), min(limits[1], mean + half)), count, level)
+    ends = float(max(limits[0], mean - half)), float(min(limits[1], mean + half))
+    return MeanInterval(mean, std, ends, count, level)

@@ -95,7 +95,8 @@ def test_with_one_seed_the_exact_tests_speak_of_two_networks():
         assert found.test == (mcnemar if found.part == "average" else worst_class_difference)(one, other)
         assert found.verdict.endswith("(one seed)")
         assert math.isnan(found.detectable)
-    table = comparison_tables(compared, entries)["digits, small-cnn"][0]
+    table, methods, *_ = comparison_tables(compared, entries)["digits, small-cnn"]
+    assert methods.notes[-1] == "best: one seed; it is about these networks, over test images alone"
     assert any("say nothing about training again" in note for note in table.notes)
     assert not any("80 %" in note for note in table.notes)
 

@@ -167,7 +167,13 @@ def test_what_is_taken_is_what_device_data_gives(make_classifier, make_data, tmp
 def test_an_evaluation_reads_batch_by_batch_and_counts_the_same(make_classifier, make_data, tmp_path):
     x, y = make_data(40, 3)
     images, classifier = stored(tmp_path, as_bytes(x)), make_classifier(3)
-    options = {"attacks": ["pgd"], "corruptions": ("brightness", "gaussian_noise"), "severities": [2], "batch_size": 7}
+    options = {
+        "attacks": ["pgd"],
+        "ood": {"blurred": "blurred"},
+        "corruptions": ("brightness", "gaussian_noise"),
+        "severities": [2],
+        "batch_size": 7,
+    }
     one = evaluate(classifier, as_bytes(x), y, verbose=False, checkpoint=tmp_path / "one", **options)
     two = evaluate(classifier, images, y, verbose=False, checkpoint=tmp_path / "two", **options)
     one.save(tmp_path / "one.json")

@@ -14,10 +14,20 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
-from fairart.evaluation import evaluate
+from fairart.evaluation import OodSettings, evaluate
 from fairart.evaluation.running import partial
 
-FILES = ("partial.py", "units.py", "runner.py", "files.py", "storage.py", "evaluate.py", "scores.py", "fingerprint.py")
+FILES = (
+    "partial.py",
+    "units.py",
+    "runner.py",
+    "running.py",
+    "files.py",
+    "storage.py",
+    "evaluate.py",
+    "scores.py",
+    "fingerprint.py",
+)
 
 
 def evaluated(folder, name):
@@ -34,6 +44,8 @@ def evaluated(folder, name):
         attacks=attacks,
         corruptions=["gaussian_noise", "brightness"],
         severities=[1, 4],
+        ood={"noise": "noise"},
+        ood_settings=OodSettings(scores="energy", attack="energy", eps=0.05, max_iter=1),
         batch_size=7,
         checkpoint=folder / "partial",
         verbose=False,

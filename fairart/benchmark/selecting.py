@@ -1,0 +1,142 @@
+"""Making the selections of a grid, and what they found."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fairart.benchmark.file import Grid
+from fairart.benchmark.selection import Selection
+from fairart.runs.config import RunConfig
+from fairart.runs.ray_connection import RayOptions
+
+__all__ = ["Selected", "choices_of", "select", "selected_so_far"]
+
+FOLDER = "selection"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selected:
+    """A selection that was made.
+
+    Args:
+        selection: what was searched.
+        settings: field -> value, what it chose.
+        number: of the chosen trial.
+        figures: its accuracies on held-out images in [0, 1].
+        states: state -> number of trials.
+        epochs: that all trials trained.
+        seconds: that their epochs took.
+    """
+
+    selection: Selection
+    settings: Mapping[str, Any]
+    number: int
+    figures: Mapping[str, float]
+    states: Mapping[str, int]
+    epochs: int
+    seconds: float
+
+    def is_of(self, config: RunConfig) -> bool:
+        """Whether it belongs to the data set and model of a run."""
+        base, declared = self.selection.tuning.base, RunConfig.declared()
+        return all(base.get(name, declared[name].default) == getattr(config, name) for name in ("dataset", "model"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "method": self.selection.method,
+            "of": dict(self.selection.fixed),
+            "search": self.selection.tuning.to_dict(),
+            "trials": dict(self.states),
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "chosen_trial": self.number,
+            "settings": dict(self.settings),
+            "held_out": dict(self.figures),
+        }
+
+
+def select(grid: Grid, folder: Path, *, workers: int | Literal["ray"], ray: RayOptions, verbose: bool) -> list[Selected]:
+    """Make the selections of a grid that are not made yet, one after the other, each with all workers.
+
+    Args:
+        grid: with selections.
+        folder: of the benchmark.
+        workers: as for a search.
+        ray: the cluster.
+        verbose: a line for each trial on standard error.
+
+    Raises:
+        OptionError: a search that cannot run.
+        RuntimeError: no trial of a method ended whole, or a worker died.
+    """
+    from fairart.tuning.check import check_tuning
+    from fairart.tuning.running import run_tuning
+
+    # All of them before the first trial: what is wrong with the last method is said now.
+    for selection in grid.selections:
+        check_tuning(selection.tuning)
+    made = []
+    for place, selection in enumerate(grid.selections, start=1):
+        found = _read(selection, folder)
+        if found is None:
+            if verbose:
+                trials = selection.tuning.search.trials
+                print(f"selection {place}/{len(grid.selections)}, {selection.name}: {trials} trials", file=sys.stderr, flush=True)
+            run_tuning(selection.tuning, _folder(folder, selection), workers=workers, ray=ray, check_leak=False, verbose=verbose)
+            found = _read(selection, folder)
+        if found is None:
+            raise RuntimeError(f"selection of {selection.name}: no trial ended whole, so there are no settings to train with")
+        made.append(found)
+    return made
+
+
+def selected_so_far(grid: Grid, folder: Path) -> list[Selected]:
+    """Those of a grid's selections that are made.
+
+    Args:
+        grid: with selections.
+        folder: of the benchmark; it need not exist.
+    """
+    found = [_read(selection, folder) for selection in grid.selections]
+    return [one for one in found if one is not None]
+
+
+def choices_of(selected: Sequence[Selected]) -> dict[str, Mapping[str, Any]]:
+    """Name of each selection -> its settings, as :meth:`Grid.decided` takes them."""
+    return {one.selection.name: one.settings for one in selected}
+
+
+def _folder(folder: Path, selection: Selection) -> Path:
+    return folder / FOLDER / selection.name
+
+
+def _read(selection: Selection, folder: Path) -> Selected | None:
+    """What a finished search of exactly this selection found."""
+    place = _folder(folder, selection)
+    path = place / "trials.json"
+    if not path.is_file():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    rows = [row for row in found["trials"] if row["state"] != "refused"]
+    if not found["finished"] or not found["chosen"] or found["search"] != selection.tuning.to_dict():
+        return None
+    if len(rows) < selection.tuning.search.trials and selection.tuning.search.total_epochs is None:
+        return None
+    number = found["chosen"][0]
+    (chosen,) = (row for row in rows if row["number"] == number)
+    states = [row["state"] for row in found["trials"]]
+    return Selected(
+        selection=selection,
+        settings=json.loads((place / "trials" / f"{number:04d}" / "settings.json").read_text(encoding="utf-8")),
+        number=number,
+        figures=chosen["figures"],
+        states={state: states.count(state) for state in dict.fromkeys(states)},
+        epochs=sum(row["epochs"] for row in rows),
+        seconds=round(sum(row["seconds"] for row in rows), 1),
+    )
