@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from fairart import create
 from fairart.attacks.common import kl_divergence
+from fairart.evaluation.certificates import smoothed_radius
+from fairart.evaluation.results.intervals import clopper_pearson_lower
 from fairart.objectives import Batch
 from fairart.objectives.base import cross_entropy
 from fairart.policies import LossTerms
@@ -130,3 +132,12 @@ def test_the_boundary_term_of_mart_is_the_kl_from_clean_to_robust(golden: dict[s
     )
     unsure = 1 - torch.softmax(clean, 1)[torch.arange(len(labels)), labels]
     torch.testing.assert_close(terms_of("mart", golden).boundary, kl_divergence(robust, clean) * unsure)
+
+
+def test_smoothing_certifies_by_counts_as_cohen_et_al(golden: dict[str, Any]) -> None:
+    for one in golden["cohen_radius"]:
+        bound = clopper_pearson_lower(one["count"], one["n"], error=one["alpha"])
+        np.testing.assert_allclose(bound, one["p_lower"], rtol=1e-9)
+        radius, abstains = smoothed_radius(one["count"], one["n"], sigma=one["sigma"], alpha=one["alpha"])
+        assert bool(abstains) == (one["radius"] is None)
+        np.testing.assert_allclose(radius, one["radius"] or 0.0, rtol=1e-9)

@@ -26,12 +26,13 @@ def parser() -> Parser:
     """The flags of ``fairart evaluate``."""
     made = Parser(
         prog="fairart evaluate",
-        usage="fairart evaluate RUN [--attack NAME ...] [--corruptions NAMES] [flags]\n"
+        usage="fairart evaluate RUN [--attack NAME ...] [--corruptions NAMES] [--certificate NAME ...] [flags]\n"
         "       fairart evaluate --model MODEL [--weights FILE] --dataset NAME --output FOLDER [flags]",
-        description="Evaluate a run, or any model and weight file, on test images, class by class: clean, under attacks, and "
-        "corrupted. The folder of the run, or --output, gets evaluation.json. After an interruption the same command resumes.",
+        description="Evaluate a run, or any model and weight file, on test images, class by class: clean, under attacks, "
+        "corrupted, and certified. The folder of the run, or --output, gets evaluation.json. After an interruption the same "
+        "command resumes.",
         epilog="Attacks are listed by 'fairart plugins --kind attack', the options of one by 'fairart plugins attack NAME'; "
-        "likewise corruptions and models. eps and eps_step of an attack are those of the run unless set.",
+        "likewise certificates, corruptions and models. eps and eps_step of an attack are those of the run unless set.",
     )
     made.add_argument("folder", metavar="RUN", nargs="?", help="folder of a run, written by 'fairart train'")
     _add_model_flags(made)
@@ -47,10 +48,13 @@ def parser() -> Parser:
         metavar="NAME.OPTION=VALUE",
         action="append",
         default=[],
-        help="an option of an attack, a corruption, or (as model.OPTION, dataset.OPTION) of --model and --dataset, such as "
-        "pgd.max_iter=20; may be given again",
+        help="an option of an attack, certificate or corruption, or (as model.OPTION, dataset.OPTION) of --model and --dataset, "
+        "such as pgd.max_iter=20; may be given again",
     )
     _add_corruption_flags(made)
+    made.add_argument(
+        "--certificate", metavar="NAME", action="append", default=[], help="such as smoothing or ibp; may be given again"
+    )
     _add_ood_flags(made)
     made.add_argument("--batch-size", type=at_least(1), default=512, metavar="N", help="batch size (default: 512)")
     made.add_argument(
@@ -154,7 +158,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_flags(arguments)
     _ood_sets(arguments)
     attacks = [] if arguments.attack == ["none"] else arguments.attack or ["pgd"]
-    options = _options(arguments, attacks)
+    options = _options(arguments, [*attacks, *arguments.certificate])
     gates = [parse_gate(text, attacks) for text in arguments.fail_under]
     _check_before_imports(arguments, attacks)
     folder = Path(arguments.output if arguments.folder is None else arguments.folder).expanduser()
@@ -217,6 +221,7 @@ def _evaluated(
         restart=arguments.restart,
         sanity_samples=arguments.sanity_samples,
         verbose=not arguments.quiet,
+        certificates=arguments.certificate,
     )
     if arguments.model is None:
         from fairart.runs.run import evaluate_run
@@ -283,7 +288,8 @@ def _options(arguments: argparse.Namespace, attacks: list[str]) -> dict[str, dic
         # If corruptions are made, the name may be one of them; those names are checked later.
         if known and name not in attacks and name not in others:
             raise OptionError(
-                f"--set {text}: {name!r} is not among the attacks of this evaluation; {did_you_mean(name, attacks)}"
+                f"--set {text}: {name!r} is not among the attacks and certificates of this evaluation; "
+                f"{did_you_mean(name, attacks)}"
             )
         options.setdefault(name, {})[option] = value
     return options
@@ -300,6 +306,8 @@ def _check_before_imports(arguments: argparse.Namespace, attacks: list[str]) -> 
         manager.load_folder(folder)
     for name in attacks:
         manager.find("attack", name)
+    for name in arguments.certificate:
+        manager.find("certificate", name)
 
 
 def _show(result: Any) -> None:
@@ -320,3 +328,15 @@ def _show(result: Any) -> None:
         for grid in (ood_grid(result.ood), ood_class_grid(result.ood)):
             print_table(grid.columns, grid.rows)
         print("\n".join(ood_notes(result.ood)))
+    _show_certificates(result)
+
+
+def _show_certificates(result: Any) -> None:
+    from fairart.escapes import terminal
+    from fairart.evaluation.results.certificate_table import certificate_grid, certificate_notes, certificate_title
+
+    for certificate in result.certificates.values():
+        print(f"\n{terminal(certificate_title(certificate))}")
+        grid = certificate_grid(certificate)
+        print_table(grid.columns, grid.rows)
+        print("\n".join(certificate_notes(certificate, result)))

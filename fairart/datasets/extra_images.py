@@ -19,7 +19,7 @@ from fairart.datasets.stored import Images
 __all__ = ["ExtraImages", "read_extra_images"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ExtraImages:
     """Images with labels, and what their labels mean.
 

@@ -85,6 +85,7 @@ class Engine:
         processes: Processes = ONE_PROCESS,
     ) -> None:
         self.network, self.optimizer, self.method, self.budget = network, optimizer, method, budget
+        self._steps = 1, 1
         self.nb_classes, self.streams = nb_classes, streams
         self.augmentation, self.scheduler, self.processes = augmentation, scheduler, processes
         self.scheduler_interval = scheduler_interval
@@ -167,6 +168,7 @@ class Engine:
     ) -> EpochRecord:
         epoch, meter = current.epoch, current.meter
         plan = self._plan()
+        self._steps = source.nb_batches(smallest=2 * self.processes.size), nb_epochs
         with restored_modes(self.network, training=True), self.while_training():
             self._train(source, current, measures, bar, on_batch_end)
         check_losses(self, meter, epoch)
@@ -366,6 +368,7 @@ class Engine:
             clip_values=self._clip_values,
             norm=self.budget.norm,
             epoch=epoch,
+            progress=(epoch + meter.batches / self._steps[0]) / self._steps[1],
             label_smoothing=self.method.label_smoothing,
             soft_labels=soft_labels,
             classification_loss=self.method.classification_loss,

@@ -6,6 +6,7 @@ from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.errors import DamagedFileError, EvaluationError
 from fairart.evaluation.evaluate import evaluate
 from fairart.evaluation.ood.settings import OodSettings
+from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.ood_detection import Detection
 from fairart.evaluation.results.ood_results import OodResults
@@ -17,6 +18,7 @@ from fairart.evaluation.running.partial import remove_partial
 __all__ = [
     "AttackResult",
     "AttackTarget",
+    "CertificateResult",
     "CorruptionResults",
     "DamagedFileError",
     "Detection",

@@ -20,12 +20,15 @@ from fairart.engine.data import check_inputs, check_labels, uint8_divisor
 from fairart.engine.network import Network, check_model
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.specs import Attacks, AttackSpec, resolve_attacks
+from fairart.evaluation.certificates.specs import Certificates, CertificateSpec, resolve_certificates
 from fairart.evaluation.ood.plan import Outliers, resolve_ood
 from fairart.evaluation.ood.running import score_outliers
 from fairart.evaluation.ood.settings import OodSettings
+from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.corruption_results import CorruptionResults, corruption_label
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.result import EvaluationResult
+from fairart.evaluation.running.broken import check_unbroken
 from fairart.evaluation.running.corrupted import Corruptions, CorruptionSource, resolve_corruptions
 from fairart.evaluation.running.partial import PartialResults
 from fairart.evaluation.running.progress import Progress
@@ -48,6 +51,7 @@ def evaluate(
     attacks: Attacks = ("pgd",),
     corruptions: Corruptions | None = None,
     severities: Sequence[int] | None = None,
+    certificates: Certificates = (),
     ood: Outliers | None = None,
     ood_settings: OodSettings | None = None,
     batch_size: int = 512,
@@ -79,6 +83,9 @@ def evaluate(
             ``x``, batch by batch on the device. Or a ``CorruptionFolder``, such as CIFAR-10-C, read batch by batch with the
             labels that it brings; or ``MadeCorruptions``. None for none. Needs images (C, H, W) and clip values.
         severities: of the corruptions, any of 1 to 5; None for all.
+        certificates: registered names, (name, options) pairs, or label -> options, as ``attacks``:
+            ``[("smoothing", {"sigma": 0.25, "n": 1000})]``. Every sample is certified, right or wrong. A deterministic
+            certificate that an attack of the same norm breaks is an error.
         ood: sets of outliers by name: ``{"noise": "noise", "svhn": x_svhn}``. A text is a built-in set (``noise``,
             ``gaussian-noise``, ``blurred``, ``permuted``, ``digits``, ``fooling``), an array is images as ``x``. None for none.
         ood_settings: scores of the outliers, and attacks on the scores; None for the defaults.
@@ -95,7 +102,7 @@ def evaluate(
 
     Returns:
         The outcome of every sample under ``"clean"`` and each attack's label, of the corrupted images under ``corruptions``,
-        and the scores of outliers under ``ood``.
+        the scores of outliers under ``ood``, and what is certified under ``certificates``.
 
     Raises:
         TypeError: no ``PyTorchClassifier``.
@@ -104,7 +111,7 @@ def evaluate(
             is no folder of partial results.
         MissingTexturesError: frost is asked for, and there are no pictures to make it of.
         ModelError: a model that does not return logits, see :func:`fairart.engine.network.check_model`.
-        EvaluationError: an attack did nothing, or numbers that are not finite.
+        EvaluationError: an attack did nothing, numbers that are not finite, or a certificate that an attack broke.
     """
     network = Network(classifier)
     labels = check_labels(y, classifier.nb_classes)
@@ -118,6 +125,7 @@ def evaluate(
     specs = [spec.checked(classifier) for spec in resolve_attacks(attacks)]
     for spec in specs:
         _warn_if_faint(spec, classifier)
+    certifying = [one.checked(classifier) for one in resolve_certificates(certificates)]
     check_model(
         network,
         nb_classes=classifier.nb_classes,
@@ -135,18 +143,21 @@ def evaluate(
         kept = PartialResults(checkpoint, _fingerprint(classifier, images, labels, config))
     common: dict[str, Any] = {"nb_classes": classifier.nb_classes, "class_names": names}
     corrupted = 0 if source is None else len(source.names) * len(at) * len(source.labels)
-    total = (1 + len(specs)) * len(labels) + corrupted
+    total = (1 + len(specs) + sum(one.certificate.rounds for one in certifying)) * len(labels) + corrupted
     total += outliers.work(len(labels))
     with Progress(total, verbose=verbose) as progress, _repeatable():
         runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
         results = _attacked(runner, specs, common)
         corruption_results = _corrupted(runner, source, at, common)
+        certified = [_certified(runner, one, common) for one in certifying]
+        check_unbroken(certified, results)
         ood_results = score_outliers(runner, outliers, names)
         progress.begin("sanity checks")
         checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
     return EvaluationResult(
         results,
         corruptions=corruption_results,
+        certificates=certified,
         ood=ood_results,
         config=config,
         versions=_versions(),
@@ -211,6 +222,13 @@ def _corrupted(
             )
     about = {**source.describe(), "severities": list(severities)}
     return CorruptionResults(found, source={**about, "own_labels": not np.array_equal(source.labels, runner.labels)})
+
+
+def _certified(runner: Runner, spec: CertificateSpec, common: dict[str, Any]) -> CertificateResult:
+    predictions, radii = runner.certificate(spec)
+    return CertificateResult(
+        label=spec.label, labels=runner.labels, predictions=predictions, radii=radii, config=spec.config, **common
+    )
 
 
 def _fingerprint(

@@ -58,9 +58,18 @@ class SmallCNN(nn.Module):
         nb_classes: number of logits.
         width: channels of the first convolution; the others have twice as many.
         batch_norm: normalise after each convolution.
+        spectral_norm: divide every kernel and the last layer by their largest singular value.
     """
 
-    def __init__(self, input_shape: tuple[int, int, int], nb_classes: int, *, width: int, batch_norm: bool) -> None:
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        nb_classes: int,
+        *,
+        width: int,
+        batch_norm: bool,
+        spectral_norm: bool = False,
+    ) -> None:
         super().__init__()
         channels, height, breadth = input_shape
         layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -74,6 +83,10 @@ class SmallCNN(nn.Module):
             channels, height, breadth = out_channels, height // stride, breadth // stride
         self.features = nn.Sequential(layers)
         self.head = Readout((channels, height, breadth), nb_classes)
+        if spectral_norm:
+            for layer in (*self.features, self.head):
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    nn.utils.parametrizations.spectral_norm(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) -> logits (N, K)."""
@@ -87,6 +100,12 @@ def small_cnn(
     nb_classes: NbClasses,
     width: Annotated[int, Option("channels of the first convolution, doubled by the next", low=1)] = 16,
     batch_norm: Annotated[bool, Option("normalise by batch after each convolution")] = True,
+    spectral_norm: Annotated[
+        bool,
+        Option(
+            "divide each kernel, as a matrix, and the last layer by their largest singular value", source="Miyato et al. 2018"
+        ),
+    ] = False,
 ) -> nn.Module:
     """Small CNN for grey or colour images from 8x8 up: quick enough to train against PGD on a CPU.
 
@@ -95,6 +114,8 @@ def small_cnn(
         nb_classes: number of classes K, from 2 up.
         width: channels of the first convolution; time and robustness grow with it.
         batch_norm: normalise by batch after each convolution.
+        spectral_norm: spectral normalisation (Miyato et al., ICLR 2018), for small Lipschitz constants; with
+            ``batch_norm=False``, as batch-norm scales the channels again.
 
     Returns:
         A module from (N, C, H, W) to logits (N, K), without normalisation inside; it takes images of this size alone.
@@ -112,5 +133,6 @@ def small_cnn(
         nb_classes=nb_classes,
         width=width,
         batch_norm=batch_norm,
+        spectral_norm=spectral_norm,
     )
-    return SmallCNN(shape, nb_classes, width=width, batch_norm=batch_norm)
+    return SmallCNN(shape, nb_classes, width=width, batch_norm=batch_norm, spectral_norm=spectral_norm)

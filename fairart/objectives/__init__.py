@@ -6,6 +6,7 @@ from fairart.objectives.at import ATObjective
 from fairart.objectives.base import Batch, Examples, Objective
 from fairart.objectives.bat import BATObjective
 from fairart.objectives.fat import FATObjective
+from fairart.objectives.ibp import IBPObjective
 from fairart.objectives.mart import MARTObjective
 from fairart.objectives.single_step import FGSMRSObjective, NFGSMObjective
 from fairart.objectives.standard import StandardObjective
@@ -18,6 +19,7 @@ __all__ = [
     "Examples",
     "FATObjective",
     "FGSMRSObjective",
+    "IBPObjective",
     "MARTObjective",
     "NFGSMObjective",
     "Objective",

@@ -39,6 +39,7 @@ class Batch(ComparedByValue):
         clip_values: smallest and largest value of an input.
         norm: that eps and step are measured in, inf or 2.
         epoch: number of the epoch, from 0.
+        progress: share of the training that is done, in [0, 1).
         label_smoothing: share of each label that the loss spreads over all classes, in [0, 1); attacks do not use it.
         classification_loss: what stands in for the cross-entropy; None for the cross-entropy.
         soft_labels: (n, K) shares of the classes in each sample, where samples are mixed; None where ``y`` says it all.
@@ -55,6 +56,7 @@ class Batch(ComparedByValue):
     clip_values: ClipValues = (0.0, 1.0)
     norm: float = math.inf
     epoch: int = 0
+    progress: float = 0.0
     label_smoothing: float = 0.0
     classification_loss: ClassificationLoss | None = None
     soft_labels: Tensor | None = None
@@ -133,6 +135,21 @@ class Objective(Policy):
     single_step: ClassVar[bool] = False
     """Whether the inner attack takes one gradient, whatever ``max_iter`` says: training is then watched for catastrophic
     overfitting."""
+
+    def check(self, network: nn.Module) -> None:
+        """Look at the network before any training; a trainer calls it when it is made.
+
+        Args:
+            network: logits (n, K) of inputs in clip values.
+
+        Raises:
+            OptionError: the objective cannot train it.
+        """
+
+    @property
+    def uses_budget(self) -> bool:
+        """Whether eps makes a difference: to an attack, or, where nothing is attacked, to the losses."""
+        return self.perturbs
 
     @property
     def budget_factor(self) -> float:

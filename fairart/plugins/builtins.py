@@ -86,6 +86,7 @@ def fairart_register_objectives(register: Register) -> None:
     register("mart", "fairart.objectives.mart:MARTObjective")
     register("fgsm-rs", "fairart.objectives.single_step:FGSMRSObjective")
     register("n-fgsm", "fairart.objectives.single_step:NFGSMObjective")
+    register("ibp", "fairart.objectives.ibp:IBPObjective")
 
 
 @hookimpl
@@ -95,6 +96,7 @@ def fairart_register_augmentations(register: Register) -> None:
     register("trivialaugment", "fairart.engine.data.augmentation.automatic:TrivialAugment")
     register("augmix", "fairart.engine.data.augmentation.automatic:AugMix")
     register("random-erasing", "fairart.engine.data.augmentation.erasing:RandomErasing")
+    register("gaussian", "fairart.engine.data.augmentation.gaussian:GaussianNoise")
     register("mixup", "fairart.engine.data.augmentation.mixing:MixUp")
     register("cutmix", "fairart.engine.data.augmentation.mixing:CutMix")
 
@@ -130,6 +132,13 @@ def fairart_register_attacks(register: Register) -> None:
     register("hop-skip-jump", "fairart.evaluation.attacks.decision:hop_skip_jump_attack")
     register("spatial", "fairart.evaluation.attacks.spatial:spatial_attack")
     register("transfer", "fairart.evaluation.attacks.transfer:transfer_attack")
+
+
+@hookimpl
+def fairart_register_certificates(register: Register) -> None:
+    register("smoothing", "fairart.evaluation.certificates.smoothing:SmoothingCertificate")
+    register("ibp", "fairart.evaluation.certificates.ibp:IBPCertificate")
+    register("lipschitz", "fairart.evaluation.certificates.lipschitz:LipschitzCertificate")
 
 
 @hookimpl
@@ -179,3 +188,5 @@ def fairart_register_trainers(register: Register) -> None:
     register("mart", "fairart.trainers:MARTTrainer")
     register("fgsm-rs", "fairart.trainers:FastATTrainer")
     register("n-fgsm", "fairart.trainers:NFGSMTrainer")
+    register("ibp", "fairart.trainers:IBPTrainer")
+    register("gaussian", "fairart.trainers:GaussianTrainer")

@@ -89,6 +89,11 @@ def fairart_register_attacks(register: Register) -> None:
 
 
 @hookspec
+def fairart_register_certificates(register: Register) -> None:
+    """Register subclasses of ``fairart.evaluation.certificates.Certificate``: radii within which predictions cannot change."""
+
+
+@hookspec
 def fairart_register_corruptions(register: Register) -> None:
     """Register corruptions: functions ``corrupt(x, severity, *, generator) -> x`` on a batch in [0, 1]."""
 
@@ -135,6 +140,7 @@ HOOK_OF_KIND = {
     "augmentation": "fairart_register_augmentations",
     "fairness_metric": "fairart_register_fairness_metrics",
     "attack": "fairart_register_attacks",
+    "certificate": "fairart_register_certificates",
     "corruption": "fairart_register_corruptions",
     "dataset": "fairart_register_datasets",
     "model": "fairart_register_models",

@@ -20,6 +20,7 @@ from fairart.evaluation.results.comparing import (
 )
 from fairart.evaluation.results.flags import failed_checks
 from fairart.notebooks import data_frame
+from fairart.reporting.certified import certificate_means
 from fairart.reporting.comparable import WORST_CASE, corruption_notices, corruption_sets, results_of
 from fairart.reporting.comparison_data import Cell, ComparisonData, Contrast, CorruptionMeans
 from fairart.reporting.comparison_text import render_html
@@ -103,6 +104,7 @@ def compare_runs(runs: Sequence[Run], *, attacks: Sequence[str] | None = None) -
         failed={key: detail for key in cells if (detail := _failed(methods[key[0]], key[1], table))},
         notices=(*results.notices(shown), *corruption_notices(evaluated), *ood_notices(evaluated)),
         outliers={} if attacks is not None else ood_cells(methods),
+        certificates={} if attacks is not None else certificate_means(methods),
     )
 
 

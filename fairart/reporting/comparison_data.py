@@ -11,6 +11,7 @@ import numpy as np
 from fairart.evaluation import AttackResult
 from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.reporting.certified import CertificateMeans
 from fairart.reporting.left_behind import LeftBehind, left_behind
 from fairart.reporting.outliers import OodCell, OodKey
 from fairart.reporting.run_results import Run
@@ -123,6 +124,7 @@ class ComparisonData:
         corruptions: method -> means over its corruptions, for methods whose runs all have the same ones.
         failed: (method, attack) -> messages of the failed sanity checks of its numbers.
         notices: reasons why numbers do not compare, one sentence each.
+        certificates: (method, label) -> numbers of a certificate, see :mod:`fairart.reporting.certified`.
         outliers: (set, score, attacked) -> method -> how well the score tells the test images from the outliers.
     """
 
@@ -135,6 +137,7 @@ class ComparisonData:
     corruptions: Mapping[str, CorruptionMeans]
     failed: Mapping[tuple[str, str], Sequence[str]]
     notices: tuple[str, ...]
+    certificates: Mapping[tuple[str, str], CertificateMeans] = field(default_factory=dict)
     outliers: Mapping[OodKey, Mapping[str, OodCell]] = field(default_factory=dict)
 
     @property
@@ -180,6 +183,18 @@ class ComparisonData:
                 label: {"of": means.label, "overall": means.overall.to_dict(), "worst_class": means.worst.to_dict()}
                 for label, means in self.corruptions.items()
             },
+            **(
+                {
+                    "certificates": {
+                        label: {
+                            name: means.to_dict(self.classes) for (of, name), means in self.certificates.items() if of == label
+                        }
+                        for label in self.methods
+                    }
+                }
+                if self.certificates
+                else {}
+            ),
             "outliers": [
                 {
                     **dict(zip(("set", "score", "attacked"), key, strict=True)),

@@ -111,6 +111,7 @@ def main_grid(comparison: ComparisonData) -> Grid:
     # A set of corruptions has rows of its own: means over different sets do not compare.
     for name in dict.fromkeys(means.label for means in comparison.corruptions.values()):
         groups.append(tuple(_corruption_row(comparison, name, label, len(columns)) for label in comparison.methods))
+    groups += _certificate_groups(comparison, len(columns))
     for key in _shown_outliers(comparison):
         groups.append(tuple(_ood_row(comparison, key, label, len(columns)) for label in comparison.methods))
     return Grid("", tuple(columns), tuple(groups), 2, left_behind_lines(comparison, comparison.attacks))
@@ -133,6 +134,28 @@ def _corruption_row(comparison: ComparisonData, name: str, label: str, width: in
     if means is not None and means.label == name:
         row[2:] = [str(means.overall.count), spread_text(means.overall), spread_text(means.worst)]
     return (*row, *[""] * (width - len(row)))
+
+
+def _certificate_groups(comparison: ComparisonData, width: int) -> list[tuple[tuple[str, ...], ...]]:
+    """A block for each certificate and radius."""
+    groups = []
+    for name in dict.fromkeys(label for _, label in comparison.certificates):
+        found = {
+            label: comparison.certificates[label, name]
+            for label in comparison.methods
+            if (label, name) in comparison.certificates
+        }
+        for radius in next(iter(found.values())).radii:
+            rows = []
+            for label in comparison.methods:
+                cells = ["0", "-", "-"]
+                if label in found:
+                    overall, worst = found[label].overall(radius), found[label].worst(radius)
+                    cells = [str(overall.count), spread_text(overall), spread_text(worst)]
+                row = [f"{name}, radius {radius:.4g}", label, *cells]
+                rows.append((*row, *[""] * (width - len(row))))
+            groups.append(tuple(rows))
+    return groups
 
 
 def _shown_outliers(comparison: ComparisonData) -> list[OodKey]:
@@ -190,6 +213,9 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
         lines.append("±: sample standard deviation over seeds; worst class: the lowest class of each seed")
     if comparison.corruptions:
         lines.append("corruptions: mean over all corruptions and severities; worst class: mean of the lowest class of each")
+    for name in dict.fromkeys(label for _, label in comparison.certificates):
+        about = next(means.about for (_, label), means in comparison.certificates.items() if label == name)
+        lines.append(f"{name}: certified in {about}")
     if comparison.outliers:
         lines.append("ood: AUROC of a score against a set of outliers; worst class: the predicted class with the lowest AUROC")
     if classes:

@@ -36,9 +36,11 @@ class Request:
         corruptions: a named set, or names; made of the test images, unless a folder is given.
         corruptions_dir: folder in the layout of CIFAR-10-C to read corruptions from; without names all that it has.
         severities: of the corruptions, any of 1 to 5; None for all.
+        certificates: registered names, or (name, options) pairs, with a ``label`` for a second setting of one certificate.
         reference: an ``evaluation.json`` with these corruptions, to take the mean corruption error (mCE) against.
         ood: sets of outliers, with scores and attacks on the scores; None for none.
-        options: attack or corruption -> its options. ``surrogate`` of the transfer attack may be the folder of a run.
+        options: attack, corruption or certificate -> its options. ``surrogate`` of the transfer attack may be the folder of a
+            run.
         batch_size: batch size.
         seed: of the attacks' random starts, of the corruptions made, and of the choice under ``limit``.
         limit: evaluate that many test images, drawn at random; ``"100/class"`` for so many of each class.
@@ -53,6 +55,7 @@ class Request:
     corruptions: str | Sequence[str] | None = None
     corruptions_dir: str | Path | None = None
     severities: Sequence[int] | None = None
+    certificates: Sequence[plan.Attack] = ()
     reference: str | Path | None = None
     ood: OodRequest | None = None
     options: Mapping[str, Mapping[str, Any]] | None = field(default_factory=dict)
@@ -72,12 +75,14 @@ class Prepared:
     Args:
         request: the request.
         attacks: names with complete options, models of surrogates loaded.
+        certificates: names with complete options.
         surrogates: label -> folder of the surrogate's run.
         ood: settings of the outliers, if there are any.
     """
 
     request: Request
     attacks: Sequence[tuple[str, Mapping[str, Any]]]
+    certificates: Sequence[tuple[str, Mapping[str, Any]]]
     surrogates: Mapping[str, str]
     ood: OodSettings | None = None
 
@@ -91,15 +96,17 @@ def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str |
         surrogate: loads the classifier of a run.
 
     Raises:
-        UnknownNameError: no such attack, corruption, set of outliers or score.
-        OptionError: options of an attack that is not run, or that it does not have; a bad limit.
+        UnknownNameError: no such attack, corruption, certificate, set of outliers or score.
+        OptionError: options of an attack or certificate that is not run, or that it does not have; a bad limit.
     """
     plan.parse_limit(request.limit)
     given = request.options or {}
     names = [name for name in request.attacks if isinstance(name, str)]
-    plan.check_options(given, names, plan.names_to_make(request.corruptions, request.corruptions_dir))
-    budget = budget if request.eps is None else plan.Budget(request.eps, norm=budget.norm)
-    chosen = plan.choose_attacks(budget, request.attacks, given)
+    certified = [name for name in request.certificates if isinstance(name, str)]
+    plan.check_options(given, [*names, *certified], plan.names_to_make(request.corruptions, request.corruptions_dir))
+    asked = budget if request.eps is None else plan.Budget(request.eps, norm=budget.norm)
+    chosen = plan.choose_attacks(asked, request.attacks, given)
+    certificates = plan.choose_certificates(asked, request.certificates, given)
     # By label: two settings of one attack may each have their own.
     surrogates = {
         own.get("label", name): str(own["surrogate"]) for name, own in chosen if isinstance(own.get("surrogate"), str | Path)
@@ -108,7 +115,13 @@ def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str |
         (name, {**own, "surrogate": surrogate(own["surrogate"])} if own.get("label", name) in surrogates else own)
         for name, own in chosen
     ]
-    return Prepared(request=request, attacks=loaded, surrogates=surrogates, ood=check_ood(request.ood, budget))
+    return Prepared(
+        request=request,
+        attacks=loaded,
+        certificates=certificates,
+        surrogates=surrogates,
+        ood=check_ood(request.ood, asked),
+    )
 
 
 def carry_out(
@@ -167,6 +180,7 @@ def carry_out(
         data.y_test[keep],
         attacks=prepared.attacks,
         corruptions=source,
+        certificates=prepared.certificates,
         **ood,
         batch_size=asked.batch_size,
         seed=asked.seed,

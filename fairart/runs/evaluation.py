@@ -16,6 +16,7 @@ from fairart.datasets.stored import select
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
+from fairart.evaluation.certificates.specs import resolve_certificates
 from fairart.evaluation.results.corruption_results import check_same_kind
 from fairart.evaluation.running.corrupted import CorruptionSource
 from fairart.norms import norm_order, norm_text
@@ -29,6 +30,7 @@ __all__ = [
     "check_options",
     "check_reference",
     "choose_attacks",
+    "choose_certificates",
     "choose_images",
     "corruption_source",
     "names_to_make",
@@ -55,8 +57,8 @@ def check_options(options: Options, attacks: Sequence[str], corruptions: Sequenc
     """Refuse options of what is not run.
 
     Args:
-        options: attack or corruption -> its options.
-        attacks: names of the attacks.
+        options: attack, certificate or corruption -> its options.
+        attacks: names of the attacks and certificates.
         corruptions: names of the corruptions that are made.
 
     Raises:
@@ -113,6 +115,32 @@ def choose_attacks(budget: Budget, attacks: Sequence[Attack], options: Options) 
                 f"{norm_text(order or math.inf)} radius{why}"
             )
         chosen.append((name, {**own, **given}))
+    return chosen
+
+
+def choose_certificates(budget: Budget, certificates: Sequence[Attack], options: Options) -> list[tuple[str, dict[str, Any]]]:
+    """Certificates with their options; one that has ``eps`` and is of the norm of the budget takes that of the budget.
+
+    Args:
+        budget: of the run that is evaluated, or given by the user.
+        certificates: registered names, or (name, options) pairs.
+        options: certificate -> its options, for those given by name.
+
+    Raises:
+        UnknownNameError: no such certificate.
+        OptionError: an option that it does not have, or a bad value.
+    """
+    chosen = []
+    for certificate in certificates:
+        name, given = (certificate, options.get(certificate, {})) if isinstance(certificate, str) else certificate
+        entry, _ = get_plugin_manager().find("certificate", name)
+        factory = entry.load()
+        own: dict[str, Any] = {}
+        if "eps" in declared_options(factory) and budget.eps and getattr(factory, "order", None) == norm_order(budget.norm):
+            own["eps"] = budget.eps
+        chosen.append((name, {**own, **given}))
+    # Before data and weights are loaded.
+    resolve_certificates(chosen)
     return chosen
 
 

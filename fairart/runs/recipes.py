@@ -202,6 +202,18 @@ RECIPES: dict[str, Recipe] = {
         settings={**ONE_CYCLE, **ATTACK, "epochs": 15, "objective.step": 1.25},
         datasets=("cifar10",),
     ),
+    "ibp": Recipe(
+        source="Gowal et al., arXiv 1810.12715",
+        settings={"objective.kappa": 0.5},
+        datasets=("cifar10",),
+        missing="eps of training, the schedules and the networks",
+    ),
+    "gaussian": Recipe(
+        source="Cohen et al., ICML 2019, and its program",
+        settings={"augmentation": "crop-flip", "batch_size": 400, "trainer.sigma": 0.25},
+        datasets=("cifar10",),
+        missing="epochs, learning rate and schedule; its ResNet-110",
+    ),
     "n-fgsm": Recipe(
         source="de Jorge et al., NeurIPS 2022, Sec. 4",
         settings={

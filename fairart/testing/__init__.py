@@ -15,6 +15,7 @@ Arguments are copied, never changed. The built-ins pass the same checks.
 from __future__ import annotations
 
 from fairart.testing.augmentations import check_augmentation
+from fairart.testing.certificates import check_certificate
 from fairart.testing.datasets import check_dataset
 from fairart.testing.evaluation import check_attack, check_corruption, check_fairness_metric
 from fairart.testing.models import check_model
@@ -35,6 +36,7 @@ __all__ = [
     "check_attack",
     "check_augmentation",
     "check_averaging",
+    "check_certificate",
     "check_class_sampling",
     "check_class_weighting",
     "check_classification_loss",

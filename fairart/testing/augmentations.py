@@ -45,21 +45,24 @@ def check_augmentation(augmentation: Augmentation) -> None:
             if isinstance(augmentation, Mixing):
                 _check_mixing(name, augmentation, x)
             else:
-                _check_draws(name, lambda generator, x=x: (augmentation.images(x, generator),), x)  # type: ignore[misc]
+                _check_draws(name, augmentation, lambda generator, x=x: (augmentation.images(x, generator),), x)  # type: ignore[misc]
                 if number == BATCH:
                     _check_parts(name, augmentation, x)
     require(tried > 0, f"{name}: check() refuses images of every shape that was tried: {', '.join(map(str, SHAPES))}")
 
 
-def _check_draws(name: str, made: Callable[[torch.Generator], tuple[Tensor, ...]], x: Tensor) -> tuple[Tensor, ...]:
+def _check_draws(
+    name: str, augmentation: Augmentation, made: Callable[[torch.Generator], tuple[Tensor, ...]], x: Tensor
+) -> tuple[Tensor, ...]:
     """Images as they should be, and the same again from the same state of the generator, whatever the global one is."""
     before, untouched = x.clone(), global_random_state()
     first = made(torch.Generator().manual_seed(2))
     with same_rules():
         images = checked_images(made, first[0], x)
     require(images.dtype == x.dtype, f"{name}: expected images of type {x.dtype}, got {images.dtype}")
-    inside = bool(torch.isfinite(images).all() and (images >= 0).all() and (images <= 1).all())
-    require(inside, f"{name}: images with values in [0, 1] must stay there")
+    require(bool(torch.isfinite(images).all()), f"{name}: images must be finite")
+    inside = bool((images >= 0).all() and (images <= 1).all()) or getattr(augmentation, "leaves_range", False)
+    require(inside, f"{name}: images with values in [0, 1] must stay there, or leaves_range be True")
     require(torch.equal(x, before), f"{name}: the given images must not be changed in place")
     require(untouched(), f"{name}: torch's and numpy's global random states must stay as they are: draw from the generator")
     with torch.random.fork_rng(devices=[]):
@@ -88,7 +91,7 @@ def _check_parts(name: str, augmentation: Augmentation, x: Tensor) -> None:
 
 
 def _check_mixing(name: str, mixing: Mixing, x: Tensor) -> None:
-    _, partner, share = _check_draws(name, lambda generator: mixing.mixed(x, generator), x)
+    _, partner, share = _check_draws(name, mixing, lambda generator: mixing.mixed(x, generator), x)
     number = (len(x),)
     rows = partner.shape == number and partner.dtype == torch.int64 and bool(((partner >= 0) & (partner < len(x))).all())
     require(rows, f"{name}: mixed() must give the row of each one's partner, (n,) int64 in [0, n)")

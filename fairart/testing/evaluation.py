@@ -18,7 +18,7 @@ from fairart.testing.rules import CLASSES, called, global_random_state, require,
 if TYPE_CHECKING:
     from fairart.evaluation.attacks import AttackTarget
 
-__all__ = ["check_attack", "check_corruption", "check_fairness_metric"]
+__all__ = ["attack_target", "check_attack", "check_corruption", "check_fairness_metric"]
 
 SAMPLES = 9
 SLACK = 1e-6
@@ -71,7 +71,7 @@ def check_attack(attack: Callable[..., Tensor], *, input_shape: Sequence[int] = 
 
 
 def _check_attack(attack: Callable[..., Tensor], nb_classes: int, shape: tuple[int, ...]) -> None:
-    name, target = called(attack), _attack_target(nb_classes, shape)
+    name, target = called(attack), attack_target(nb_classes, shape)
     x = 0.1 + 0.8 * torch.rand(shape, generator=torch.Generator().manual_seed(7))
     with torch.no_grad():
         y = target.network(x).argmax(dim=1)
@@ -93,7 +93,8 @@ def _check_attack(attack: Callable[..., Tensor], nb_classes: int, shape: tuple[i
     require(distance <= eps + SLACK, f"{name}: expected changes within eps = {eps:g}, got {distance:g}")
 
 
-def _attack_target(nb_classes: int, shape: tuple[int, ...]) -> AttackTarget:
+def attack_target(nb_classes: int, shape: tuple[int, ...]) -> AttackTarget:
+    """A small network of linear, batch-norm and ReLU layers with ``nb_classes`` outputs, for (n, C, H, W) batches of a shape."""
     from art.estimators.classification import PyTorchClassifier
 
     from fairart.engine.network import Network

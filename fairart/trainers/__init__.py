@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fairart.trainers.base import FairnessTrainer
+from fairart.trainers.certified import GaussianTrainer, IBPTrainer
 from fairart.trainers.methods import BATTrainer, CFATrainer, DAFATrainer, FAALTrainer, FRLTrainer, WATTrainer
 from fairart.trainers.presets import (
     ATTrainer,
@@ -35,6 +36,8 @@ __all__ = [
     "FairTATUniformTrainer",
     "FairnessTrainer",
     "FastATTrainer",
+    "GaussianTrainer",
+    "IBPTrainer",
     "MARTTrainer",
     "NFGSMTrainer",
     "StandardTrainer",

@@ -52,7 +52,7 @@ from fairart.fingerprint import short_digest
 from fairart.norms import DEFAULT_EPS, Norm, norm_order
 from fairart.objectives.base import Objective
 from fairart.plugins.options import Option, check_value, declared_options
-from fairart.trainers.combinations import check_combination, check_extra, check_mixing
+from fairart.trainers.combinations import check_combination, check_extra, check_mixing, check_range
 from fairart.trainers.fitting import Fitting
 from fairart.trainers.given import Pair, check_optimizer, no_arrays, pair, seed_of
 from fairart.trainers.loss import label_smoothing_of
@@ -212,7 +212,7 @@ class FairnessTrainer(Fitting):
             gradient_clipping=checked["gradient_clipping"],
         )
         order = norm_order(checked["norm"]) or math.inf
-        check_combination(self.method, order)
+        check_combination(self.method, order, self._network)
         execution = Execution.among(checked)
         check_execution(execution, self._network, self.method, tuple(classifier.input_shape))
         self._start_weights = None if warm_start is None else read_weights(warm_start, self._network)
@@ -222,6 +222,8 @@ class FairnessTrainer(Fitting):
         self.augmentation: AnyAugmentation | None = make_augmentation(augmentation, classifier)
         if isinstance(self.augmentation, AugmentationChain) and self.augmentation.mixes:
             check_mixing(self.method, classifier.nb_classes)
+        if isinstance(self.augmentation, AugmentationChain) and self.augmentation.leaves_range:
+            check_range(self.method)
         self.hold_out, self.clean_statistics = float(checked["hold_out"]), clean_statistics
         self.on_overfitting: OnOverfitting = checked["on_overfitting"]
         self.best = None if checked["keep_best"] is None else BestEpoch(checked["keep_best"])

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 
+from torch import nn
+
 from fairart.engine.method import Method
 from fairart.norms import norm_name, norm_order, norm_text
 from fairart.plugins import origin
 from fairart.policies.epsilon_schedulers import ConstantEpsilon
 
-__all__ = ["check_combination", "check_extra", "check_mixing"]
+__all__ = ["check_combination", "check_extra", "check_mixing", "check_range"]
 
 
-def check_combination(method: Method, norm: float = math.inf) -> None:
-    """Refuse parts that do not fit.
+def check_combination(method: Method, norm: float = math.inf, network: nn.Module | None = None) -> None:
+    """Refuse parts that do not fit each other, or the network.
 
     Args:
         method: the parts.
         norm: of the budget, inf or 2.
+        network: logits (n, K) of inputs, for the objective's own check; None for none.
 
     Raises:
         ValueError: what does not fit, why, and what would.
@@ -25,6 +28,8 @@ def check_combination(method: Method, norm: float = math.inf) -> None:
     for reason in (_sampler(method), _scheduler(method), _weighting(method), _attack(method), _loss(method), _norm(method, norm)):
         if reason:
             raise ValueError(reason)
+    if network is not None:
+        method.objective.check(network)
 
 
 def check_extra(method: Method) -> None:
@@ -75,6 +80,22 @@ def check_mixing(method: Method, nb_classes: int) -> None:
             raise ValueError(f"augmentation: mixed samples have two labels, and {reason}, or an augmentation that does not mix")
 
 
+def check_range(method: Method) -> None:
+    """Refuse parts that cannot train on inputs outside the clip values (Gaussian noise that is not clipped).
+
+    Args:
+        method: the parts.
+
+    Raises:
+        ValueError: what does not fit, why, and what would.
+    """
+    if method.objective.uses_budget or method.attack is not None:
+        raise ValueError(
+            f"augmentation: noisy images leave the clip values, within which {origin(method.objective)} works. Take "
+            "objective='standard', or an augmentation that stays inside"
+        )
+
+
 def _sampler(method: Method) -> str:
     if method.target_sampler is None or method.objective.takes_targets:
         return ""
@@ -90,7 +111,7 @@ def _sampler(method: Method) -> str:
 
 
 def _scheduler(method: Method) -> str:
-    if method.objective.perturbs or isinstance(method.epsilon_scheduler, ConstantEpsilon):
+    if method.objective.uses_budget or isinstance(method.epsilon_scheduler, ConstantEpsilon):
         return ""
     return (
         f"epsilon_scheduler: {origin(method.epsilon_scheduler)} plans budgets and {origin(method.objective)} attacks nothing. "
@@ -137,7 +158,7 @@ def _loss(method: Method) -> str:
 
 def _norm(method: Method, norm: float) -> str:
     objective, attack = method.objective, method.attack
-    if objective.perturbs and norm not in objective.norms:
+    if objective.uses_budget and norm not in objective.norms:
         known = " and ".join(norm_text(order) for order in sorted(objective.norms, reverse=True))
         return (
             f"norm: {origin(objective)} is defined for budgets in {known} alone, got norm={norm_name(norm)!r}. Take "

@@ -71,7 +71,7 @@ def test_options_given_beat_those_of_the_run(fairart_command, trained):
     [
         (["--atack", "pgd"], "unknown flag --atack; did you mean '--attack'"),
         (["--attack", "pdg"], "there is no attack 'pdg'; did you mean 'pgd'"),
-        (["--set", "fgsm.eps=1"], "'fgsm' is not among the attacks of this evaluation"),
+        (["--set", "fgsm.eps=1"], "'fgsm' is not among the attacks and certificates of this evaluation"),
         (["--set", "pgd.max_itr=1"], "attack 'pgd' has no option 'max_itr'; did you mean 'max_iter'"),
         (["--set", "pgd.eps=-1"], "eps must be >= 0"),
         (["--attack", "pgd", "--attack", "pgd"], "two attacks are labelled 'pgd'"),
@@ -317,3 +317,22 @@ def test_a_run_in_l2_is_attacked_in_l2(train, fairart_command, tmp_path):
     code, _, err = fairart_command("evaluate", tmp_path / "run", "--attack", "square", "--limit", "5")
     assert code != 0
     assert "is an L2 radius" in err
+
+
+def test_certificates_stand_in_file_and_table(fairart_command, trained):
+    flags = ("--certificate", "smoothing", "--certificate", "ibp", "--set", "smoothing.n=100", "--set", "ibp.halvings=3")
+    code, out, err = fairart_command("evaluate", trained, "--attack", "none", "--limit", "40", *flags)
+    assert (code, err) == (0, "")
+    result = EvaluationResult.load(trained / "evaluation.json")
+    assert out.startswith(result.table())
+    assert "ibp: certified in L-inf, of the model itself" in out
+    assert list(result.certificates) == ["smoothing", "ibp"]
+    assert result.certificates["smoothing"].config["options"]["n"] == 100
+    # Trained at eps 0.1, so certified up to eps 0.1, not to the certificate's own default.
+    assert result.certificates["ibp"].config["options"]["eps"] == 0.1
+
+
+def test_an_option_of_a_certificate_that_does_not_run_is_refused(fairart_command, trained):
+    code, _, err = fairart_command("evaluate", trained, "--set", "smoothing.n=5")
+    assert code == 2
+    assert "'smoothing' is not among the attacks and certificates of this evaluation" in err

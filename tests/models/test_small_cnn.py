@@ -32,6 +32,18 @@ def test_batch_norm_is_an_option():
     assert (norms(True), norms(False)) == (3, 0)
 
 
+def test_spectral_normalisation_is_an_option():
+    plain = small_cnn(input_shape=(1, 8, 8), nb_classes=4, width=4, batch_norm=False)
+    model = small_cnn(input_shape=(1, 8, 8), nb_classes=4, width=4, batch_norm=False, spectral_norm=True)
+    for _ in range(50):  # a step of power iteration in every pass
+        model(torch.rand(2, 1, 8, 8))
+    layers = [layer for layer in (*model.features, model.head) if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert len(layers) == 4
+    for layer in layers:
+        assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), ord=2).item() == pytest.approx(1, abs=1e-3)
+    assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in plain.parameters())
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_the_head_is_a_linear_layer_over_the_flattened_map_and_keeps_its_layout(layout: torch.memory_format):
     head = small_cnn(input_shape=(3, 28, 40), nb_classes=5, width=4).double().head

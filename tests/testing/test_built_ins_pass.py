@@ -86,6 +86,11 @@ def test_augmentations(name: str) -> None:
     testing.check_augmentation(create("augmentation", name))
 
 
+@pytest.mark.parametrize("name", built_in("certificate"))
+def test_certificates(name: str) -> None:
+    testing.check_certificate(create("certificate", name))
+
+
 @pytest.mark.parametrize("name", built_in("corruption"))
 def test_corruptions(name: str, tmp_path: Path) -> None:
     options = {}

@@ -163,6 +163,11 @@ class Network(nn.Module):
             return None
         return self._operations[0].mean.flatten(), self._operations[0].std.flatten()
 
+    @property
+    def is_monotone(self) -> bool:
+        """Whether the preprocessing is none, or standardises: then it nowhere decreases in any feature."""
+        return not self._operations or (self.standardisation is not None and bool((self.standardisation[1] > 0).all()))
+
     def for_attack(self) -> Network:
         """The network as the passes of one attack see it."""
         return self

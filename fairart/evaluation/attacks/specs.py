@@ -19,7 +19,7 @@ from fairart.evaluation.attacks.preflight import Preflight
 from fairart.plugins import BUILTIN, create, get_plugin_manager
 from fairart.plugins.options import declared_options
 
-__all__ = ["AttackSpec", "Attacks", "resolve_attacks"]
+__all__ = ["AttackSpec", "Attacks", "named_options", "resolve_attacks"]
 
 Attacks = str | Mapping[str, Mapping[str, Any]] | Sequence[str | tuple[str, Mapping[str, Any]]]
 """Names, (name, options) pairs, or label -> options. Among options, ``attack`` names the attack and ``label`` its label."""
@@ -134,7 +134,7 @@ def resolve_attacks(attacks: Attacks) -> list[AttackSpec]:
         OptionError: an unknown option or a bad value.
         ValueError: two of one label, or a label that is taken.
     """
-    specs = [_resolve(item, options) for item, options in _pairs(attacks)]
+    specs = [_resolve(item, options) for item, options in named_options(attacks, kind="attack")]
     seen: set[str] = set()
     for spec in specs:
         if spec.label in RESERVED_LABELS:
@@ -148,29 +148,38 @@ def resolve_attacks(attacks: Attacks) -> list[AttackSpec]:
     return specs
 
 
-def _pairs(attacks: Attacks) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    if isinstance(attacks, str):
-        return [(attacks, {})]
-    if isinstance(attacks, Mapping):
-        return [(label, {"label": label, **(_mapping(options, label))}) for label, options in attacks.items()]
-    if not isinstance(attacks, Iterable):
-        raise TypeError(f"attacks expects names, (name, options) pairs or a mapping, got {attacks!r}")
+def named_options(chosen: Attacks, *, kind: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Names with their options, in the order given.
+
+    Args:
+        chosen: a name, names, (name, options) pairs, or label -> options; see :data:`Attacks`.
+        kind: what they name, ``"attack"`` or another kind, for messages.
+
+    Raises:
+        TypeError: an item of another form.
+    """
+    if isinstance(chosen, str):
+        return [(chosen, {})]
+    if isinstance(chosen, Mapping):
+        return [(label, {"label": label, **(_mapping(options, label, kind))}) for label, options in chosen.items()]
+    if not isinstance(chosen, Iterable):
+        raise TypeError(f"{kind}s expects names, (name, options) pairs or a mapping, got {chosen!r}")
     pairs: list[tuple[str, Mapping[str, Any]]] = []
-    for item in attacks:
+    for item in chosen:
         if isinstance(item, str):
             pairs.append((item, {}))
         elif isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], str):
-            pairs.append((item[0], _mapping(item[1], item[0])))
+            pairs.append((item[0], _mapping(item[1], item[0], kind)))
         else:
-            raise TypeError(f"attacks expects names or (name, options) pairs, got {item!r}")
+            raise TypeError(f"{kind}s expects names or (name, options) pairs, got {item!r}")
     return pairs
 
 
-def _mapping(options: Any, name: str) -> Mapping[str, Any]:
+def _mapping(options: Any, name: str, kind: str) -> Mapping[str, Any]:
     if options is None:
         return {}
     if not isinstance(options, Mapping):
-        raise TypeError(f"the options of attack {name!r} must be a mapping, got {options!r}")
+        raise TypeError(f"the options of {kind} {name!r} must be a mapping, got {options!r}")
     return options
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.did_you_mean import did_you_mean
+from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.ood_results import OodResults
 from fairart.evaluation.results.outcome import AttackResult
@@ -24,18 +25,20 @@ CLEAN = "clean"
 
 class EvaluationData(Mapping[str, AttackResult]):
     """All results of one evaluation by label, ``"clean"`` first. Results of corrupted images are in ``corruptions``,
-    scores of outliers in ``ood``.
+    scores of outliers in ``ood``, those of certificates in ``certificates`` (label -> result).
 
     Args:
         results: one a label, all of the same samples.
         corruptions: results of corrupted images, of these or other samples.
+        certificates: one a label, all of the same samples as the results.
         ood: scores of outliers beside those of the samples.
         config: seed, batch size, device and the like.
         versions: of the packages that computed it.
         checks: sanity checks of the attacks and the model, passed or failed.
 
     Raises:
-        ValueError: no result, two of one label, results of different samples, or corruptions with other classes.
+        ValueError: no result, two of one label, results of different samples, or corruptions with other classes; the same for
+            certificates.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         results: Sequence[AttackResult],
         *,
         corruptions: CorruptionResults | None = None,
+        certificates: Sequence[CertificateResult] = (),
         ood: OodResults | None = None,
         config: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
@@ -61,6 +65,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         self.corruptions = CorruptionResults() if corruptions is None else corruptions
         if any(result.nb_classes != first.nb_classes for result in self.corruptions.values()):
             raise ValueError(f"the results of corruptions have another number of classes than {first.nb_classes}")
+        self.certificates = _by_label(certificates, first)
         self.ood = OodResults() if ood is None else ood
         if len(self.ood) and self.ood.nb_classes != first.nb_classes:
             raise ValueError(f"the scores of outliers have another number of classes than {first.nb_classes}")
@@ -86,6 +91,7 @@ class EvaluationData(Mapping[str, AttackResult]):
     def __repr__(self) -> str:
         numbers = ", ".join(f"{label}={result.accuracy:.4f}" for label, result in self.items())
         more = f", corruptions={self.corruptions!r}" if len(self.corruptions) else ""
+        more += f", certificates={list(self.certificates.values())!r}" if self.certificates else ""
         return f"{type(self).__name__}(n={len(self.labels)}, K={self.nb_classes}, {numbers}{more})"
 
     @property
@@ -156,3 +162,14 @@ class EvaluationData(Mapping[str, AttackResult]):
             class_names=self.class_names,
             confidences=confidences,
         )
+
+
+def _by_label(certificates: Sequence[CertificateResult], first: AttackResult) -> dict[str, CertificateResult]:
+    found: dict[str, CertificateResult] = {}
+    for one in certificates:
+        if one.label in found:
+            raise ValueError(f"two certificates are labelled {one.label!r}")
+        if one.nb_classes != first.nb_classes or not np.array_equal(one.labels, first.labels):
+            raise ValueError(f"a certificate is of the samples of the evaluation: {one.label!r} has other labels")
+        found[one.label] = one
+    return found

@@ -38,7 +38,7 @@ class EvaluationResult(EvaluationData):
 
     def table(self, *, intervals: bool = True) -> str:
         """Plain text: a row for each class, a column for each attack, overall and worst rows, configurations below; then a row
-        for each corruption, a column for each severity.
+        for each corruption, a column for each severity; then a table for each certificate.
 
         Args:
             intervals: print 95 % intervals beside the numbers.
@@ -91,6 +91,7 @@ class EvaluationResult(EvaluationData):
         return cls(
             found.results,
             corruptions=found.corruptions,
+            certificates=found.certificates,
             ood=found.ood,
             config=found.config,
             versions=found.versions,

@@ -13,6 +13,8 @@ import numpy as np
 
 from fairart.evaluation.errors import DamagedFileError
 from fairart.evaluation.results.canonical import canonical
+from fairart.evaluation.results.certificate_result import CertificateResult
+from fairart.evaluation.results.certificate_storage import certificates_from_list, certificates_to_list
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.ood_results import OodResults
@@ -93,6 +95,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
             "labels": result.labels,
             "results": [_attack_to_dict(attack) for attack in result.values()],
             "corruptions": _corruptions_to_dict(result.corruptions, result.labels),
+            **({"certificates": certificates_to_list(result.certificates)} if result.certificates else {}),
             # Only where there are outliers, so that files without them are as before.
             **({"ood": ood_to_dict(result.ood)} if len(result.ood) else {}),
             "checks": [dataclasses.asdict(check) for check in result.checks],
@@ -124,6 +127,7 @@ class Contents:
 
     results: list[AttackResult]
     corruptions: CorruptionResults
+    certificates: list[CertificateResult]
     ood: OodResults
     config: dict[str, Any]
     versions: dict[str, str]
@@ -182,7 +186,8 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     corruptions = _corruptions_from_dict(data.get("corruptions"), labels, common)
     ood = ood_from_dict(data.get("ood"), **common)
     checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
-    return Contents(results, corruptions, ood, dict(data["config"]), dict(data["versions"]), checks)
+    certificates = certificates_from_list(data.get("certificates", ()), labels=labels, **common)
+    return Contents(results, corruptions, certificates, ood, dict(data["config"]), dict(data["versions"]), checks)
 
 
 def _attack_from_dict(entry: Mapping[str, Any], *, labels: Any, **common: Any) -> AttackResult:

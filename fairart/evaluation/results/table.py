@@ -8,6 +8,7 @@ import numpy as np
 
 from fairart.escapes import terminal
 from fairart.evaluation.results.canonical import canonical
+from fairart.evaluation.results.certificate_table import certificate_grid, certificate_notes, certificate_title
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
 from fairart.evaluation.results.flags import FAILED, failed_checks
@@ -207,6 +208,13 @@ def render_html(result: EvaluationData) -> str:
     if len(result.corruptions):
         made = corruption_grid(result.corruptions)
         parts += [html_table(made.columns, made.rows, ruled=[made.body]), html_notes(corruption_notes(result))]
+    for found in result.certificates.values():
+        made = certificate_grid(found)
+        title = certificate_title(found)
+        parts += [
+            html_table(made.columns, made.rows, ruled=[made.body], title=title),
+            html_notes(certificate_notes(found, result)),
+        ]
     if len(result.ood):
         grids = [ood_grid(result.ood), ood_class_grid(result.ood)]
         parts += [html_table(each.columns, each.rows, ruled=[each.body]) for each in grids]
@@ -227,6 +235,9 @@ def render_table(result: EvaluationData, *, intervals: bool = True) -> str:
     lines = [*class_grid(result, intervals=intervals).text(right=1), "", *notes(result, intervals=intervals)]
     if len(result.corruptions):
         lines += ["", *corruption_grid(result.corruptions).text(), "", *corruption_notes(result)]
+    for found in result.certificates.values():
+        made = certificate_grid(found, intervals=intervals)
+        lines += ["", terminal(certificate_title(found)), "", *made.text(right=1), "", *certificate_notes(found, result)]
     if len(result.ood):
         for each in (ood_grid(result.ood, intervals=intervals), ood_class_grid(result.ood)):
             lines += ["", *each.text()]

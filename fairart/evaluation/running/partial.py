@@ -26,7 +26,7 @@ Columns = dict[str, npt.NDArray[Any]]
 STATE = "state.json"
 FORMAT = "fairart.evaluation.partial"
 FORMAT_VERSION = 1
-OURS = re.compile(r"\.?(state\.json|(clean|attack|corruption|ood)-[\w-]*\.npz)(\.\d+\.tmp)?")
+OURS = re.compile(r"\.?(state\.json|(clean|attack|corruption|ood|certificate)-[\w-]*\.npz)(\.\d+\.tmp)?")
 """Names of the files in the folder; a folder with other files is neither written to nor deleted."""
 
 SAVE_EVERY = 5.0
@@ -35,14 +35,16 @@ SAVE_EVERY = 5.0
 
 @dataclass(frozen=True)
 class Unit:
-    """One part of an evaluation with a file of its own: clean data, an attack, a corruption at a severity, or outliers.
+    """One part of an evaluation with a file of its own: clean data, an attack, a corruption at a severity, outliers, or a
+    certificate.
 
     Args:
-        kind: ``"clean"``, ``"attack"``, ``"corruption"`` or ``"ood"``.
+        kind: ``"clean"``, ``"attack"``, ``"corruption"``, ``"ood"`` or ``"certificate"``.
         label: its label in the result.
         rows: samples to work on.
         fingerprint: settings that determine its numbers, besides those of the whole evaluation.
         columns: name -> dtype of the values for each sample.
+        steps: of work, where that is not one a sample; then ``done`` counts these.
     """
 
     kind: str
@@ -50,6 +52,7 @@ class Unit:
     rows: int
     fingerprint: Mapping[str, Any]
     columns: Mapping[str, Any]
+    steps: int | None = None
 
     def empty(self) -> Columns:
         """Columns to fill."""
@@ -102,7 +105,7 @@ class PartialResults:
             file.write(json.dumps(state, indent=1).encode())
 
     def load(self, unit: Unit) -> tuple[Columns, int]:
-        """The columns of a unit and the number of finished rows: (empty columns, 0) if there is no usable file."""
+        """The columns of a unit and the number of finished rows, or steps: (empty columns, 0) if there is no usable file."""
         self._saved[unit.label] = time.monotonic()
         if self._folder is None:
             return unit.empty(), 0
@@ -130,7 +133,7 @@ class PartialResults:
         Args:
             unit: the unit.
             columns: its columns.
-            done: rows that are done.
+            done: rows that are done, or steps where the unit counts them.
             now: write even if the last write was only a moment ago.
         """
         if self._folder is None:
@@ -139,6 +142,8 @@ class PartialResults:
             return
         arrays: dict[str, Any] = dict(columns)
         header = {"evaluation": self._common, "fingerprint": dict(unit.fingerprint), "rows": unit.rows, "done": done}
+        if unit.steps is not None:
+            header["steps"] = unit.steps
         try:
             with replaced(self._folder / unit.file) as file:
                 np.savez(file, header=np.array(json.dumps(header)), **arrays)
@@ -210,6 +215,7 @@ def _read_unit(path: Path, unit: Unit) -> tuple[dict[str, Any], Columns]:
     for name, dtype in unit.columns.items():
         if columns[name].shape != (header["rows"],) or columns[name].dtype != dtype:
             raise ValueError(f"{name} is {columns[name].dtype} of shape {columns[name].shape}")
-    if not 0 <= header["done"] <= header["rows"]:
-        raise ValueError(f"{header['done']} of {header['rows']} rows are done")
+    steps = header.get("steps", header["rows"])
+    if not 0 <= header["done"] <= steps:
+        raise ValueError(f"{header['done']} of {steps} steps are done")
     return header, columns

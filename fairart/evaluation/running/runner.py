@@ -20,9 +20,11 @@ from fairart.engine.randomness import isolated_random_state
 from fairart.errors import PluginError
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.specs import AttackSpec
+from fairart.evaluation.certificates.specs import CertificateSpec
 from fairart.evaluation.errors import EvaluationError
 from fairart.evaluation.results.outcome import Perturbation
 from fairart.evaluation.running.batches import input_batch
+from fairart.evaluation.running.certifying import certify
 from fairart.evaluation.running.corrupted import CorruptionSource, to_input_units
 from fairart.evaluation.running.partial import Columns, PartialResults, Unit
 from fairart.evaluation.running.progress import Progress
@@ -114,6 +116,24 @@ class Runner:
 
         identity = {"severity": severity, **source.identity(name)}
         return Scores(**self._fill(Unit("corruption", label, len(source.labels), identity, SCORED), compute))
+
+    def certificate(self, spec: CertificateSpec) -> tuple[IntArray, npt.NDArray[np.float64]]:
+        """(n,) certified predictions, -1 for an abstention, and (n,) radii; see :func:`certify`.
+
+        Args:
+            spec: the certificate.
+        """
+        number, batch_size, seed = len(self.labels), self.batch_size, self.seed
+        return certify(
+            spec,
+            self.target,
+            self._images,
+            number=number,
+            batch_size=batch_size,
+            seed=seed,
+            kept=self.kept,
+            progress=self.progress,
+        )
 
     def attack(self, spec: AttackSpec, clean: Scores) -> tuple[Scores, Perturbation]:
         """Attack the samples that are right on clean data.

@@ -32,6 +32,7 @@ _ATTRIBUTE = {
     "augmentation": "{camel}Augmentation",
     "fairness_metric": "{snake}_metric",
     "attack": "{snake}_attack",
+    "certificate": "{camel}Certificate",
     "corruption": "{snake}_corruption",
     "dataset": "load_{snake}",
     "model": "build_{snake}",

@@ -18,6 +18,7 @@ from fairart.reporting.comparison import Comparison, compare_runs
 from fairart.reporting.comparison_text import left_behind_notes
 from fairart.reporting.grouped import GroupedTable
 from fairart.reporting.page import setup, views
+from fairart.reporting.page.certificates import certificates
 from fairart.reporting.page.comparisons import comparisons as planned_comparisons
 from fairart.reporting.page.corruptions import corruptions
 from fairart.reporting.page.outliers import outliers
@@ -132,7 +133,10 @@ def write_page(
 
 
 def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
-    names = ("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "outliers")
+    names = (
+        *("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "outliers"),
+        "certificates",
+    )
     if comparison is None:
         return dict.fromkeys(names)
     return {
@@ -144,6 +148,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "errors": views.errors(comparison),
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),
+        "certificates": certificates(comparison),
         "outliers": outliers(comparison),
     }
 

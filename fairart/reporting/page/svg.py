@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,13 +100,22 @@ class Line:
     mark: int | None = None
 
 
-def line_chart(lines: Sequence[Line], *, label: str, high: float | None = None) -> Markup:
-    """Lines over epochs, from 0 up.
+def line_chart(
+    lines: Sequence[Line],
+    *,
+    label: str,
+    high: float | None = None,
+    ticks: Mapping[int, str] | None = None,
+    axis: str = "epoch (the first is 0)",
+) -> Markup:
+    """Lines over epochs or other steps of the same length, from 0 up.
 
     Args:
-        lines: the lines, over epochs 0, 1, ...
+        lines: the lines, over steps 0, 1, ...
         label: text for screen readers.
         high: upper end of the axis; by default above the highest value.
+        ticks: step -> text below it; by default its number.
+        axis: what the steps are.
     """
     width, height, bottom = 300.0, 150.0, TOP + 150.0
     last = max(1, max(len(line.values) for line in lines) - 1)
@@ -118,8 +127,9 @@ def line_chart(lines: Sequence[Line], *, label: str, high: float | None = None) 
         parts.append(Markup('<path class="grid" d="M{} {}H{}"/>').format(LEFT, _number(y), _number(LEFT + width)))
         parts.append(_text(LEFT - 4, y + 3.5, f"{top * share:g}", "end"))
     step = next(size for size in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10**9) if last / size <= 8)
-    parts += [_text(LEFT + width * epoch / last, bottom + 13, str(epoch)) for epoch in range(0, last + 1, step)]
-    parts.append(_text(LEFT + width / 2, bottom + 26, "epoch (the first is 0)"))
+    named = {epoch: str(epoch) for epoch in range(0, last + 1, step)} if ticks is None else ticks
+    parts += [_text(LEFT + width * place / last, bottom + 13, text) for place, text in named.items()]
+    parts.append(_text(LEFT + width / 2, bottom + 26, axis))
     for line in lines:
         points = [(LEFT + width * place / last, bottom - height * value / top) for place, value in enumerate(line.values)]
         parts.append(

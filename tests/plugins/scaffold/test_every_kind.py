@@ -172,6 +172,16 @@ def test_the_attack_evaluates_by_name_as_its_readme_says(
 
 
 @pytest.mark.usefixtures("installed")
+def test_the_certificate_certifies_by_name_as_its_readme_says(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = run_readme(written.folders["certificate"])
+    assert [command[0] for command in commands] == ["plugins", "train", "evaluate"]
+    assert '"lipschitz": 1000000.0' in (tmp_path / "runs" / "at" / "evaluation.json").read_text()
+
+
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("kind", ["fairness_metric", "corruption"])
 def test_the_code_of_its_readme_runs(written: Written, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     digits = create("dataset", "digits")

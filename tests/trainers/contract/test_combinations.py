@@ -21,8 +21,8 @@ _spec.loader.exec_module(combinations)
 
 pytestmark = pytest.mark.filterwarnings("ignore:weight averaging took in none")
 NEEDS_BOUNDARY = {"ccr", "frl"}
-NO_BOUNDARY = {"standard", "at", "fat", "fgsm-rs", "n-fgsm"}
-NO_TARGETS = {"standard", "bat"}
+NO_BOUNDARY = {"standard", "at", "fat", "fgsm-rs", "n-fgsm", "ibp"}
+NO_TARGETS = {"standard", "bat", "ibp"}
 
 KINDS = {kind: [name for _, name in combinations.parts(kind)] for kind in PART_OF_KIND}
 NEVER_NONE = {"objective", "epsilon_scheduler", "class_weighting"}

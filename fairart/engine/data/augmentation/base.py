@@ -22,6 +22,9 @@ class Augmentation:
 
     unit_range: ClassVar[bool] = False
     """Whether :meth:`images` wants values in [0, 1]; images with other clip values are then scaled to that and back."""
+    leaves_range: ClassVar[bool] = False
+    """Whether images may leave the range of the inputs, as with noise that is not clipped. Refused before parts that want
+    values in [0, 1], and with objectives that attack within that range."""
     channels: ClassVar[tuple[int, ...] | None] = None
     """Numbers of channels that it takes; None for any."""
 

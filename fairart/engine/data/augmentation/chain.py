@@ -41,6 +41,7 @@ class AugmentationChain:
     def __init__(self, parts: Sequence[Augmentation | ImageFunction], *, scaling: tuple[Any, Any] | None = None) -> None:
         self.changing = tuple(part for part in parts if not isinstance(part, Mixing))
         self.mixing = tuple(part for part in parts if isinstance(part, Mixing))
+        self.leaves_range = any(isinstance(part, Augmentation) and part.leaves_range for part in parts)
         self._scaling = scaling
         self._limits: tuple[Tensor, Tensor] | None = None
 
@@ -146,6 +147,7 @@ def make_augmentation(wanted: Any, classifier: PyTorchClassifier) -> AnyAugmenta
         return None
     shape = tuple(classifier.input_shape)
     _check_order(parts)
+    _check_range(parts)
     for part in parts:
         if isinstance(part, Augmentation):
             if not classifier.channels_first:
@@ -185,6 +187,15 @@ def _instance(entry: Any) -> Augmentation | ImageFunction:
         "augmentation must be None, a registered name, a function (images, generator) -> images, an instance of "
         f"fairart.engine.data.augmentation.Augmentation, or a list of these, got {entry!r}"
     )
+
+
+def _check_range(parts: Sequence[Augmentation | ImageFunction]) -> None:
+    for first, second in itertools.combinations(parts, 2):
+        if isinstance(first, Augmentation) and first.leaves_range and isinstance(second, Augmentation) and second.unit_range:
+            raise OptionError(
+                f"augmentation: {_name(first)} leaves the range of the inputs, which {_name(second)} would clip: put "
+                f"{_name(first)} last"
+            )
 
 
 def _of_torchvision(entry: Any) -> bool:
