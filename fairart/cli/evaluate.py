@@ -79,6 +79,36 @@ def parser() -> Parser:
         help="exit with code 1 if a metric is below a value, such as worst-class=0.3 (in the worst result) or pgd.accuracy=0.45; "
         "may be given again",
     )
+    made.add_argument(
+        "--groups",
+        metavar="COLUMN|FILE",
+        action="append",
+        default=[],
+        help="tables by group as well: a column of the data set (site for the array site_test of an npz file), or a .npy or .csv "
+        "file of one value a test image; may be given again",
+    )
+    made.add_argument(
+        "--shift",
+        metavar="NAME=DATASET",
+        action="append",
+        default=[],
+        help="a shifted test set, such as camera-2=npz:camera2.npz or =folder:PATH: accuracy and calibration of each class on "
+        "it, and what is lost; may be given again",
+    )
+    made.add_argument(
+        "--affine",
+        metavar="NAME[=DEGREES]",
+        action="append",
+        default=[],
+        help="accuracy of each class against the degree of rotation, scale or shear, such as rotation=-30,0,30, or all; may be "
+        "given again",
+    )
+    made.add_argument(
+        "--temperature",
+        action="store_true",
+        help="calibration before and after temperature scaling, one for all and one a class: each half of the test images is "
+        "scaled by temperatures of the other half",
+    )
     made.add_argument("--restart", action="store_true", help="start again instead of resuming an interrupted evaluation")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load, besides the run's own")
     add_common_flags(made)
@@ -208,6 +238,7 @@ def _evaluated(
     arguments: argparse.Namespace, attacks: list[str], options: dict[str, dict[str, Any]], folder: Path
 ) -> EvaluationResult:
     from fairart.runs.evaluating import Request
+    from fairart.runs.shifts import named_shifts
 
     shared: dict[str, Any] = {
         name: getattr(arguments, name)
@@ -219,6 +250,11 @@ def _evaluated(
         eps=None if arguments.eps is None else parse_number(arguments.eps),
         options=options,
         restart=arguments.restart,
+        groups=arguments.groups,
+        shifts=named_shifts(arguments.shift),
+        affine=_affine(arguments.affine),
+        temperature=arguments.temperature,
+        data_root=arguments.data_root,
         sanity_samples=arguments.sanity_samples,
         verbose=not arguments.quiet,
         certificates=arguments.certificate,
@@ -243,6 +279,20 @@ def _evaluated(
         dataset_options=of_data,
         request=Request(attacks=attacks, **shared),
     )
+
+
+def _affine(given: list[str]) -> dict[str, tuple[float, ...] | None]:
+    """Family -> degrees, None for its own ones."""
+    found: dict[str, tuple[float, ...] | None] = {}
+    for text in given:
+        name, equals, degrees = text.partition("=")
+        try:
+            numbers = tuple(float(parse_number(word)) for word in degrees.split(",")) if equals else None
+        except ValueError:
+            raise UsageError(f"--affine expects NAME or NAME=DEGREES, such as rotation=-30,0,30, got {text!r}") from None
+        # The families themselves stand beside torchvision, which --help must not load.
+        found.update(dict.fromkeys(("rotation", "scale", "shear")) if name == "all" and not equals else {name: numbers})
+    return found
 
 
 def _ood_sets(arguments: argparse.Namespace) -> dict[str, str]:
@@ -314,6 +364,7 @@ def _show(result: Any) -> None:
     if not sys.stdout.isatty():
         print(result.table())
         return
+    from fairart.evaluation.results.more_tables import more_tables
     from fairart.evaluation.results.ood_table import ood_class_grid, ood_grid, ood_notes
     from fairart.evaluation.results.table import class_grid, corruption_grid, corruption_notes, notes
 
@@ -328,6 +379,10 @@ def _show(result: Any) -> None:
         for grid in (ood_grid(result.ood), ood_class_grid(result.ood)):
             print_table(grid.columns, grid.rows)
         print("\n".join(ood_notes(result.ood)))
+    for grids, below in more_tables(result):
+        for grid in grids:
+            print_table(grid.columns, grid.rows)
+        print("\n".join(below))
     _show_certificates(result)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.datasets.base import AUGMENTATIONS, DatasetError, data_folder
+from fairart.datasets.columns import SplitValues, columns_of
 from fairart.datasets.splitting import split_off
 from fairart.datasets.stored import Images, select
 from fairart.plugins.options import Option
@@ -125,6 +126,7 @@ def class_names(classes: AnyArray | None, *labels: npt.NDArray[np.int64]) -> tup
 def two_splits(
     images: Mapping[str, Images],
     labels: dict[str, npt.NDArray[np.int64]],
+    columns: Mapping[str, SplitValues],
     test_share: float | None,
     test_seed: int,
     name: object,
@@ -143,10 +145,13 @@ def two_splits(
         note = f"test images drawn from the training images: a share of {test_share:g} of each class, seed {test_seed}"
         images = {"train": select(images["train"], train), "test": select(images["train"], test)}
         labels = {"train": labels["train"][train], "test": labels["train"][test]}
+        whole = {name: values["train"] for name, values in columns.items() if values.get("train") is not None}
+        columns = {name: {"train": values[train], "test": values[test]} for name, values in whole.items()}
     return {
         "x_train": images["train"],
         "y_train": labels["train"],
         "x_test": images["test"],
         "y_test": labels["test"],
         "note": note,
+        "columns": columns_of(columns),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
+from fairart.datasets.columns import Column
 from fairart.datasets.stored import Images, StoredImages, select
 from fairart.plugins.options import Option
 
@@ -64,6 +65,7 @@ class Dataset:
         note: provenance that stands beside every number, such as the part of the data that was used.
         storage: where images stay on disk, a sentence that says so and why; it changes no number.
         unreadable: files that could not be read and were passed over, and what was wrong with them; grows while images are read.
+        columns: name -> one value for each image, such as the site where it was taken.
 
     Raises:
         DatasetError: one of these rules is broken.
@@ -79,6 +81,7 @@ class Dataset:
     note: str = ""
     storage: str = ""
     unreadable: dict[str, str] = field(default_factory=dict, repr=False)
+    columns: Mapping[str, Column] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -90,6 +93,10 @@ class Dataset:
                 f"{self.name}: both splits must have one image shape and type, got {self.x_train.shape[1:]} "
                 f"{self.x_train.dtype} for training and {self.x_test.shape[1:]} {self.x_test.dtype} for testing"
             )
+        for name, column in self.columns.items():
+            for split, values, count in (("train", column.train, len(self.x_train)), ("test", column.test, len(self.x_test))):
+                if values is not None and values.shape != (count,):
+                    raise DatasetError(f"{self.name}: column {name!r} must have {count} values for {split}, got {values.shape}")
 
     def _check_names(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -121,7 +128,8 @@ class Dataset:
         """Without the test images on disk that cannot be read, where those are to be passed over; each is read once for that."""
         if not isinstance(self.x_test, StoredImages) or (rows := self.x_test.readable()) is None:
             return self
-        return replace(self, x_test=self.x_test.select(rows), y_test=self.y_test[rows])
+        columns = {name: replace(one, test=None if one.test is None else one.test[rows]) for name, one in self.columns.items()}
+        return replace(self, x_test=self.x_test.select(rows), y_test=self.y_test[rows], columns=columns)
 
     def subset(self, *, per_class: int, seed: int = 0) -> Dataset:
         """Keep the same number of training images of every class; the test split stays whole.
@@ -178,6 +186,7 @@ class Dataset:
             self,
             x_train=select(self.x_train, keep),
             y_train=self.y_train[keep],
+            columns={name: column.of_train(keep) for name, column in self.columns.items()},
             note=f"{self.note}; {note}" if self.note and note else self.note or note,
         )
 

@@ -26,6 +26,7 @@ from fairart.datasets._arrays import (
     two_splits,
 )
 from fairart.datasets.base import DataRoot, Dataset, DatasetError
+from fairart.datasets.columns import SplitValues, read_npz_columns
 from fairart.datasets.splitting import TestSeed, TestShare
 from fairart.plugins.options import Option, validate_options
 
@@ -33,6 +34,7 @@ __all__ = ["load_npz", "read_training_arrays"]
 
 AnyArray = npt.NDArray[Any]
 
+_NOT_COLUMNS = frozenset((*ARRAYS, *OTHER_NAMES.values()))
 # What numpy raises for a file that is cut short, no archive, or damaged inside.
 _UNREADABLE = (ValueError, OSError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
@@ -54,6 +56,7 @@ def load_npz(
 
     Images are (N, H, W), (N, C, H, W) or (N, H, W, C); whole numbers 0..255, or floats in [0, 1]. Labels are integers
     0..K-1, (N,) or (N, 1), or one-hot (N, K). ``classes`` are K names; without it classes are called ``"0"``, ``"1"``, ...
+    Arrays such as ``site_train`` and ``site_test`` with a text or number for each image become the column ``site``.
 
     Args:
         path: the file; a relative one is looked for here, then in ``data_root``.
@@ -86,12 +89,16 @@ def load_npz(
         labels = {split: as_labels(arrays[f"y_{split}"], f"y_{split}") for split in splits}
         return Dataset(
             name=name or file.stem,
-            **two_splits(images, labels, test_share, test_seed, file),
+            **two_splits(images, labels, _npz_columns(file, labels), test_share, test_seed, file),
             classes=class_names(arrays.get("classes"), *labels.values()),
             augmentation=augmentation,
         )
     except DatasetError as error:
         raise DatasetError(f"{file}: {error}") from error
+
+
+def _npz_columns(file: Path, labels: dict[str, npt.NDArray[np.int64]]) -> dict[str, SplitValues]:
+    return read_npz_columns(file, {split: len(values) for split, values in labels.items()}, passed_over=_NOT_COLUMNS)
 
 
 def read_training_arrays(file: Path) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 from fairart.datasets._arrays import Augmentation, Name, find_file, two_splits
 from fairart.datasets._images import list_split, split_folders
 from fairart.datasets.base import DataRoot, Dataset, DatasetError
+from fairart.datasets.columns import SplitValues, read_metadata
 from fairart.datasets.image_files import FileNames, ImageFiles, Labels
 from fairart.datasets.image_view import Crop, ImageView, UnreadableImageError
 from fairart.datasets.memory import DataMemory, stays_on_disk
 from fairart.datasets.splitting import TestSeed, TestShare
-from fairart.datasets.stored import Images
+from fairart.datasets.stored import Images, Rows
 from fairart.errors import OptionError
 from fairart.plugins.options import Option, validate_options
 
@@ -45,7 +46,8 @@ def load_folder(
     """Your own images: folders train/<class>/ and test/<class>/ of image files.
 
     A folder with ``test`` alone serves for evaluation. If there is no ``test``, ``test_share`` draws it from ``train``, or from
-    the class folders that stand directly in the folder.
+    the class folders that stand directly in the folder. A file ``metadata.csv`` with a column ``file_name``, such as
+    ``train/cat/1.png``, gives the images columns, such as ``site``.
 
     Images of more than ``data_memory`` stay in their files, and processes decode batches while training. So do images for
     ``crop="random"``, each cropped anew in every epoch by seed, epoch and place.
@@ -92,12 +94,16 @@ def load_folder(
     storage = _storage(sum(one.nbytes for one in files.values()), data_memory, view)
     images: dict[str, Images] = dict(files)
     labels = {split: one.labels for split, one in files.items()}
+    columns = read_metadata(folder, places, {split: names for split, (names, _) in listed.items()})
     if not storage:
         for split, one in files.items():
-            images[split], labels[split] = _in_memory(one)
+            rows = one.readable()
+            chosen = one if rows is None else one.select(rows)
+            images[split], labels[split] = chosen[:], chosen.labels
+            columns = {name: _of_rows(values, split, rows) for name, values in columns.items()}
     return Dataset(
         name=name or folder.resolve().name,
-        **two_splits(images, labels, test_share, test_seed, folder),
+        **two_splits(images, labels, columns, test_share, test_seed, folder),
         classes=classes,
         augmentation=augmentation,
         storage=storage,
@@ -131,7 +137,6 @@ def _storage(nbytes: int, data_memory: str | None, view: ImageView) -> str:
     return why and why.replace("read from disk", "read from their files and decoded")
 
 
-def _in_memory(files: ImageFiles) -> tuple[Images, Labels]:
-    rows = files.readable()
-    chosen = files if rows is None else files.select(rows)
-    return chosen[:], chosen.labels
+def _of_rows(values: SplitValues, split: str, rows: Rows | None) -> SplitValues:
+    """A column without the images of a split that were passed over."""
+    return values if rows is None or split not in values else {**values, split: values[split][rows]}

@@ -53,6 +53,9 @@ class FileNames:
         start = int(self._ends[row - 1]) if row else 0
         return self.root / os.fsdecode(self._text[start : int(self._ends[row])].tobytes())
 
+    def __iter__(self) -> Iterator[Path]:
+        return (self[row] for row in range(len(self)))
+
     @functools.cached_property
     def digest(self) -> str:
         """Of names and sizes of the files, wherever their folder stands."""

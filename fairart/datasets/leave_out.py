@@ -44,6 +44,7 @@ def leave_out(data: Dataset, names: Sequence[str]) -> Dataset:
         x_test=select(data.x_test, test),
         y_test=number[data.y_test[test]],
         classes=tuple(data.classes[index] for index in kept),
+        columns={name: column.of_both(train, test) for name, column in data.columns.items()},
         note=f"{data.note}; {note}" if data.note else note,
     )
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fairart.datasets._arrays import (
+    ARRAYS,
+    OTHER_NAMES,
     Augmentation,
     Layout,
     Name,
@@ -20,6 +25,7 @@ from fairart.datasets._arrays import (
 )
 from fairart.datasets.array_file import ArrayFileImages, open_array
 from fairart.datasets.base import DataRoot, Dataset, DatasetError
+from fairart.datasets.columns import SplitValues
 from fairart.datasets.memory import DataMemory, stays_on_disk
 from fairart.datasets.splitting import TestSeed, TestShare
 from fairart.datasets.stored import Images
@@ -78,13 +84,29 @@ def load_npy(
         classes = folder / "classes.npy"
         return Dataset(
             name=name or folder.resolve().name,
-            **two_splits(images, labels, test_share, test_seed, folder),
+            **two_splits(images, labels, _columns(folder, labels), test_share, test_seed, folder),
             classes=class_names(np.array(open_array(classes)) if classes.exists() else None, *labels.values()),
             augmentation=augmentation,
             storage=storage,
         )
     except DatasetError as error:
         raise error if str(folder) in str(error) else DatasetError(f"{folder}: {error}") from error
+
+
+def _columns(folder: Path, labels: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, SplitValues]:
+    """Arrays with one value an image, as ``npz`` takes them: ``site_train.npy`` and ``site_test.npy``."""
+    found: dict[str, dict[str, npt.NDArray[Any]]] = {}
+    passed_over = {*ARRAYS, *OTHER_NAMES.values()}
+    for file in sorted(folder.glob("*.npy")):
+        for split, own in labels.items():
+            name = file.stem.removeprefix(f"{split}_").removesuffix(f"_{split}")
+            if file.stem in passed_over or name == file.stem:
+                continue
+            with contextlib.suppress(DatasetError):  # an array that nobody asked for may be damaged
+                values = open_array(file)
+                if values.shape == own.shape and values.dtype.kind in "biufUS":
+                    found.setdefault(name, {})[split] = np.array(values)
+    return dict(found)
 
 
 def _stored_images(names: dict[str, Path], layout: str) -> dict[str, ArrayFileImages]:

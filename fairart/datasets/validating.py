@@ -35,5 +35,6 @@ def validating(data: Dataset, share: float, *, seed: int) -> Dataset:
         y_train=data.y_train[train],
         x_test=select(data.x_train, apart),
         y_test=data.y_train[apart],
+        columns={name: column.split(train, apart) for name, column in data.columns.items()},
         note=f"{data.note}; {note}" if data.note else note,
     )

@@ -36,6 +36,7 @@ class EpochRecord(ComparedByValue):
         averaged: whether the epoch entered the averaged weights; None without averaging.
         sampling: (K,) probabilities with which the epoch began to draw classes; None where every sample is drawn once.
         pair_weights: (K, K) weight of each (predicted, true) pair in the loss; None without such a weighting.
+        group_weights: weight of each group in the loss as the epoch began, by name; None where groups are not weighed.
         pgd_accuracy: accuracy under PGD-10 on a few hundred training samples; None unless single-step training is watched.
         overfitted: whether the epoch showed catastrophic overfitting.
         seconds: wall-clock time, validation included.
@@ -53,6 +54,7 @@ class EpochRecord(ComparedByValue):
     images_per_second: float
     sampling: FloatArray | None = None
     pair_weights: FloatArray | None = None
+    group_weights: dict[str, float] | None = None
     pgd_accuracy: float | None = None
     overfitted: bool = False
 
@@ -100,6 +102,8 @@ class EpochRecord(ComparedByValue):
             plan = getattr(self, name)
             if plan is not None:
                 found[name] = plan.tolist()
+        if self.group_weights is not None:
+            found["group_weights"] = self.group_weights
         if self.pgd_accuracy is not None:
             found.update(pgd_accuracy=self.pgd_accuracy, overfitted=self.overfitted)
         return found

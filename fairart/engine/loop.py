@@ -222,6 +222,7 @@ class Engine:
             if isinstance(weighting, PairWeighting) and weighting.pairs is not None
             else None,
             "sampling": self._sampling_plan(),
+            "group_weights": weighting.group_weights(),
         }
 
     def _sampling_plan(self) -> FloatArray | None:
@@ -338,7 +339,8 @@ class Engine:
     def _terms(self, batch: Batch, examples: Examples) -> LossTerms:
         objective = self.method.objective
         terms = asked(objective, "losses", lambda: objective.losses(self.network, batch, examples))
-        return checked_terms(objective, terms, batch, self.nb_classes)
+        checked = checked_terms(objective, terms, batch, self.nb_classes)
+        return checked if batch.groups is None else dataclasses.replace(checked, groups=batch.groups)
 
     def _loss(self, terms: LossTerms, y: Tensor) -> Tensor:
         weighting = self.method.class_weighting
@@ -353,7 +355,7 @@ class Engine:
         return logits
 
     def _batch(self, samples: Samples, epoch: int, meter: EpochMeter) -> Batch:
-        (x, y, soft_labels), sampler, targets = samples, self.method.target_sampler, None
+        (x, y, soft_labels, groups), sampler, targets = samples, self.method.target_sampler, None
         if sampler is not None:
             logits = self._clean_logits(x) if sampler.needs_logits else None
             targets = self._targets(sampler, samples, logits, meter)
@@ -371,6 +373,7 @@ class Engine:
             progress=(epoch + meter.batches / self._steps[0]) / self._steps[1],
             label_smoothing=self.method.label_smoothing,
             soft_labels=soft_labels,
+            groups=groups,
             classification_loss=self.method.classification_loss,
             generator=self.streams.attack,
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,23 @@ from fairart.evaluation.certificates.specs import Certificates, CertificateSpec,
 from fairart.evaluation.ood.plan import Outliers, resolve_ood
 from fairart.evaluation.ood.running import score_outliers
 from fairart.evaluation.ood.settings import OodSettings
+from fairart.evaluation.results.affine_results import AffineResults, affine_label
 from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.corruption_results import CorruptionResults, corruption_label
+from fairart.evaluation.results.groups import GroupsLike, resolve_groups
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.result import EvaluationResult
+from fairart.evaluation.results.shift_results import ShiftResults
+from fairart.evaluation.results.temperature import ScaledResult, TemperatureResults
+from fairart.evaluation.running.affine import Affine, check_affine
 from fairart.evaluation.running.broken import check_unbroken
 from fairart.evaluation.running.corrupted import Corruptions, CorruptionSource, resolve_corruptions
 from fairart.evaluation.running.partial import PartialResults
 from fairart.evaluation.running.progress import Progress
 from fairart.evaluation.running.runner import Runner
+from fairart.evaluation.running.scaling import COLUMNS, Scaling
 from fairart.evaluation.running.scores import Scores
+from fairart.evaluation.running.shifted import Shifted, Shifts, check_shifts
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES, run_checks
 from fairart.fingerprint import array_digest, classifier_fingerprint
 
@@ -57,6 +65,10 @@ def evaluate(
     batch_size: int = 512,
     seed: int = 0,
     class_names: Sequence[str] | None = None,
+    groups: GroupsLike | None = None,
+    shifts: Shifts | None = None,
+    affine: Affine | None = None,
+    temperature: bool = False,
     checkpoint: str | Path | None = None,
     sanity_samples: int = SANITY_SAMPLES,
     verbose: bool = True,
@@ -92,6 +104,15 @@ def evaluate(
         batch_size: samples at a time, >= 1.
         seed: of all random starts and of the corruptions made, >= 0.
         class_names: K names for the tables, or None for numbers.
+        groups: an attribute of the samples, such as site or sensor: (n,) texts or whole numbers, or name -> values for several.
+            Every table is then given by group as well, and by class within each group. The numbers of the attacks do not
+            depend on it.
+        shifts: shifted test sets by name, such as ``{"camera-2": (x, y)}``, as ``x`` and ``y``: clean accuracy and calibration on
+            each, class by class, and what is lost. No attack is run on them.
+        affine: curves of accuracy against degree: ``"all"``, names among ``rotation``, ``scale`` and ``shear``, or name ->
+            degrees.
+        temperature: also scale confidences by temperatures, one for all and one for each predicted class, fitted on clean test
+            images and used on others: each half of the test images by those of the other half, shifted images by those of all.
         checkpoint: a folder for partial results. Finished batches are kept there, and a killed evaluation resumes
             from them and returns the same result as without the interruption. Files that are damaged, or that belong to
             other weights, data or settings, are discarded with a warning.
@@ -106,9 +127,9 @@ def evaluate(
 
     Raises:
         TypeError: no ``PyTorchClassifier``.
-        ValueError: bad data, names, severities, batch size or seed; options of an attack that it does not have; corruptions
-            of another shape or other classes; outliers of another shape, or that are test or training images; a checkpoint that
-            is no folder of partial results.
+        ValueError: bad data, names, groups, shifts, severities, batch size or seed; options of an attack that it does not have;
+            corruptions of another shape or other classes; outliers of another shape, or that are test or training images; a
+            checkpoint that is no folder of partial results.
         MissingTexturesError: frost is asked for, and there are no pictures to make it of.
         ModelError: a model that does not return logits, see :func:`fairart.engine.network.check_model`.
         EvaluationError: an attack did nothing, numbers that are not finite, or a certificate that an attack broke.
@@ -119,13 +140,13 @@ def evaluate(
     if len(images) != len(labels):
         raise ValueError(f"x and y must be of one length, got {len(images)} samples and {len(labels)} labels")
     names = _check_names(class_names, classifier.nb_classes)
-    _check_whole("batch_size", batch_size, 1)
-    _check_whole("seed", seed, 0)
-    _check_whole("sanity_samples", sanity_samples, 0)
-    specs = [spec.checked(classifier) for spec in resolve_attacks(attacks)]
-    for spec in specs:
-        _warn_if_faint(spec, classifier)
+    attributes = resolve_groups(groups, len(labels))
+    for option, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0), ("sanity_samples", sanity_samples, 0)):
+        _check_whole(option, value, least)
+    specs = _checked_attacks(attacks, classifier)
     certifying = [one.checked(classifier) for one in resolve_certificates(certificates)]
+    shifted = check_shifts(shifts, classifier)
+    curves = check_affine(affine, classifier)
     check_model(
         network,
         nb_classes=classifier.nb_classes,
@@ -140,17 +161,23 @@ def evaluate(
     config = {**_config(classifier, network, len(labels), batch_size, seed), "sanity_samples": int(sanity_samples)}
     kept = PartialResults()
     if checkpoint is not None:
-        kept = PartialResults(checkpoint, _fingerprint(classifier, images, labels, config))
+        settings = {"temperature": True} if temperature else {}
+        kept = PartialResults(checkpoint, {**_fingerprint(classifier, images, labels, config), **settings})
     common: dict[str, Any] = {"nb_classes": classifier.nb_classes, "class_names": names}
     corrupted = 0 if source is None else len(source.names) * len(at) * len(source.labels)
     total = (1 + len(specs) + sum(one.certificate.rounds for one in certifying)) * len(labels) + corrupted
     total += outliers.work(len(labels))
+    total += sum(len(y) for _, y in shifted.values()) + len(labels) * sum(len(degrees) for degrees in curves.values())
     with Progress(total, verbose=verbose) as progress, _repeatable():
         runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
-        results = _attacked(runner, specs, common)
+        if temperature:
+            runner = dataclasses.replace(runner, scaling=Scaling.of(runner.logits(), labels, seed))
+        results, scores = _attacked(runner, specs, common)
         corruption_results = _corrupted(runner, source, at, common)
         certified = [_certified(runner, one, common) for one in certifying]
         check_unbroken(certified, results)
+        shift_results, shift_scores = _shifted(runner, shifted, common)
+        affine_results = _affine(runner, curves, common)
         ood_results = score_outliers(runner, outliers, names)
         progress.begin("sanity checks")
         checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
@@ -162,6 +189,10 @@ def evaluate(
         config=config,
         versions=_versions(),
         checks=checks,
+        groups=attributes,
+        shifts=shift_results,
+        affine=affine_results,
+        temperature=_scaled(runner, results, scores, shift_results, shift_scores),
     )
 
 
@@ -185,7 +216,7 @@ def _repeatable() -> Iterator[None]:
         cudnn.benchmark, cudnn.deterministic = before
 
 
-def _attacked(runner: Runner, specs: Sequence[AttackSpec], common: dict[str, Any]) -> list[AttackResult]:
+def _attacked(runner: Runner, specs: Sequence[AttackSpec], common: dict[str, Any]) -> tuple[list[AttackResult], list[Scores]]:
     clean = runner.clean()
     wrong = int((clean.predictions != runner.labels).sum())
     # Only what is right on clean data is attacked.
@@ -196,11 +227,12 @@ def _attacked(runner: Runner, specs: Sequence[AttackSpec], common: dict[str, Any
             labels=runner.labels, predictions=scores.predictions, confidences=scores.confidences, **common, **more
         )
 
-    results = [result(clean, label="clean", config={"attack": "none", "options": {}})]
+    results, every = [result(clean, label="clean", config={"attack": "none", "options": {}})], [clean]
     for spec in specs:
         scores, perturbation = runner.attack(spec, clean)
         results.append(result(scores, label=spec.label, config=spec.config, perturbation=perturbation))
-    return results
+        every.append(scores)
+    return results, every
 
 
 def _corrupted(
@@ -228,6 +260,60 @@ def _certified(runner: Runner, spec: CertificateSpec, common: dict[str, Any]) ->
     predictions, radii = runner.certificate(spec)
     return CertificateResult(
         label=spec.label, labels=runner.labels, predictions=predictions, radii=radii, config=spec.config, **common
+    )
+
+
+def _shifted(runner: Runner, shifts: Shifted, common: dict[str, Any]) -> tuple[ShiftResults, list[Scores]]:
+    found, every = {}, []
+    for name, (x, labels) in shifts.items():
+        scores = runner.shift(name, x, labels)
+        found[name] = AttackResult(
+            label=name,
+            labels=labels,
+            config={"attack": "none", "options": {}, "shift": name},
+            predictions=scores.predictions,
+            confidences=scores.confidences,
+            **common,
+        )
+        every.append(scores)
+    return ShiftResults(found), every
+
+
+def _affine(runner: Runner, curves: Mapping[str, Sequence[float]], common: dict[str, Any]) -> AffineResults:
+    found = {}
+    for family, degrees in curves.items():
+        for degree in degrees:
+            scores = runner.affine(family, degree)
+            found[family, degree] = AttackResult(
+                label=affine_label(family, degree),
+                labels=runner.labels,
+                config={"affine": family, "degree": degree},
+                predictions=scores.predictions,
+                confidences=scores.confidences,
+                **common,
+            )
+    return AffineResults(found)
+
+
+def _scaled(
+    runner: Runner,
+    results: Sequence[AttackResult],
+    scores: Sequence[Scores],
+    shifts: ShiftResults,
+    shift_scores: Sequence[Scores],
+) -> TemperatureResults | None:
+    scaling = runner.scaling
+    if scaling is None:
+        return None
+
+    def scaled(result: AttackResult, found: Scores) -> ScaledResult:
+        return ScaledResult(result, {kind: found.more[column] for kind, column in COLUMNS.items()})
+
+    return TemperatureResults(
+        scaling.whole,
+        scaling.halves,
+        {result.label: scaled(result, found) for result, found in zip(results, scores, strict=True)},
+        {name: scaled(shifts[name], found) for name, found in zip(shifts, shift_scores, strict=True)},
     )
 
 
@@ -277,6 +363,13 @@ def _check_whole(name: str, value: Any, low: int) -> None:
         raise ValueError(f"{name} must be a whole number >= {low}, got {value!r}")
 
 
+def _checked_attacks(attacks: Attacks, classifier: PyTorchClassifier) -> list[AttackSpec]:
+    specs = [spec.checked(classifier) for spec in resolve_attacks(attacks)]
+    for spec in specs:
+        _warn_if_faint(spec, classifier)
+    return specs
+
+
 def _warn_if_faint(spec: AttackSpec, classifier: PyTorchClassifier) -> None:
     if classifier.clip_values is None:
         return
@@ -287,5 +380,5 @@ def _warn_if_faint(spec: AttackSpec, classifier: PyTorchClassifier) -> None:
             f"attack {spec.label!r}: eps {spec.eps:g} is very small: inputs span {span:g}. It is in the "
             f"classifier's own input units: 8/255 of the range would be {span * 8 / 255:g} here",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

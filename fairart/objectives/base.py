@@ -43,6 +43,7 @@ class Batch(ComparedByValue):
         label_smoothing: share of each label that the loss spreads over all classes, in [0, 1); attacks do not use it.
         classification_loss: what stands in for the cross-entropy; None for the cross-entropy.
         soft_labels: (n, K) shares of the classes in each sample, where samples are mixed; None where ``y`` says it all.
+        groups: (n,) group of each sample, for class weightings; None where ``fit`` was given none.
         generator: random state on the device of ``x``.
     """
 
@@ -60,6 +61,7 @@ class Batch(ComparedByValue):
     label_smoothing: float = 0.0
     classification_loss: ClassificationLoss | None = None
     soft_labels: Tensor | None = None
+    groups: Tensor | None = None
     generator: torch.Generator | None = field(default=None, repr=False)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from fairart.evaluation import AttackResult
 from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.reporting.by_group import ByGroup, by_group
+from fairart.reporting.by_shift import ByShift, by_shift
 from fairart.reporting.certified import CertificateMeans
 from fairart.reporting.left_behind import LeftBehind, left_behind
 from fairart.reporting.outliers import OodCell, OodKey
@@ -145,6 +148,16 @@ class ComparisonData:
         """The method that the others are compared with."""
         return next(iter(self.methods))
 
+    @cached_property
+    def by_group(self) -> tuple[ByGroup, ...]:
+        """The same by each attribute of the samples that runs were evaluated with; see :mod:`fairart.reporting.by_group`."""
+        return by_group(self.methods, {key: cell.results for key, cell in self.cells.items()})
+
+    @cached_property
+    def by_shift(self) -> tuple[ByShift, ...]:
+        """Every shifted test set that runs were evaluated on; see :mod:`fairart.reporting.by_shift`."""
+        return by_shift(self.methods)
+
     def left_behind(self, attack: str) -> LeftBehind | None:
         """The classes that every method leaves behind; None for one method. See :mod:`fairart.reporting.left_behind`.
 
@@ -210,5 +223,7 @@ class ComparisonData:
             "left_behind": {
                 attack: left.to_dict(self.classes) for attack in self.attacks if (left := self.left_behind(attack)) is not None
             },
+            "groups": [found.to_dict() for found in self.by_group],
+            "shifts": [found.to_dict(self.classes) for found in self.by_shift],
             "notices": list(self.notices),
         }

@@ -12,6 +12,8 @@ from fairart.escapes import latex, markdown, markdown_line, terminal
 from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.flags import FAILED
 from fairart.notebooks import html_notes, html_table
+from fairart.reporting.by_group import ByGroup
+from fairart.reporting.by_shift import ByShift
 from fairart.reporting.comparison_data import Cell, ComparisonData
 from fairart.reporting.outliers import OodKey, ood_label
 from fairart.reporting.tables import Spread
@@ -20,6 +22,7 @@ __all__ = [
     "FORMATS",
     "Grid",
     "class_grid",
+    "group_grid",
     "left_behind_lines",
     "left_behind_notes",
     "main_grid",
@@ -28,6 +31,7 @@ __all__ = [
     "points",
     "render_comparison",
     "render_html",
+    "shift_grid",
     "spread_text",
 ]
 
@@ -201,6 +205,60 @@ def class_grid(comparison: ComparisonData, attack: str) -> Grid:
     return Grid(attack, columns, (tuple(rows),), 1, left_behind_lines(comparison, [attack]))
 
 
+def group_grid(comparison: ComparisonData, found: ByGroup) -> Grid:
+    """Worst group and difference of every method under every attack, and each group.
+
+    Args:
+        comparison: the methods.
+        found: one attribute of its samples.
+    """
+    blocks = []
+    for attack in comparison.attacks:
+        rows = []
+        for label in comparison.methods:
+            cell = found.cells.get((label, attack))
+            if cell is None:
+                continue
+            groups = [("*" if cell.worst_group == place else "") + spread_text(one) for place, one in enumerate(cell.groups)]
+            rows.append((attack, label, spread_text(cell.worst), spread_text(cell.difference), *groups))
+        blocks.append(tuple(rows))
+    heads = [f"{name} (n={count})" for name, count in zip(found.groups.names, found.groups.counts, strict=True)]
+    left = (f"evaluated without groups by {found.groups.name}, or with others: {', '.join(found.left_out)}",)
+    columns = ("attack", "method", "worst group", "difference", *heads)
+    return Grid(f"by {found.groups.name}", columns, tuple(filter(None, blocks)), 2, left if found.left_out else ())
+
+
+def shift_grid(comparison: ComparisonData) -> Grid:
+    """Accuracy of every method on every shifted test set, and what is lost.
+
+    Args:
+        comparison: the methods.
+    """
+    blocks, below = [], []
+    for found in comparison.by_shift:
+        rows = []
+        for label in comparison.methods:
+            cell = found.cells.get(label)
+            if cell is not None:
+                numbers = (cell.overall, cell.worst, cell.lost, cell.relative)
+                rows.append((found.name, label, *map(spread_text, numbers)))
+        blocks.append(tuple(rows))
+        below += _shift_lines(found)
+    columns = ("shift", "method", "overall", "worst class", "lost", "lost, % of clean")
+    return Grid("shifted test sets", columns, tuple(filter(None, blocks)), 2, tuple(below))
+
+
+def _shift_lines(found: ByShift) -> list[str]:
+    lines = []
+    if found.line is not None:
+        line = found.line
+        shown = f"slope {line.slope:.2f}, correlation {line.correlation:.2f}"
+        lines.append(f"{found.name}: line from clean to shifted accuracy over {line.points} methods, probit scale: {shown}")
+    if found.left_out:
+        lines.append(f"evaluated without {found.name}, or on other images: {', '.join(found.left_out)}")
+    return lines
+
+
 def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
     first = next(iter(comparison.methods.values()))[0].result
     assert first is not None
@@ -220,6 +278,8 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
         lines.append("ood: AUROC of a score against a set of outliers; worst class: the predicted class with the lowest AUROC")
     if classes:
         lines.append("*: the lowest class of a method")
+    if comparison.by_group:
+        lines.append("by group: the lowest group of each seed, and highest less lowest group; *: the lowest group of a method")
     lines += left_behind_notes(comparison)
     if comparison.failed:
         lines.append(f"{FAILED}: a sanity check of the numbers failed, see below")
@@ -287,6 +347,8 @@ def render_comparison(comparison: ComparisonData, *, style: str = "text", classe
     # Each line stands once: under the table of its attack's classes if that is shown.
     main = replace(main_grid(comparison), below=()) if classes else main_grid(comparison)
     grids = [main, *(class_grid(comparison, attack) for attack in comparison.attacks if classes)]
+    grids += [group_grid(comparison, found) for found in comparison.by_group]
+    grids += [shift_grid(comparison)] if comparison.by_shift else []
     return FORMATS[style](grids, _notes(comparison, classes))
 
 
@@ -300,6 +362,8 @@ def render_html(comparison: ComparisonData) -> str:
     for attack in comparison.attacks:
         table = _html(replace(class_grid(comparison, attack), below=()))
         parts.append(f"<details><summary>Classes, {escape(terminal(attack))}</summary>{table}</details>")
+    parts += [_html(group_grid(comparison, found)) for found in comparison.by_group]
+    parts += [_html(shift_grid(comparison))] if comparison.by_shift else []
     return f"<div>{''.join([*parts, html_notes(_notes(comparison, classes=True))])}</div>"
 
 

@@ -13,6 +13,7 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
+from fairart.datasets.columns import Column, is_file, read_values, split_name
 from fairart.datasets.extra_images import ExtraImages, read_extra_images
 from fairart.datasets.imbalance import imbalanced_counts, is_file_of_counts
 from fairart.datasets.leave_out import leave_out, left_out_images
@@ -26,6 +27,7 @@ from fairart.plugins import create, get_plugin_manager
 from fairart.plugins.options import declared_options
 from fairart.runs.config import OFF, PART_KINDS, RunConfig
 from fairart.runs.optimising import build_optimizer
+from fairart.statistics import Groups
 from fairart.trainers.base import FairnessTrainer
 from fairart.trainers.combinations import check_extra
 
@@ -33,6 +35,7 @@ __all__ = [
     "build_classifier",
     "build_dataset",
     "build_extra_data",
+    "build_groups",
     "build_trainer",
     "load_dataset",
     "load_plugins",
@@ -117,11 +120,15 @@ def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[st
     return data
 
 
-def build_dataset(config: RunConfig) -> Dataset:
+def build_dataset(config: RunConfig, *, groups: bool = False) -> Dataset:
     """Load the config's data set without the classes left out, cut down to ``per_class`` training images of each class and to
     its imbalance.
 
     With ``validation_share`` some training images take the place of the test images.
+
+    Args:
+        config: the run.
+        groups: read the groups of its training images as well, for :func:`build_groups`; only training needs them.
 
     Raises:
         OptionError: an option that the data set does not have, or a bad value.
@@ -129,6 +136,9 @@ def build_dataset(config: RunConfig) -> Dataset:
         DownloadError: a public data set that could not be fetched.
     """
     data = _whole_dataset(config)
+    if groups and config.groups is not None:
+        # A file has a value for every training image: it is read before some are left out.
+        data = _with_groups(config.groups, data)
     if config.leave_out is not None:
         data = leave_out(data, config.leave_out.split(","))
     if config.per_class is not None:
@@ -141,6 +151,34 @@ def build_dataset(config: RunConfig) -> Dataset:
         shown = f"imbalance {config.imbalance}: {', '.join(map(str, counts))} training images, seed {config.seed}"
         data = data.with_counts(counts, seed=config.seed, note=shown)
     return data
+
+
+def _with_groups(given: str, data: Dataset) -> Dataset:
+    try:
+        _, values = read_values(given, data.columns, split="train", number=len(data.y_train))
+    except ValueError as error:
+        raise OptionError(str(error)) from error
+    return dataclasses.replace(data, columns={**data.columns, given: Column(values, None)})
+
+
+def build_groups(config: RunConfig, data: Dataset) -> Groups | None:
+    """The groups of the config's training images; None where it names none.
+
+    Args:
+        config: the run.
+        data: of ``build_dataset(config, groups=True)``.
+
+    Raises:
+        OptionError: values that make no groups.
+    """
+    if config.groups is None:
+        return None
+    values = data.columns[config.groups].train
+    assert values is not None, "build_dataset() read them"
+    try:
+        return Groups.of(values, name=split_name(config.groups, "train"))
+    except ValueError as error:
+        raise OptionError(str(error)) from error
 
 
 def unseen_images(config: RunConfig) -> Images | None:
@@ -332,6 +370,8 @@ def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
     for name in ("data_root", "plugins_dir", "warm_start"):
         if getattr(config, name) is not None:
             said[name] = str(Path(getattr(config, name)).expanduser().absolute())
+    if config.groups is not None and is_file(config.groups):
+        said["groups"] = str(Path(config.groups).expanduser().absolute())
     for name in ("dataset", "extra_data"):
         prefix, colon, path = (getattr(config, name) or "").partition(":")
         if colon and Path(path).expanduser().exists():

@@ -124,6 +124,13 @@ class RunConfig:
         str | None,
         Option("long-tailed training set: exp:100, step:10, or a file with the images kept of each class; none for all"),
     ] = None
+    groups: Annotated[
+        str | None,
+        Option(
+            "groups of the training images, for class weightings such as group-dro: a column of the data set, or a .npy or .csv "
+            "file of one value a training image; by default none"
+        ),
+    ] = None
     extra_data: Annotated[
         str | None, Option("extra training images, generated or pseudo-labelled, such as npz:PATH; by default none")
     ] = None
@@ -322,6 +329,7 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
             "per_class",
             "validation_share",
             "imbalance",
+            "groups",
             "extra_data",
             "adjustment",
             "keep_best",

@@ -18,6 +18,7 @@ from fairart.evaluation.sanity.checks import SANITY_SAMPLES
 from fairart.runs import evaluation as plan
 from fairart.runs.folders import EVALUATION, PARTIAL
 from fairart.runs.outliers import OodRequest, check_ood, described, load_ood
+from fairart.runs.shifts import load_shifts
 
 __all__ = ["Prepared", "Request", "carry_out", "prepare"]
 
@@ -48,6 +49,11 @@ class Request:
         restart: discard partial results and start again.
         sanity_samples: images for the sanity checks, 0 to skip the checks.
         verbose: show a progress bar on a terminal.
+        groups: attributes of the test images: columns of the data set, or files of one value a test image.
+        shifts: shifted test sets, name -> data set: a registered name, ``npz:PATH`` or ``folder:PATH``.
+        data_root: folder of their data files.
+        affine: curves of accuracy against degree: family -> degrees, None for its own ones.
+        temperature: scale confidences by temperatures, and measure calibration before and after.
     """
 
     attacks: Sequence[plan.Attack] = ("pgd",)
@@ -66,6 +72,11 @@ class Request:
     restart: bool = False
     sanity_samples: int = SANITY_SAMPLES
     verbose: bool = True
+    groups: str | Sequence[str] = ()
+    shifts: Mapping[str, str] = field(default_factory=dict)
+    data_root: str | None = None
+    affine: Mapping[str, Sequence[float] | None] = field(default_factory=dict)
+    temperature: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +178,8 @@ def carry_out(
         seed=asked.seed,
         device=device,
     )
+    groups = plan.groups_of(asked.groups, data, keep)
+    shifts = load_shifts(asked.shifts, data, data_root=asked.data_root, limit=asked.limit, seed=asked.seed)
     ood: dict[str, Any] = {}
     if asked.ood is not None and prepared.ood is not None:
         ood["ood"], ood["ood_settings"] = load_ood(asked.ood, prepared.ood, data, unseen=unseen)
@@ -185,6 +198,10 @@ def carry_out(
         batch_size=asked.batch_size,
         seed=asked.seed,
         class_names=data.classes,
+        groups=groups,
+        shifts=shifts,
+        affine=asked.affine or None,
+        temperature=asked.temperature,
         checkpoint=folder / PARTIAL,
         verbose=asked.verbose,
         sanity_samples=asked.sanity_samples,
@@ -194,6 +211,8 @@ def carry_out(
         result.config["unreadable"] = sorted(data.unreadable)
     if len(data.y_train):
         result.config["training_counts"] = data.training_counts
+    for name, dataset in asked.shifts.items():
+        result.shifts.sources[name]["dataset"] = dataset
     for name, source_of_set in ({} if asked.ood is None else asked.ood.sets).items():
         result.ood.config["sets"][name]["dataset"] = described(source_of_set)
     if prepared.surrogates:

@@ -12,12 +12,14 @@ import numpy.typing as npt
 
 from fairart.corruptions import SEVERITIES, CorruptionFolder, MadeCorruptions, corruption_names
 from fairart.datasets import Dataset
+from fairart.datasets.columns import read_values
 from fairart.datasets.stored import select
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
 from fairart.evaluation.certificates.specs import resolve_certificates
 from fairart.evaluation.results.corruption_results import check_same_kind
+from fairart.evaluation.results.groups import Groups
 from fairart.evaluation.running.corrupted import CorruptionSource
 from fairart.norms import norm_order, norm_text
 from fairart.plugins import get_plugin_manager, registered
@@ -33,6 +35,7 @@ __all__ = [
     "choose_certificates",
     "choose_images",
     "corruption_source",
+    "groups_of",
     "names_to_make",
     "parse_limit",
 ]
@@ -239,6 +242,34 @@ def corruption_source(
     given = {name: options[name] for name in names if name in options}
     x, y = select(data.x_test, keep), data.y_test[keep]
     return MadeCorruptions(x, y, corruptions=names, severities=chosen, options=given, seed=seed, device=device)
+
+
+def groups_of(given: str | Sequence[str], data: Dataset, keep: IntArray) -> dict[str, Groups]:
+    """Attributes of the test images that are evaluated.
+
+    Args:
+        given: columns of the data set, or files with one value for each of its test images; see
+            :func:`fairart.datasets.columns.read_values`.
+        data: the data set of the run.
+        keep: indices of the test images that are evaluated.
+
+    Returns:
+        name -> group of each image.
+
+    Raises:
+        OptionError: no such column or file, another number of values, values that make no groups, or two attributes of one name.
+    """
+    found: dict[str, Groups] = {}
+    for one in (given,) if isinstance(given, str) else given:
+        try:
+            name, values = read_values(one, data.columns, split="test", number=len(data.y_test))
+            groups = Groups.of(values[keep], name=name)
+        except ValueError as error:
+            raise OptionError(str(error)) from error
+        if name in found:
+            raise OptionError(f"groups {one!r}: two attributes are called {name!r}")
+        found[name] = groups
+    return found
 
 
 def check_reference(path: str | Path, source: CorruptionSource | None) -> EvaluationResult:

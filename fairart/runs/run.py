@@ -215,7 +215,7 @@ def _prepare(config: RunConfig, fabric: Any) -> tuple[RunConfig, Dataset, Fairne
     build.trainer_class(config)
     device = build.resolved_device(config.device)
     config = settled(config, fabric, device=device)
-    data = build.build_dataset(config)
+    data = build.build_dataset(config, groups=True)
     classifier = build.build_classifier(config, data, device=device)
     return config, data, build.build_trainer(config, classifier, data, fabric=fabric)
 
@@ -262,6 +262,7 @@ def _train(
             nb_epochs=config.epochs,
             extra_data=extra,
             extra_share=config.extra_share,
+            groups=build.build_groups(config, data),
             scheduler=Schedule(config),
             scheduler_interval="batch" if Schedule(config).by_batch else "epoch",
             seed=config.seed,

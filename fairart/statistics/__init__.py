@@ -12,6 +12,7 @@ from fairart.statistics.by_value import ComparedByValue
 from fairart.statistics.cfps import class_false_negative_score, class_false_positive_score
 from fairart.statistics.confusion_matrix import ConfusionMatrix
 from fairart.statistics.epoch import EpochStatistics, ValidationStatistics
+from fairart.statistics.groups import Groups
 from fairart.statistics.over_seeds import MeanInterval, detectable_difference, holm, mean_interval, price_of_comparisons
 from fairart.statistics.rank_correlation import RankCorrelation, rank_correlation
 
@@ -19,6 +20,7 @@ __all__ = [
     "ComparedByValue",
     "ConfusionMatrix",
     "EpochStatistics",
+    "Groups",
     "MeanInterval",
     "RankCorrelation",
     "ValidationStatistics",

@@ -22,6 +22,7 @@ from fairart.policies import (
     TargetSampler,
     WeightPerturbation,
 )
+from fairart.statistics import Groups
 from fairart.testing.rules import CLASSES, expect, is_plain, require, same_rules, same_state, statistics_examples
 
 __all__ = [
@@ -126,6 +127,21 @@ def check_class_weighting(weighting: ClassWeighting) -> None:
             mine.update(statistics)
             _check_loss(mine, nb_classes)
         _check_state(mine, copy.deepcopy(weighting))
+    if weighting.takes_groups:
+        _check_groups(copy.deepcopy(weighting))
+
+
+def _check_groups(weighting: ClassWeighting) -> None:
+    """A weighting of groups, one of which is in no batch, names the weight of each."""
+    weighting.groups = Groups.of(np.arange(24) % 5, name="site")
+    weighting.start(3)
+    _check_loss(weighting, 3, groups=torch.arange(32) % 4)
+    weights, name = weighting.group_weights(), type(weighting).__name__
+    good = weights is not None and all(isinstance(value, float) and math.isfinite(value) for value in weights.values())
+    require(good and len(weights or ()) > 0, f"{name}: group_weights() must name a finite weight for each group")
+    other = copy.deepcopy(weighting)
+    other.load_state_dict(copy.deepcopy(weighting.state_dict()))
+    require(other.group_weights() == weights, f"{name}: group_weights() must be the same after load_state_dict(state_dict())")
 
 
 def check_class_sampling(sampling: ClassSampling) -> None:
@@ -169,7 +185,7 @@ def _check_probabilities(sampling: ClassSampling, nb_classes: int) -> None:
     require(bool((chances[~absent] > 0).all()), f"{name}: a class with training samples must have a probability > 0")
 
 
-def _check_loss(weighting: ClassWeighting, nb_classes: int) -> None:
+def _check_loss(weighting: ClassWeighting, nb_classes: int, groups: Tensor | None = None) -> None:
     random = torch.Generator().manual_seed(3)
     labels = torch.randint(nb_classes, (32,), generator=random)
     logits = torch.randn(32, nb_classes, generator=random).requires_grad_(True)
@@ -177,7 +193,7 @@ def _check_loss(weighting: ClassWeighting, nb_classes: int) -> None:
     for boundary in (None, logits.square().mean(dim=1)):
         if boundary is None and weighting.needs_boundary:
             continue
-        terms = LossTerms(natural=natural, boundary=boundary, beta=6.0, adversarial_logits=logits)
+        terms = LossTerms(natural=natural, boundary=boundary, beta=6.0, adversarial_logits=logits, groups=groups)
         name = type(weighting).__name__
         with same_rules():
             loss = checked_loss(weighting, weighting.combine(terms, labels))

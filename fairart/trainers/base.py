@@ -52,9 +52,10 @@ from fairart.fingerprint import short_digest
 from fairart.norms import DEFAULT_EPS, Norm, norm_order
 from fairart.objectives.base import Objective
 from fairart.plugins.options import Option, check_value, declared_options
+from fairart.statistics import Groups
 from fairart.trainers.combinations import check_combination, check_extra, check_mixing, check_range
 from fairart.trainers.fitting import Fitting
-from fairart.trainers.given import Pair, check_optimizer, no_arrays, pair, seed_of
+from fairart.trainers.given import Pair, check_optimizer, no_arrays, pair, seed_of, training_groups
 from fairart.trainers.loss import label_smoothing_of
 from fairart.trainers.parts import (
     PART_OF_KIND,
@@ -283,6 +284,7 @@ class FairnessTrainer(Fitting):
         *,
         extra_data: Pair | None = None,
         extra_share: float = 0.7,
+        groups: npt.ArrayLike | Groups | None = None,
         scheduler: Any = None,
         scheduler_interval: Interval | None = None,
         seed: int | None = None,
@@ -301,6 +303,8 @@ class FairnessTrainer(Fitting):
             extra_data: (x, y) of generated or pseudo-labelled samples that are mixed into every batch. Nothing is held out of
                 them, and class counts are those of ``y`` alone.
             extra_share: of each batch that comes from ``extra_data``, in (0, 1); an epoch stays as many samples as ``x``.
+            groups: (n,) texts or whole numbers, an attribute of the samples such as their site, for class weightings that weigh
+                groups (``group-dro``); refused with others, where they would go unused.
             scheduler: learning-rate scheduler of the classifier's optimizer; anything with ``step()``. Or a function that makes
                 one once the number of batches is known: ``make(optimizer, nb_epochs=..., nb_batches=...)``.
             scheduler_interval: ``"epoch"`` or ``"batch"``: when the scheduler steps. None: what its class and the number of steps
@@ -321,6 +325,7 @@ class FairnessTrainer(Fitting):
         with self._opened(checkpoint) as checkpoints:
             number = self.processes.same(resolve_seed(seed_of(seed, checkpoints)))
             images, labels = check_pair(x, y, self._classifier)
+            grouped = training_groups(groups, len(labels), self.method, self.augmentation, extra=extra_data is not None)
             held = (
                 None
                 if validation_data is None
@@ -334,9 +339,10 @@ class FairnessTrainer(Fitting):
                     )
                 held = select(images, out), labels[out]
                 images, labels = select(images, kept), labels[kept]
+                grouped = None if grouped is None else grouped.of_samples(kept)
             warn_absent_classes(np.bincount(labels, minlength=self._classifier.nb_classes))
             self._run(
-                ArraySource(self._with_extra(images, labels, extra_data, extra_share, seed=number), batch_size),
+                ArraySource(self._with_extra(images, labels, extra_data, extra_share, grouped, seed=number), batch_size),
                 held,
                 nb_epochs=nb_epochs,
                 scheduler=scheduler,
@@ -346,9 +352,11 @@ class FairnessTrainer(Fitting):
                 checkpoints=checkpoints,
             )
 
-    def _with_extra(self, images: Images, labels: Labels, extra: Pair | None, share: float, *, seed: int) -> DeviceData:
+    def _with_extra(
+        self, images: Images, labels: Labels, extra: Pair | None, share: float, groups: Groups | None, *, seed: int
+    ) -> DeviceData:
         if extra is None:
-            return self._on_device(images, labels, seed=seed)
+            return self._on_device(images, labels, groups, seed=seed)
         check_extra_share(share)
         check_extra(self.method)
         network, more = self._network, check_pair(*pair(extra, "extra_data"), self._classifier, name="extra ")

@@ -42,6 +42,7 @@ from fairart.execution import Execution, OnOverfitting
 from fairart.fingerprint import short_digest
 from fairart.norms import norm_name
 from fairart.plugins import get_plugin_manager, origin
+from fairart.statistics import Groups
 from fairart.trainers.copying import ClassifierState
 from fairart.trainers.epoch_ends import EpochEnds
 from fairart.trainers.given import check_run
@@ -126,7 +127,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     def _needs_validation(self) -> bool:
         return self.best is not None or bool(self.method.needs & {"validation", "validation_losses"})
 
-    def _on_device(self, x: Images, y: npt.NDArray[np.int64], *, seed: int = 0) -> DeviceData:
+    def _on_device(self, x: Images, y: npt.NDArray[np.int64], groups: Groups | None = None, *, seed: int = 0) -> DeviceData:
         network = self._network
         return on_device(
             x,
@@ -134,6 +135,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             classifier=self._classifier,
             device=network.device,
             dtype=network.dtype,
+            groups=groups,
             seed=seed,
             processes=self.processes.size,
         )
@@ -379,6 +381,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
                     "use fit(x, y)"
                 )
             policy.class_counts = counts
+        self.method.class_weighting.groups = source.data.groups if isinstance(source, ArraySource) else None
 
     def _start_policies(self) -> None:
         classes, method = self._classifier.nb_classes, self.method

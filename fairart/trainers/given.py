@@ -12,8 +12,12 @@ from art.estimators.classification import PyTorchClassifier
 from torch.utils.data import DataLoader, Dataset
 
 from fairart.engine.checkpoints.checkpointing import FitCheckpoints
+from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain
+from fairart.engine.method import Method
+from fairart.plugins import origin
+from fairart.statistics import Groups
 
-__all__ = ["Pair", "check_optimizer", "check_run", "no_arrays", "pair", "seed_of"]
+__all__ = ["Pair", "check_optimizer", "check_run", "no_arrays", "pair", "seed_of", "training_groups"]
 
 Pair = tuple[npt.ArrayLike, npt.ArrayLike]
 
@@ -41,6 +45,36 @@ def pair(data: Any, name: str) -> Pair:
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise ValueError(f"{name} must be a pair (x, y), got {type(data).__qualname__}")
     return data[0], data[1]
+
+
+def training_groups(
+    values: Any, number: int, method: Method, augmentation: AnyAugmentation | None, *, extra: bool
+) -> Groups | None:
+    """The groups of the training samples; None where none are given.
+
+    Args:
+        values: (n,) texts or whole numbers, ``Groups``, or None.
+        number: n, training samples.
+        method: its class weighting must weigh groups.
+        augmentation: must not mix samples.
+        extra: whether extra samples are mixed in.
+
+    Raises:
+        ValueError: values that make no groups, or groups that would go unused.
+    """
+    if values is None:
+        return None
+    weighting = method.class_weighting
+    if not weighting.takes_groups:
+        raise ValueError(f"groups would go unused: {origin(weighting)} weighs classes alone. Take class_weighting='group-dro'")
+    if isinstance(augmentation, AugmentationChain) and augmentation.mixes:
+        raise ValueError("groups: a mixed sample (MixUp, CutMix) is of two groups. Take an augmentation that does not mix")
+    if extra:
+        raise ValueError("groups: samples of extra_data have no group. Leave out extra_data, or add them to x, y and groups")
+    found = values if isinstance(values, Groups) else Groups.of(values)
+    if len(found.index) != number:
+        raise ValueError(f"groups: expected {number} values, one a training sample, got {len(found.index)}")
+    return found
 
 
 def no_arrays(x: Any) -> ValueError:

@@ -187,6 +187,16 @@ def test_damaged_test_images_and_those_in_memory_are_left_out(folder: Path):
     assert plain.with_readable_test() is plain, "without the flag nothing is passed over"
 
 
+@pytest.mark.parametrize("data_memory", ["0", "1GiB"])
+def test_columns_stay_with_their_images_when_others_are_left_out(data_memory: str, folder: Path):
+    files = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*/*/*")) if file.is_file()]
+    (folder / "metadata.csv").write_text("file_name,site\n" + "".join(f"{file},of {file}\n" for file in files))
+    damage(folder / "test" / "bee" / "0.png")
+    data = load_folder(path=str(folder), size=12, data_memory=data_memory, skip_unreadable=True).with_readable_test()
+    assert data.columns["site"].test.tolist() == ["of test/ant/0.png", "of test/cat/0.png"]
+    assert len(data.columns["site"].train) == 9
+
+
 def test_statistics_are_of_a_sample_where_there_are_many(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(base, "STATISTICS_IMAGES", 5)
     disk = load_folder(path=str(folder), size=12, data_memory="0")

@@ -47,6 +47,16 @@ def test_it_is_the_data_set_that_npz_reads(data_memory: str | None, changes: dic
     assert (data.name, data.classes, data.note, data.on_disk) == ("mine", other.classes, other.note, data_memory == "0")
 
 
+def test_arrays_with_one_value_an_image_are_columns_as_in_npz(tmp_path: Path):
+    sites = {"site_train": np.array(["north", "south"] * 6), "site_test": np.array(["south"] * 6), "odd_train": np.arange(3)}
+    np.savez(tmp_path / "mine.npz", **arrays(), **sites)
+    other = load_npz(path=str(tmp_path / "mine.npz"))
+    data = load_npy(path=write(tmp_path, **sites), data_memory="0")
+    assert list(data.columns) == list(other.columns) == ["site"]
+    for split in ("train", "test"):
+        assert np.array_equal(getattr(data.columns["site"], split), getattr(other.columns["site"], split))
+
+
 def test_a_test_split_is_drawn_alike_in_memory_and_on_disk(tmp_path: Path):
     place = write(tmp_path, x_test=None, y_test=None)
     memory, disk = (load_npy(path=place, test_share=0.25, data_memory=limit) for limit in ("1MB", "0"))

@@ -21,11 +21,13 @@ class Samples(NamedTuple):
         x: (n, ...) inputs.
         y: (n,) labels; of a mixed sample the one with the larger share.
         soft_labels: (n, K) shares of the classes where samples are mixed, else None.
+        groups: (n,) group of each sample where there are groups, else None; never with mixed samples.
     """
 
     x: Tensor
     y: Tensor
     soft_labels: Tensor | None = None
+    groups: Tensor | None = None
 
 
 def _mixing(augmentation: AnyAugmentation | None) -> AugmentationChain | None:
@@ -74,11 +76,11 @@ def take_samples(
     """
     chain = _mixing(augmentation)
     generator.part = part if chain is None else None
-    x, y = data.batch(rows, rows_of(batch, generator.part), epoch)
+    x, y, chosen = data.batch(rows, rows_of(batch, generator.part), epoch)
     if augmentation is not None:
         x = checked_images(augmentation, augmentation(x, generator), x)
     if chain is None:
-        return Samples(x, y)
+        return Samples(x, y, groups=data.groups_of(chosen))
     mixed = chain.mixed(x, y, nb_classes, generator)
     generator.part = part
     return Samples(*(mixed if part is None else (one[part.first : part.stop] for one in mixed)))

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from fairart.draws import Part
 from fairart.engine.data.arrays import as_array, check_pair, uint8_divisor
 from fairart.fingerprint import short_digest
+from fairart.statistics import Groups
 
 __all__ = [
     "ArraySource",
@@ -43,12 +44,24 @@ class DeviceData:
         classifier: says what uint8 is divided by.
         device: where to keep them.
         dtype: of the batches.
+        groups: of the samples, or None.
     """
 
-    def __init__(self, x: Array, y: Array, *, classifier: PyTorchClassifier, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        x: Array,
+        y: Array,
+        *,
+        classifier: PyTorchClassifier,
+        device: torch.device,
+        dtype: torch.dtype,
+        groups: Groups | None = None,
+    ) -> None:
         self.x, self.y = to_device(x, device), to_device(y, device)
         self.divisor = uint8_divisor(classifier) if x.dtype == np.uint8 else 1.0
         self.dtype = dtype
+        self.groups = groups
+        self._group_of = None if groups is None else to_device(groups.index, device)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -65,7 +78,10 @@ class DeviceData:
 
     def identity(self) -> str:
         """Number of samples, and a digest of images and labels."""
-        return f"{len(self)} samples ({short_digest(self.x, self.y)})"
+        text = f"{len(self)} samples ({short_digest(self.x, self.y)})"
+        if self.groups is None:
+            return text
+        return f"{text} in {len(self.groups)} groups by {self.groups.name} ({short_digest(self.groups.index)})"
 
     def order(self, batches: Sequence[slice], generator: torch.Generator) -> Tensor:
         """The rows of an epoch, in random order.
@@ -76,19 +92,24 @@ class DeviceData:
         """
         return torch.randperm(len(self), generator=generator)
 
+    def groups_of(self, index: Tensor | slice) -> Tensor | None:
+        """(n,) groups of some samples; None without groups."""
+        return None if self._group_of is None else self._group_of[index]
+
     def take(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Images in clip values and labels of some samples, as they are."""
         return self._converted(self.x[index]), self.y[index]
 
-    def batch(self, rows: Rows, places: slice, epoch: int) -> tuple[Tensor, Tensor]:
-        """Images in clip values and labels to train on.
+    def batch(self, rows: Rows, places: slice, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Images in clip values and labels to train on, and their rows.
 
         Args:
             rows: gives the rows at some places.
             places: in the epoch.
             epoch: its number, from 0.
         """
-        return self.take(rows(places))
+        chosen = rows(places)
+        return *self.take(chosen), chosen
 
     def reading_ahead(self, rows: Rows, places: Sequence[slice], epoch: int) -> contextlib.AbstractContextManager[None]:
         """While this is open, :meth:`batch` is asked for these places, in their order.

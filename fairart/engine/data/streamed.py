@@ -18,6 +18,7 @@ from fairart.datasets.stored import Images, StoredImages
 from fairart.engine.data.arrays import uint8_divisor
 from fairart.engine.data.decoding import Read, decoders
 from fairart.engine.data.sources import DeviceData, Rows, to_device
+from fairart.statistics import Groups
 
 __all__ = ["StreamedData", "on_device"]
 
@@ -38,6 +39,7 @@ class StreamedData(DeviceData):
         dtype: of the batches.
         seed: of what is drawn anew each time an image is trained on, such as a random crop.
         workers: processes that decode, where reading is decoding; None for those that the images ask for, else one a core.
+        groups: of the samples, or None.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class StreamedData(DeviceData):
         dtype: torch.dtype,
         seed: int = 0,
         workers: int | None = None,
+        groups: Groups | None = None,
     ) -> None:
         self.x, self.y = images, to_device(y, device)  # type: ignore[assignment]
         self.images, self.dtype = images, dtype
         self.divisor = uint8_divisor(classifier) if images.dtype == np.uint8 else 1.0
-        self.seed = seed
+        self.groups, self.seed = groups, seed
+        self._group_of = None if groups is None else to_device(groups.index, device)
         self._ahead: Iterator[tuple[slice, Read]] | None = None
         self._decoders = decoders(images, seed=seed, workers=workers, pinned=self.y.is_cuda)
 
@@ -66,9 +70,10 @@ class StreamedData(DeviceData):
     def take(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
         """See :meth:`DeviceData.take`."""
         rows = torch.arange(len(self))[index] if isinstance(index, slice) else index.cpu()
-        return self._on_device(self._read(rows))
+        x, y, _ = self._on_device(self._read(rows))
+        return x, y
 
-    def batch(self, rows: Rows, places: slice, epoch: int) -> tuple[Tensor, Tensor]:
+    def batch(self, rows: Rows, places: slice, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         """See :meth:`DeviceData.batch`.
 
         Raises:
@@ -119,10 +124,10 @@ class StreamedData(DeviceData):
         # From pinned memory, a GPU takes a batch while it computes.
         return (rows.pin_memory(), [images.pin_memory()]) if self.y.is_cuda else (rows, [images])
 
-    def _on_device(self, read: Read) -> tuple[Tensor, Tensor]:
+    def _on_device(self, read: Read) -> tuple[Tensor, Tensor, Tensor]:
         # Piece by piece, since joining pinned pieces here would lose the pinning.
         rows, *images = (part.to(self.y.device, non_blocking=True) for part in (read[0], *read[1]))
-        return self._converted(images[0] if len(images) == 1 else torch.cat(images)), self.y[rows]
+        return self._converted(images[0] if len(images) == 1 else torch.cat(images)), self.y[rows], rows
 
 
 def _in_order(places: Sequence[slice], begin: Callable[[slice], Future[Read]], depth: int) -> Iterator[tuple[slice, Read]]:
@@ -144,6 +149,7 @@ def on_device(
     classifier: PyTorchClassifier,
     device: torch.device,
     dtype: torch.dtype,
+    groups: Groups | None = None,
     seed: int = 0,
     processes: int = 1,
 ) -> DeviceData:
@@ -155,10 +161,11 @@ def on_device(
         classifier: says what uint8 is divided by.
         device: where batches go.
         dtype: of the batches.
+        groups: of the samples, or None.
         seed: of what is drawn anew each time an image is trained on.
         processes: that train on this machine, and share its cores.
     """
     if isinstance(x, StoredImages):
         workers = max(1, cores() // processes)
-        return StreamedData(x, y, classifier=classifier, device=device, dtype=dtype, seed=seed, workers=workers)
-    return DeviceData(x, y, classifier=classifier, device=device, dtype=dtype)
+        return StreamedData(x, y, classifier=classifier, device=device, dtype=dtype, seed=seed, workers=workers, groups=groups)
+    return DeviceData(x, y, classifier=classifier, device=device, dtype=dtype, groups=groups)

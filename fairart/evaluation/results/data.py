@@ -9,11 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.did_you_mean import did_you_mean
+from fairart.evaluation.results.affine_results import AffineResults
 from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.groups import GroupedResult, GroupsLike, resolve_groups
 from fairart.evaluation.results.ood_results import OodResults
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.sanity_check import SanityCheck
+from fairart.evaluation.results.shift_results import ShiftResults
+from fairart.evaluation.results.temperature import TemperatureResults
 
 __all__ = ["CLEAN", "EvaluationData"]
 
@@ -35,10 +39,14 @@ class EvaluationData(Mapping[str, AttackResult]):
         config: seed, batch size, device and the like.
         versions: of the packages that computed it.
         checks: sanity checks of the attacks and the model, passed or failed.
+        groups: attributes of the samples, see :meth:`by_group`.
+        shifts: results on shifted test sets, with samples of their own.
+        affine: accuracy against the degree of rotation, scale and shear.
+        temperature: temperatures, and the confidences that they scale; None where none were asked for.
 
     Raises:
-        ValueError: no result, two of one label, results of different samples, or corruptions with other classes; the same for
-            certificates.
+        ValueError: no result, two of one label, results of different samples, corruptions with other classes, or groups of
+            another number of samples; the same for certificates.
     """
 
     def __init__(
@@ -51,6 +59,10 @@ class EvaluationData(Mapping[str, AttackResult]):
         config: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
         checks: Sequence[SanityCheck] = (),
+        groups: GroupsLike | None = None,
+        shifts: ShiftResults | None = None,
+        temperature: TemperatureResults | None = None,
+        affine: AffineResults | None = None,
     ) -> None:
         if not results:
             raise ValueError("an evaluation holds at least one result, got none")
@@ -72,6 +84,12 @@ class EvaluationData(Mapping[str, AttackResult]):
         self.config = dict(config or {})
         self.versions = dict(versions or {})
         self.checks = tuple(checks)
+        self.groups = resolve_groups(groups, len(first.labels))
+        self.shifts = ShiftResults() if shifts is None else shifts
+        self.temperature = temperature
+        self.affine = AffineResults() if affine is None else affine
+        if any(result.nb_classes != first.nb_classes for result in self.shifts.values()):
+            raise ValueError(f"the results of shifts have another number of classes than {first.nb_classes}")
 
     def __getitem__(self, label: str) -> AttackResult:
         """The result of one label."""
@@ -108,6 +126,27 @@ class EvaluationData(Mapping[str, AttackResult]):
     def class_names(self) -> Sequence[str] | None:
         """K names, or None."""
         return next(iter(self._results.values())).class_names
+
+    def by_group(self, result: str | AttackResult, attribute: str | None = None) -> GroupedResult:
+        """One result by group, and by class within each group.
+
+        Args:
+            result: a label; or a result of the same samples, such as ``worst_case()`` or one of :attr:`corruptions`.
+            attribute: its name; may be left out where there is one alone.
+
+        Raises:
+            KeyError: no such label or attribute.
+            ValueError: no attribute, several and none is named, or a result of other samples.
+        """
+        if attribute is None and len(self.groups) != 1:
+            raise ValueError(f"name one attribute of the samples: there are {list(self.groups) or 'none'}")
+        name = next(iter(self.groups)) if attribute is None else attribute
+        if name not in self.groups:
+            raise KeyError(f"no attribute {name!r}; {did_you_mean(name, self.groups)}")
+        found = self[result] if isinstance(result, str) else result
+        if not np.array_equal(found.labels, self.labels):
+            raise ValueError(f"{found.label!r} is of other samples than the groups by {name!r}")
+        return GroupedResult(found, self.groups[name])
 
     @property
     def combined(self) -> tuple[str, ...]:

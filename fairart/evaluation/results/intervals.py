@@ -10,7 +10,7 @@ from scipy.special import betaincinv
 
 from fairart.statistics.levels import checked_level
 
-__all__ = ["checked_level", "clopper_pearson_lower", "clopper_pearson_upper", "wilson_interval"]
+__all__ = ["checked_level", "clopper_pearson_lower", "clopper_pearson_upper", "newcombe_interval", "wilson_interval"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -41,6 +41,35 @@ def wilson_interval(correct: npt.ArrayLike, total: npt.ArrayLike, *, level: floa
         half = z / scale * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     ends: FloatArray = np.stack([centre - half, centre + half], axis=-1)
     return np.clip(ends, 0.0, 1.0)
+
+
+def newcombe_interval(
+    first: npt.ArrayLike, first_total: npt.ArrayLike, second: npt.ArrayLike, second_total: npt.ArrayLike, *, level: float = 0.95
+) -> FloatArray:
+    """Interval of the difference of two independent shares, first less second (Newcombe, Statistics in Medicine 1998, method 10).
+
+    It is made of the two Wilson intervals, and is sound for few samples and for shares of 0 and 1.
+
+    Args:
+        first: successes of the first, any shape (...).
+        first_total: trials of the first.
+        second: successes of the second.
+        second_total: trials of the second.
+        level: confidence level in (0, 1).
+
+    Returns:
+        (..., 2) lower and upper end in [-1, 1]; NaN for entries without trials.
+
+    Raises:
+        ValueError: as :func:`wilson_interval`.
+    """
+    ends = wilson_interval(first, first_total, level=level), wilson_interval(second, second_total, level=level)
+    pairs = ((first, first_total), (second, second_total))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one, other = (np.asarray(hits, dtype=np.float64) / np.asarray(trials, dtype=np.float64) for hits, trials in pairs)
+    lower = one - other - np.hypot(one - ends[0][..., 0], ends[1][..., 1] - other)
+    upper = one - other + np.hypot(ends[0][..., 1] - one, other - ends[1][..., 0])
+    return np.stack([lower, upper], axis=-1)
 
 
 def clopper_pearson_lower(correct: npt.ArrayLike, total: npt.ArrayLike, *, error: float) -> FloatArray:

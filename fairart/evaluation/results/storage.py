@@ -12,15 +12,20 @@ from typing import Any
 import numpy as np
 
 from fairart.evaluation.errors import DamagedFileError
+from fairart.evaluation.results.affine_results import AffineResults
 from fairart.evaluation.results.canonical import canonical
 from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.certificate_storage import certificates_from_list, certificates_to_list
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.groups import Groups
+from fairart.evaluation.results.groups.storage import groups_from_dict, groups_to_dict
 from fairart.evaluation.results.ood_results import OodResults
 from fairart.evaluation.results.ood_storage import ood_from_dict, ood_to_dict
 from fairart.evaluation.results.outcome import AttackResult, Perturbation
 from fairart.evaluation.results.sanity_check import SanityCheck
+from fairart.evaluation.results.shift_results import Drop, ShiftResults
+from fairart.evaluation.results.temperature import TemperatureResults
 from fairart.files import replaced
 
 __all__ = ["load", "save", "to_dict"]
@@ -78,6 +83,38 @@ def _corruptions_to_dict(corruptions: CorruptionResults, labels: Any) -> dict[st
     }
 
 
+def _shifts_to_dict(shifts: ShiftResults, clean: AttackResult) -> list[dict[str, Any]] | None:
+    if not len(shifts):
+        return None
+    return [
+        {
+            "name": name,
+            "source": shifts.sources[name],
+            "labels": result.labels,
+            "drop": Drop(clean, result).to_dict(),
+            **_attack_to_dict(result),
+        }
+        for name, result in shifts.items()
+    ]
+
+
+def _affine_to_dict(affine: AffineResults) -> list[dict[str, Any]] | None:
+    if not len(affine):
+        return None
+    return [{"family": family, "degree": degree, **_attack_to_dict(result)} for (family, degree), result in affine.items()]
+
+
+def _only_where_there(result: EvaluationData) -> dict[str, Any]:
+    """Parts that not every evaluation has, so that files without them are as before."""
+    found = {
+        "groups": groups_to_dict(result.groups, result, result.corruptions),
+        "shifts": _shifts_to_dict(result.shifts, next(iter(result.values()))),
+        "affine": _affine_to_dict(result.affine),
+        "temperature": None if result.temperature is None else result.temperature.to_dict(),
+    }
+    return {name: part for name, part in found.items() if part is not None}
+
+
 def to_dict(result: EvaluationData) -> dict[str, Any]:
     """Plain numbers, lists and text; NaN is None.
 
@@ -99,6 +136,7 @@ def to_dict(result: EvaluationData) -> dict[str, Any]:
             # Only where there are outliers, so that files without them are as before.
             **({"ood": ood_to_dict(result.ood)} if len(result.ood) else {}),
             "checks": [dataclasses.asdict(check) for check in result.checks],
+            **_only_where_there(result),
         }
     )
     return plain
@@ -132,6 +170,10 @@ class Contents:
     config: dict[str, Any]
     versions: dict[str, str]
     checks: tuple[SanityCheck, ...]
+    groups: dict[str, Groups]
+    shifts: ShiftResults
+    temperature: TemperatureResults | None
+    affine: AffineResults
 
 
 def load(path: str | Path) -> Contents:
@@ -187,7 +229,23 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     ood = ood_from_dict(data.get("ood"), **common)
     checks = tuple(SanityCheck(**entry) for entry in data.get("checks", ()))
     certificates = certificates_from_list(data.get("certificates", ()), labels=labels, **common)
-    return Contents(results, corruptions, certificates, ood, dict(data["config"]), dict(data["versions"]), checks)
+    by_label = {result.label: result for result in results}
+    groups, shifts = groups_from_dict(data.get("groups"), by_label), _shifts_from_dict(data.get("shifts"), common)
+    scaled = data.get("temperature")
+    temperature = None if scaled is None else TemperatureResults.from_dict(scaled, by_label, shifts)
+    return Contents(
+        results,
+        corruptions,
+        certificates,
+        ood,
+        dict(data["config"]),
+        dict(data["versions"]),
+        checks,
+        groups,
+        shifts,
+        temperature,
+        _affine_from_dict(data.get("affine"), labels, common),
+    )
 
 
 def _attack_from_dict(entry: Mapping[str, Any], *, labels: Any, **common: Any) -> AttackResult:
@@ -216,6 +274,24 @@ def _corruptions_from_dict(data: Mapping[str, Any] | None, labels: Any, common: 
     return CorruptionResults(
         {cell: _attack_from_dict(entry, labels=own, **common) for cell, entry in cells}, source=data["source"]
     )
+
+
+def _shifts_from_dict(data: Any, common: Mapping[str, Any]) -> ShiftResults:
+    entries = {str(entry["name"]): entry for entry in data or ()}
+    if len(entries) < len(data or ()):
+        raise ValueError("two shifts of one name")
+    results = {
+        name: _attack_from_dict(entry, labels=_integers(entry["labels"], f"labels of {name!r}"), **common)
+        for name, entry in entries.items()
+    }
+    return ShiftResults(results, sources={name: entry["source"] for name, entry in entries.items()})
+
+
+def _affine_from_dict(data: Any, labels: Any, common: Mapping[str, Any]) -> AffineResults:
+    cells = {(str(entry["family"]), float(entry["degree"])): entry for entry in data or ()}
+    if len(cells) < len(data or ()):
+        raise ValueError("two results of one affine family and degree")
+    return AffineResults({cell: _attack_from_dict(entry, labels=labels, **common) for cell, entry in cells.items()})
 
 
 def _confidences(values: Any, number: int) -> Any:

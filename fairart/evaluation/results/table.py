@@ -17,7 +17,16 @@ from fairart.evaluation.results.ood_table import ood_class_grid, ood_grid, ood_n
 from fairart.evaluation.results.outcome import AttackResult
 from fairart.notebooks import html_notes, html_table
 
-__all__ = ["Grid", "class_grid", "corruption_grid", "corruption_notes", "notes", "render_html", "render_table"]
+__all__ = [
+    "Grid",
+    "class_grid",
+    "corruption_grid",
+    "corruption_notes",
+    "notes",
+    "render_html",
+    "render_table",
+    "shown",
+]
 
 ABSENT_NAMED = 10
 """Classes without test samples that are named; more are counted."""
@@ -42,7 +51,12 @@ def _column(result: AttackResult, intervals: bool, failed: bool) -> list[str]:
     return cells
 
 
-def _shown(result: EvaluationData) -> list[AttackResult]:
+def shown(result: EvaluationData) -> list[AttackResult]:
+    """The results that tables have columns of: all, and the worst case over several attacks of one budget.
+
+    Args:
+        result: the evaluation.
+    """
     columns = list(result.values())
     return [*columns, result.worst_case()] if len(columns) > 2 and result.combined else columns
 
@@ -54,7 +68,7 @@ def class_grid(result: EvaluationData, *, intervals: bool = True) -> Grid:
         result: the evaluation.
         intervals: 95 % Wilson intervals beside the numbers.
     """
-    columns = _shown(result)
+    columns = shown(result)
     names = result.class_names or [str(index) for index in range(result.nb_classes)]
     heads = [*names, "overall", "worst class", "ECE"]
     samples = [*map(str, columns[0].confusion.support), str(len(result.labels)), "", ""]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -22,14 +23,17 @@ from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.specs import AttackSpec
 from fairart.evaluation.certificates.specs import CertificateSpec
 from fairart.evaluation.errors import EvaluationError
+from fairart.evaluation.results.affine_results import affine_label
 from fairart.evaluation.results.outcome import Perturbation
+from fairart.evaluation.running.affine import moved
 from fairart.evaluation.running.batches import input_batch
 from fairart.evaluation.running.certifying import certify
 from fairart.evaluation.running.corrupted import CorruptionSource, to_input_units
 from fairart.evaluation.running.partial import Columns, PartialResults, Unit
 from fairart.evaluation.running.progress import Progress
 from fairart.evaluation.running.random_state import sample_seeds
-from fairart.evaluation.running.scores import Scores, predict
+from fairart.evaluation.running.scaling import COLUMNS, Scaling
+from fairart.evaluation.running.scores import Scores, checked_logits, predict
 from fairart.evaluation.running.units import fill
 from fairart.fingerprint import array_digest, spec_fingerprint
 from fairart.plugins import BUILTIN
@@ -37,6 +41,7 @@ from fairart.plugins import BUILTIN
 __all__ = ["Runner"]
 
 IntArray = npt.NDArray[np.int64]
+Scale = Callable[[npt.NDArray[np.float64]], Columns]
 SLACK = 1e-6
 """How far outside its budget an output may lie, as a share of the range of the values, before it is noted as such."""
 
@@ -61,6 +66,7 @@ class Runner:
         seed: of everything random.
         progress: called for every sample.
         kept: where finished batches are kept, and taken from.
+        scaling: temperatures for further confidences of clean, attacked and shifted images; None for none.
     """
 
     target: AttackTarget
@@ -70,6 +76,7 @@ class Runner:
     seed: int
     progress: Progress = field(default_factory=Progress)
     kept: PartialResults = field(default_factory=PartialResults)
+    scaling: Scaling | None = None
 
     def _fill(self, unit: Unit, compute: Callable[[IntArray], Columns]) -> Columns:
         with restored_modes(self.target.network, training=False):
@@ -78,20 +85,40 @@ class Runner:
     def _images(self, indices: IntArray) -> Tensor:
         return input_batch(self.target, self.x, indices)
 
-    def _score(self, x: Tensor, indices: IntArray, name: str) -> Scores:
+    def _score(self, x: Tensor, indices: IntArray, name: str, scale: Scale | None = None) -> Scores:
         network = self.target.network
         network.eval()  # an attack may have left it otherwise
         seed = sample_seeds(self.seed, f"{name}/score", indices[:1].tolist())[0]
         with isolated_random_state(seed, network.device):
-            return predict(network, x, indices, self.target.classifier.nb_classes)
+            return predict(network, x, indices, self.target.classifier.nb_classes, scale)
+
+    def _scale(self, places: IntArray | None) -> Scale | None:
+        """Further confidences of logits: of the test images at some places, or of other images."""
+        return None if self.scaling is None else functools.partial(self.scaling.columns, places=places)
+
+    def _columns(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        more = () if self.scaling is None else COLUMNS.values()
+        return {**columns, **dict.fromkeys(more, np.float64)}
+
+    def logits(self) -> npt.NDArray[np.float64]:
+        """(n, K) of the samples themselves, in eval mode. Nothing of them is kept on disk: they are cheap."""
+        network, found = self.target.network, []
+        with restored_modes(network, training=False):
+            for first in range(0, len(self.labels), self.batch_size):
+                place = np.arange(first, min(first + self.batch_size, len(self.labels)))
+                seed = sample_seeds(self.seed, "clean/score", place[:1].tolist())[0]
+                with isolated_random_state(seed, network.device):
+                    logits = checked_logits(network, self._images(place), place, self.target.classifier.nb_classes)
+                found.append(logits.double().cpu().numpy())
+        return np.concatenate(found)
 
     def clean(self) -> Scores:
         """Scores of the n samples themselves, in eval mode."""
 
         def compute(place: IntArray) -> Columns:
-            return self._score(self._images(place), place, "clean").columns()
+            return self._score(self._images(place), place, "clean", self._scale(place)).columns()
 
-        return Scores(**self._fill(Unit("clean", "clean", len(self.labels), {}, SCORED), compute))
+        return Scores.of(self._fill(Unit("clean", "clean", len(self.labels), {}, self._columns(SCORED)), compute))
 
     def corruption(self, source: CorruptionSource, name: str, severity: int) -> Scores:
         """Scores of the images of one corruption at one severity.
@@ -115,7 +142,38 @@ class Runner:
             return self._score(x, place, label).columns()
 
         identity = {"severity": severity, **source.identity(name)}
-        return Scores(**self._fill(Unit("corruption", label, len(source.labels), identity, SCORED), compute))
+        return Scores.of(self._fill(Unit("corruption", label, len(source.labels), identity, SCORED), compute))
+
+    def shift(self, name: str, x: Images, labels: IntArray) -> Scores:
+        """Scores of the images of a shifted test set, in eval mode.
+
+        Args:
+            name: of the set.
+            x: (m, *input_shape) its checked images.
+            labels: (m,) its labels.
+        """
+
+        def compute(place: IntArray) -> Columns:
+            return self._score(input_batch(self.target, x, place), place, f"shift/{name}", self._scale(None)).columns()
+
+        identity = {"images": array_digest(x), "labels": array_digest(labels)}
+        return Scores.of(self._fill(Unit("shift", name, len(labels), identity, self._columns(SCORED)), compute))
+
+    def affine(self, family: str, degree: float) -> Scores:
+        """Scores of the samples changed by one degree of an affine family, in eval mode.
+
+        Args:
+            family: its name.
+            degree: in its unit.
+        """
+        clip = self.target.network.clip_values
+        low = 0.0 if clip is None else clip[0]
+        label = affine_label(family, degree)
+
+        def compute(place: IntArray) -> Columns:
+            return self._score(moved(self._images(place), family, degree, low), place, f"affine/{label}").columns()
+
+        return Scores.of(self._fill(Unit("affine", label, len(self.labels), {}, SCORED), compute))
 
     def certificate(self, spec: CertificateSpec) -> tuple[IntArray, npt.NDArray[np.float64]]:
         """(n,) certified predictions, -1 for an abstention, and (n,) radii; see :func:`certify`.
@@ -155,9 +213,9 @@ class Runner:
             return self._attack_batch(spec, standing[place])
 
         identity = {**spec_fingerprint(spec), "samples attacked": array_digest(standing)}
-        found = self._fill(Unit("attack", spec.label, len(standing), identity, ATTACKED), compute)
+        found = self._fill(Unit("attack", spec.label, len(standing), identity, self._columns(ATTACKED)), compute)
         scores = clean.copy()
-        scores.put(standing, Scores(found["predictions"], found["confidences"]))
+        scores.put(standing, Scores.of(found))
         # One number a sample was kept; the maximum and the shares follow here, whatever the batches were.
         perturbation = Perturbation.of(found["moved"], found["excess"] > SLACK * self._value_range())
         self._check_did_something(spec, perturbation)
@@ -169,7 +227,7 @@ class Runner:
         x = self._images(indices)
         x_adv = self._perturb(spec, x, indices)
         kept = spec.hold(x_adv, x, network.clip_values)
-        scores = self._score(kept, indices, spec.name)
+        scores = self._score(kept, indices, spec.name, self._scale(indices))
         return {**scores.columns(), "moved": _distance(kept, x), "excess": _distance(x_adv, kept)}
 
     def _perturb(self, spec: AttackSpec, x: Tensor, indices: IntArray) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,8 @@ __all__ = ["Scores", "checked_logits", "predict", "scores_of"]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
+NOT_MORE = frozenset({"predictions", "confidences", "moved", "excess"})
+
 DIGITS = 6
 """Significant digits that are kept of a confidence: what float32 carries, and what is written to files."""
 
@@ -29,25 +33,40 @@ class Scores:
     Args:
         predictions: (n,) predicted classes.
         confidences: (n,) softmax probability of the predicted class, in (0, 1].
+        more: name -> (n,) further confidences, such as scaled ones.
     """
 
     predictions: IntArray
     confidences: FloatArray
+    more: Columns = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, columns: Mapping[str, npt.NDArray[Any]]) -> Scores:
+        """What :meth:`columns` gave; columns of an attack are left out."""
+        more = {name: values for name, values in columns.items() if name not in NOT_MORE}
+        return cls(columns["predictions"], columns["confidences"], more)
 
     def columns(self) -> Columns:
-        """Both by name."""
-        return {"predictions": self.predictions, "confidences": self.confidences}
+        """All by name."""
+        return {"predictions": self.predictions, "confidences": self.confidences, **self.more}
 
     def copy(self) -> Scores:
         """The same numbers in arrays of their own."""
-        return Scores(self.predictions.copy(), self.confidences.copy())
+        return Scores.of({name: values.copy() for name, values in self.columns().items()})
 
     def put(self, indices: IntArray, scores: Scores) -> None:
         """Write the scores of some samples over those that stand there."""
-        self.predictions[indices], self.confidences[indices] = scores.predictions, scores.confidences
+        for name, values in scores.columns().items():
+            self.columns()[name][indices] = values
 
 
-def predict(network: Network, x: Tensor, indices: IntArray, nb_classes: int) -> Scores:
+def predict(
+    network: Network,
+    x: Tensor,
+    indices: IntArray,
+    nb_classes: int,
+    scale: Callable[[FloatArray], Columns] | None = None,
+) -> Scores:
     """Score one batch.
 
     Args:
@@ -55,11 +74,12 @@ def predict(network: Network, x: Tensor, indices: IntArray, nb_classes: int) -> 
         x: (b, *input_shape) inputs in clip values.
         indices: (b,) their positions in the data, for messages.
         nb_classes: K.
+        scale: further confidences of logits (b, K), or None.
 
     Raises:
         EvaluationError: no logits of shape (b, K), or some that are not finite.
     """
-    return scores_of(checked_logits(network, x, indices, nb_classes))
+    return scores_of(checked_logits(network, x, indices, nb_classes), scale)
 
 
 def checked_logits(network: Network, x: Tensor, indices: IntArray, nb_classes: int) -> Tensor:
@@ -79,15 +99,21 @@ def checked_logits(network: Network, x: Tensor, indices: IntArray, nb_classes: i
     return logits
 
 
-def scores_of(logits: Tensor) -> Scores:
+def scores_of(logits: Tensor, scale: Callable[[FloatArray], Columns] | None = None) -> Scores:
     """Predicted classes and their confidences.
 
     Args:
         logits: (b, K).
+        scale: further confidences of logits, or None.
     """
     predictions = logits.argmax(dim=1)
     chosen = logits.double().softmax(dim=1).gather(1, predictions[:, None])[:, 0]
-    return Scores(predictions.cpu().numpy().astype(np.int64), _rounded(chosen.cpu().numpy()))
+    more = {} if scale is None else scale(logits.double().cpu().numpy())
+    return Scores(
+        predictions.cpu().numpy().astype(np.int64),
+        _rounded(chosen.cpu().numpy()),
+        {name: _rounded(values) for name, values in more.items()},
+    )
 
 
 def _rounded(shares: FloatArray) -> FloatArray:

@@ -13,7 +13,7 @@ from torch import Tensor
 from fairart.errors import PolicyError
 from fairart.plugins import origin
 from fairart.policies.base import FloatArray, Policy, ask, checked
-from fairart.statistics import ComparedByValue, EpochStatistics
+from fairart.statistics import ComparedByValue, EpochStatistics, Groups
 
 __all__ = ["ClassTable", "ClassWeighting", "LossTerms"]
 
@@ -31,6 +31,7 @@ class LossTerms(ComparedByValue):
         beta: factor of ``boundary``.
         adversarial: (n,) cross-entropy of the adversarial examples where it is known already; None to compute it.
         extra_terms: how many losses ``extra`` is the sum of.
+        groups: (n,) group of each sample, set by the engine where ``fit`` was given groups; else None.
     """
 
     natural: Tensor
@@ -41,6 +42,7 @@ class LossTerms(ComparedByValue):
     beta: float = 0.0
     adversarial: Tensor | None = None
     extra_terms: int = 1
+    groups: Tensor | None = None
 
     def total(self) -> Tensor:
         """(n,) natural + beta * boundary + extra."""
@@ -81,6 +83,12 @@ class ClassWeighting(Policy):
     """Whether :meth:`combine` works on mixed samples (MixUp, CutMix), whose label is the one with the larger share; it is refused
     with them where not, as where it computes a loss from the labels itself."""
 
+    takes_groups: ClassVar[bool] = False
+    """Whether :meth:`combine` heeds ``terms.groups``; ``fit(groups=...)`` is refused where not, as they would go unused."""
+
+    groups: Groups | None = None
+    """The groups of the training samples, set before :meth:`start`; None where ``fit`` was given none."""
+
     # On the class: a subclass whose __init__ does not call this one has them too.
     current: FloatArray | None = None
     _table: ClassTable | None = None
@@ -102,6 +110,10 @@ class ClassWeighting(Policy):
             (K,) weights >= 0, not all zero.
         """
         return np.ones(statistics.robust.nb_classes)
+
+    def group_weights(self) -> dict[str, float] | None:
+        """The weight of each group by its name, mean 1, for the history; None where groups are not weighed."""
+        return None
 
     def update(self, statistics: EpochStatistics) -> None:
         """Plan the next epoch.

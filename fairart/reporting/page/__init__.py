@@ -18,10 +18,14 @@ from fairart.reporting.comparison import Comparison, compare_runs
 from fairart.reporting.comparison_text import left_behind_notes
 from fairart.reporting.grouped import GroupedTable
 from fairart.reporting.page import setup, views
+from fairart.reporting.page.affine import affine
 from fairart.reporting.page.certificates import certificates
 from fairart.reporting.page.comparisons import comparisons as planned_comparisons
 from fairart.reporting.page.corruptions import corruptions
+from fairart.reporting.page.groups import groups
 from fairart.reporting.page.outliers import outliers
+from fairart.reporting.page.shifts import shifts
+from fairart.reporting.page.temperature import temperature
 from fairart.reporting.page.training import training
 from fairart.reporting.run_results import Run, group_methods
 
@@ -136,6 +140,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
     names = (
         *("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "outliers"),
         "certificates",
+        *("groups", "shifts", "affine", "temperature"),
     )
     if comparison is None:
         return dict.fromkeys(names)
@@ -149,6 +154,10 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),
         "certificates": certificates(comparison),
+        "groups": groups(comparison, comparison.failed),
+        "shifts": shifts(comparison),
+        "affine": affine(comparison),
+        "temperature": temperature(comparison),
         "outliers": outliers(comparison),
     }
 

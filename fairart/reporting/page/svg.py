@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from fairart.evaluation.results.calibration import Reliability
 
-__all__ = ["Line", "line_chart", "reliability_diagram"]
+__all__ = ["Line", "Point", "line_chart", "reliability_diagram", "scatter"]
 
 SIDE, LEFT, BOTTOM, TOP, RIGHT = 190.0, 30.0, 30.0, 8.0, 14.0
 STRIP = 26.0
@@ -70,6 +70,50 @@ def reliability_diagram(found: Reliability, *, label: str, colour: int) -> Marku
         _text(LEFT - 4, bottom + BOTTOM + STRIP, "n", "end"),
     ]
     return _svg(LEFT + SIDE + RIGHT, bottom + BOTTOM + STRIP + 2, label, parts, f"reliability m{colour}")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a scatter diagram.
+
+    Args:
+        across: in [0, 1].
+        up: in [0, 1].
+        colour: number of the method.
+        label: what it is.
+        large: whether it is drawn large.
+    """
+
+    across: float
+    up: float
+    colour: int
+    label: str
+    large: bool = False
+
+
+def scatter(dots: Sequence[Point], *, label: str, across: str, up: str) -> Markup:
+    """Two accuracies against each other, both from 0 to 100 %, with the diagonal.
+
+    Args:
+        dots: the points.
+        label: text for screen readers.
+        across: what the horizontal axis shows.
+        up: what the vertical axis shows.
+    """
+    bottom = TOP + SIDE + 14
+    parts = [_grid(bottom), Markup('<path class="diagonal" d="M{} {}L{} {}"/>').format(
+        LEFT, _number(bottom), _number(LEFT + SIDE), _number(bottom - SIDE)
+    )]  # fmt: skip
+    for dot in dots:
+        place = _number(LEFT + SIDE * dot.across), _number(bottom - SIDE * dot.up)
+        text = f"{dot.label}: {100 * dot.across:.1f} and {100 * dot.up:.1f} %"
+        parts.append(
+            Markup('<circle class="dot m{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(
+                dot.colour % 7, *place, 6 if dot.large else 2.5, text
+            )
+        )
+    parts += [_text(LEFT + SIDE / 2, bottom + 25, across), _text(LEFT - 26, TOP + 3, up, "start")]
+    return _svg(LEFT + SIDE + RIGHT, bottom + BOTTOM, label, parts, "scatter")
 
 
 def _grid(bottom: float) -> Markup:

@@ -103,7 +103,7 @@ def test_processes_stay_from_epoch_to_epoch_and_an_epoch_cut_short_is_forgotten(
         data.batch(lambda at: order[at], slice(0, 10), 0)
     processes = [worker.pid for worker in data._decoders._loader._iterator._workers]
     for turned in (order.flip(0), order):
-        got = torch.cat([x for x, _ in epoch(data, turned)])
+        got = torch.cat([x for x, *_ in epoch(data, turned)])
         np.testing.assert_array_equal(got.numpy(), memory.x_train[turned.numpy()].astype(np.float32) / 255)
     assert [worker.pid for worker in data._decoders._loader._iterator._workers] == processes
 
@@ -132,9 +132,9 @@ def test_damaged_files_are_passed_over_counted_and_named_once(workers, folder, m
     data = streamed(folder, make_classifier, skip_unreadable=True, workers=workers)
     if workers:
         with pytest.warns(UserWarning, match=r"cannot be read as an image: .*: another image of its class is trained on"):
-            got = torch.cat([x for x, _ in epoch(data, torch.arange(62))])
+            got = torch.cat([x for x, *_ in epoch(data, torch.arange(62))])
     else:
-        got = torch.cat([x for x, _ in epoch(data, torch.arange(62))])
+        got = torch.cat([x for x, *_ in epoch(data, torch.arange(62))])
     rows, firsts = np.arange(62), [int(np.flatnonzero(whole.y_train == label)[0]) for label in range(3)]
     rows[firsts] = [row + 1 for row in firsts]
     np.testing.assert_array_equal(got.numpy(), whole.x_train[rows].astype(np.float32) / 255)

@@ -62,6 +62,19 @@ def test_augmentations_see_the_same_batches(augmentation, trainer_of, make_data,
     assert same(*runs)
 
 
+@pytest.mark.parametrize("sampling", [None, "balanced"])
+def test_groups_follow_their_samples(sampling, trainer_of, make_data, tmp_path):
+    x, y = make_data(62, 3)
+    x, groups = as_bytes(x), np.arange(62) % 4
+    options = {"class_weighting": "group-dro", "class_sampling": sampling}
+    runs = [
+        fit(trainer_of("standard", **options), None, (images, y), groups=groups, nb_epochs=2)
+        for images in (x, stored(tmp_path, x))
+    ]
+    assert same(*runs)
+    assert runs[0].history[-1].group_weights is not None
+
+
 def test_float_images_and_validation_data_on_disk(trainer_of, make_data, tmp_path):
     (x, y), (x_val, y_val) = make_data(62, 3), make_data(17, 3)
     one = fit(trainer_of("cfa"), None, (x, y), validation_data=(x_val, y_val), nb_epochs=2)
@@ -145,7 +158,8 @@ def test_processes_read_parts_that_do_not_overlap(size, make_classifier, make_da
         shares = [places_taken(batch, OneOf(rank, size).part(batch.stop - batch.start), None) for batch in batch_slices(101, 16)]
         with data.reading_ahead(lambda at: order[at], shares, 0):
             for share in shares:
-                got, labels = data.batch(lambda at: order[at], share, 0)
+                got, labels, rows = data.batch(lambda at: order[at], share, 0)
+                assert torch.equal(rows, order[share])
                 np.testing.assert_array_equal(got.numpy(), as_bytes(x)[order[share].numpy()].astype(np.float32) / 255)
                 np.testing.assert_array_equal(labels.numpy(), y[order[share].numpy()])
         read += np.concatenate(images.reads).tolist()
