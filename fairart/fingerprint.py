@@ -9,10 +9,10 @@ import inspect
 import math
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -59,12 +59,45 @@ class Described(Protocol):
         """The function, with or without its options filled in."""
 
 
+@runtime_checkable
+class OnDisk(Protocol):
+    """What a fingerprint reads of images that stay on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, ...)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+
+    def described(self) -> str | None:
+        """One line that differs where the images do; None where all of them must be read."""
+
+    def chunks(self) -> Iterator[npt.NDArray[Any]]:
+        """All values in order, some at a time."""
+
+
 DIGEST = re.compile(r"[a-z]+ [0-9a-f]{32}")
 """What a digest looks like: two of them say that something differs, not what."""
 
 
-def array_digest(array: npt.NDArray[Any] | torch.Tensor) -> str:
-    """A digest of type, shape and every byte."""
+def _pieces(stored: OnDisk, about: str) -> Iterator[bytes | memoryview]:
+    """What a digest of images on disk is made of: the same as of an array, or the one line that describes them."""
+    line = stored.described()
+    yield (about if line is None else line).encode()
+    if line is None:
+        for chunk in stored.chunks():
+            yield chunk.reshape(-1).view(np.uint8).data
+
+
+def array_digest(array: npt.NDArray[Any] | torch.Tensor | OnDisk) -> str:
+    """A digest of type, shape and every byte; of images on disk, where reading them all is too much work, of the files."""
+    if isinstance(array, OnDisk):
+        found = blake2b(digest_size=16)
+        for piece in _pieces(array, f"{array.dtype}{array.shape}"):
+            found.update(piece)
+        return f"array {found.hexdigest()}"
     values = array.detach().cpu().contiguous() if isinstance(array, torch.Tensor) else array
     if isinstance(values, torch.Tensor):
         about, values = f"{values.dtype}{tuple(values.shape)}", values.reshape(-1).view(torch.uint8).numpy()
@@ -79,6 +112,10 @@ def short_digest(*arrays: Any) -> str:
     """Twelve hexadecimal digits of the contents of arrays or tensors, their types and shapes included."""
     found = sha256()
     for values in arrays:
+        if isinstance(values, OnDisk):
+            for piece in _pieces(values, f"{values.dtype.str}{values.shape}"):
+                found.update(piece)
+            continue
         array = np.ascontiguousarray(values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values)
         found.update(f"{array.dtype.str}{array.shape}".encode())
         # As bytes: an array of size 0, or of no dimension, has no buffer of its own.

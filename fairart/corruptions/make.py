@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fairart.corruptions.common import CIFAR_SIDE, MIN_SIDE, SEVERITIES, CorruptionWarning
 from fairart.corruptions.sets import corruption_names
+from fairart.datasets.stored import StoredImages
 from fairart.fingerprint import array_digest, code_digest, options_fingerprint
 from fairart.plugins import BUILTIN, create, registered
 
@@ -35,7 +36,8 @@ class MadeCorruptions:
     order, nor on the device (up to rounding), and global random state is neither used nor changed.
 
     Args:
-        x: (n, C, H, W), C 1 or 3, H and W >= 8: uint8, or floating point in [0, 1]; numpy or torch.
+        x: (n, C, H, W), C 1 or 3, H and W >= 8: uint8, or floating point in [0, 1]; numpy or torch, or images
+            on disk, which are read block by block.
         y: (n,) classes, integers >= 0.
         corruptions: a named set, a name, or several, see :func:`corruption_names`; plugins' names too.
         severities: any of 1 to 5.
@@ -52,7 +54,7 @@ class MadeCorruptions:
 
     def __init__(
         self,
-        x: npt.NDArray[Any] | Tensor,
+        x: npt.NDArray[Any] | Tensor | StoredImages,
         y: npt.ArrayLike,
         *,
         corruptions: str | Sequence[str] = "all",
@@ -80,7 +82,7 @@ class MadeCorruptions:
     def _function(self, name: str) -> Callable[..., Tensor]:
         function: Callable[..., Tensor] = create("corruption", name, **self._options.get(name, {}))
         # One image, so that missing textures and other lacks of a corruption show before an hour of work.
-        sample = _floating(self._images[:1])
+        sample = _floating(torch.as_tensor(self._images[:1]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CorruptionWarning)
             function(sample, 1, generator=torch.Generator().manual_seed(0))
@@ -178,7 +180,7 @@ class MadeCorruptions:
                 done += len(batch)
 
     def _block(self, name: str, severity: int, first: int) -> Tensor:
-        images = _floating(self._images[first : first + _BLOCK]).to(self.device)
+        images = _floating(torch.as_tensor(self._images[first : first + _BLOCK])).to(self.device)
         key = f"{self.seed}/{CORRUPTION_VERSION}/{name}/{severity}/{first}".encode()
         seed = int.from_bytes(blake2b(key, digest_size=8).digest(), "little") >> 1
         return self._functions[name](images, severity, generator=torch.Generator().manual_seed(seed)).float()
@@ -200,13 +202,13 @@ def _floating(images: Tensor) -> Tensor:
     return images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
 
-def _as_images(x: npt.NDArray[Any] | Tensor) -> Tensor:
+def _as_images(x: npt.NDArray[Any] | Tensor | StoredImages) -> Tensor | StoredImages:
+    if isinstance(x, StoredImages):  # its values were checked
+        _check_shape(x.shape)
+        return x
     # Copied when it may not be written to: torch would warn about sharing it.
     array = x.detach().cpu() if isinstance(x, Tensor) else torch.from_numpy(np.require(x, requirements=["C", "W"]))
-    if array.ndim != 4 or array.shape[1] not in (1, 3) or array.shape[0] == 0:
-        raise ValueError(f"expected images (n, 1 or 3, H, W) with n >= 1, got shape {tuple(array.shape)}")
-    if min(array.shape[2:]) < MIN_SIDE:
-        raise ValueError(f"expected at least {MIN_SIDE} x {MIN_SIDE} pixels, got {array.shape[2]} x {array.shape[3]}")
+    _check_shape(tuple(array.shape))
     if array.dtype != torch.uint8 and not array.is_floating_point():
         raise TypeError(f"expected images of uint8 or floating point, got {array.dtype}")
     if array.is_floating_point():
@@ -214,6 +216,13 @@ def _as_images(x: npt.NDArray[Any] | Tensor) -> Tensor:
         if not (low >= 0 and high <= 1):
             raise ValueError(f"floating point images must lie in [0, 1], got {low:.6g} to {high:.6g}")
     return array
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) != 4 or shape[1] not in (1, 3) or shape[0] == 0:
+        raise ValueError(f"expected images (n, 1 or 3, H, W) with n >= 1, got shape {shape}")
+    if min(shape[2:]) < MIN_SIDE:
+        raise ValueError(f"expected at least {MIN_SIDE} x {MIN_SIDE} pixels, got {shape[2]} x {shape[3]}")
 
 
 def _as_labels(y: npt.ArrayLike, number: int) -> npt.NDArray[np.int64]:

@@ -16,13 +16,14 @@ import fairart
 from fairart.corruptions.common import SEVERITIES
 from fairart.corruptions.folder import LABELS_FILE, MADE_FILE, CorruptionFolderError, read_made
 from fairart.corruptions.make import MadeCorruptions
+from fairart.datasets.stored import StoredImages
 from fairart.files import remove_leftovers, replaced, replacing, write_text
 
 __all__ = ["write_corruptions"]
 
 
 def write_corruptions(
-    x: npt.NDArray[Any] | Tensor,
+    x: npt.NDArray[Any] | Tensor | StoredImages,
     y: npt.ArrayLike,
     folder: str | Path,
     *,

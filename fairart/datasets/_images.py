@@ -1,19 +1,18 @@
-"""Folders of image files, read into one array."""
+"""Folders of image files: where the splits are, and what lies in them."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from fairart.datasets.base import DatasetError
+from fairart.datasets.image_files import FileNames
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-__all__ = ["read_split", "split_files", "split_folders"]
+__all__ = ["list_split", "split_folders"]
 
 _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 _LAYOUT = "expected train/<class>/*.png (or jpg, ...) and test/<class>/*.png, with the same class folders in both"
@@ -53,75 +52,36 @@ def split_folders(folder: Path, test_share: float | None = None) -> tuple[dict[s
     return there, tuple(sorted(next(iter(found.values()))))
 
 
-def read_split(
-    folder: Path, classes: tuple[str, ...], *, size: int | None, grey: bool, shape: tuple[int, int] | None
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Read the images of one split.
-
-    Args:
-        folder: holds one folder per class.
-        classes: their names, in the order of the labels.
-        size: side to resize to, in pixels, or None.
-        grey: one channel instead of three.
-        shape: (H, W) that every image must have, or None for that of the first image.
-
-    Returns:
-        Images (N, C, H, W) uint8 and labels (N,) int64.
-
-    Raises:
-        DatasetError: a class without images, a file that is no image, or one whose size differs; the message names it.
-    """
-    files = split_files(folder, classes)
-    images: npt.NDArray[np.uint8] | None = None
-    for index, (file, _) in enumerate(files):
-        pixels = _read_image(file, size=size, grey=grey)
-        shape = shape or (pixels.shape[1], pixels.shape[2])
-        if pixels.shape[1:] != shape:
-            raise DatasetError(
-                f"{file} has {pixels.shape[1]}x{pixels.shape[2]} pixels (height x width), the images before it have "
-                f"{shape[0]}x{shape[1]}; set size to resize all"
-            )
-        if images is None:
-            images = np.empty((len(files), *pixels.shape), dtype=np.uint8)
-        images[index] = pixels
-    if images is None:
-        raise DatasetError(f"{folder} has no images; {_LAYOUT}")
-    return images, np.array([label for _, label in files], dtype=np.int64)
-
-
-def split_files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
-    """The image files of one split with their labels, in the order of its images.
+def list_split(folder: Path, classes: tuple[str, ...]) -> tuple[FileNames, npt.NDArray[np.int64]]:
+    """The image files of one split, class by class, and their labels.
 
     Args:
         folder: holds one folder per class.
         classes: their names, in the order of the labels.
 
     Raises:
-        DatasetError: a class without images.
+        DatasetError: a class without images; the message names its folder.
     """
-    return [(file, label) for label, name in enumerate(classes) for file in _image_files(folder / name)]
+    counts: list[int] = []
+
+    def names() -> Iterator[str]:
+        for name in classes:
+            # In the order of paths, as pathlib sorts them; one class at a time.
+            files = sorted(_files(folder / name), key=lambda file: file.split("/"))
+            if not files:
+                raise DatasetError(f"class folder {folder / name} has no images ({', '.join(sorted(_ENDINGS))})")
+            counts.append(len(files))
+            yield from (f"{name}/{file}" for file in files)
+
+    listed = FileNames(folder, names())
+    return listed, np.repeat(np.arange(len(classes)), counts)
 
 
-def _image_files(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _ENDINGS and file.name[0] != ".")
-    if not files:
-        raise DatasetError(f"class folder {folder} has no images ({', '.join(sorted(_ENDINGS))})")
-    return files
-
-
-def _read_image(file: Path, *, size: int | None, grey: bool) -> npt.NDArray[np.uint8]:
-    """One image as (C, H, W) uint8."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise DatasetError(f"{file} has pixels of more than 8 bits (mode {opened.mode}); save it with 8 bits")
-            image: Image.Image = opened.convert("L" if grey else "RGB")
-    # SyntaxError is what Pillow raises for a damaged PNG.
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"{file} cannot be read as an image: {error}") from error
-    if size is not None and image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[None] if grey else pixels.transpose(2, 0, 1)
+def _files(folder: Path, below: str = "") -> Iterator[str]:
+    """Image files of a folder and of those in it, relative to it."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(folder / entry.name, f"{below}{entry.name}/")
+            elif Path(entry.name).suffix.lower() in _ENDINGS and entry.name[0] != ".":
+                yield below + entry.name

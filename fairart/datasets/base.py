@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.datasets.columns import Column
+from fairart.datasets.stored import Images, StoredImages, select
 from fairart.plugins.options import Option
 
 __all__ = ["AUGMENTATIONS", "DataRoot", "Dataset", "DatasetError", "DownloadError", "data_folder"]
 
-ImageArray = npt.NDArray[Any]
 LabelArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
@@ -28,6 +28,8 @@ DataRoot = Annotated[str | None, Option("folder of the data files; by default FA
 
 _CHUNK_VALUES = 1 << 22  # 32 MiB in float64, whatever the size of the data set
 _COLOUR_CHANNELS = (1, 3)
+STATISTICS_IMAGES = 10_000
+"""Decoded for mean and standard deviation; both are then known to about 1 %."""
 
 
 class DatasetError(ValueError):
@@ -53,13 +55,16 @@ class Dataset:
 
     Args:
         name: what reports call it.
-        x_train: (N, C, H, W) uint8 in 0..255 or float32 in [0, 1]; N is 0 for data that is for evaluation alone.
+        x_train: (N, C, H, W) uint8 in 0..255 or float32 in [0, 1], an array or images on disk; N is 0 for data that is for
+            evaluation alone.
         y_train: (N,) int64 in 0..K-1.
         x_test: as ``x_train``, of the same type and image shape.
         y_test: as ``y_train``.
         classes: names of the K >= 2 classes; a class may have no samples.
         augmentation: ``"none"`` or ``"crop-flip"``, what suits these images in training.
         note: provenance that stands beside every number, such as the part of the data that was used.
+        storage: where images stay on disk, a sentence that says so and why; it changes no number.
+        unreadable: files that could not be read and were passed over, and what was wrong with them; grows while images are read.
         columns: name -> one value for each image, such as the site where it was taken.
         y_train_original: labels before noise was put into ``y_train``; None where there is no such noise.
 
@@ -68,13 +73,15 @@ class Dataset:
     """
 
     name: str
-    x_train: ImageArray = field(repr=False)
+    x_train: Images = field(repr=False)
     y_train: LabelArray = field(repr=False)
-    x_test: ImageArray = field(repr=False)
+    x_test: Images = field(repr=False)
     y_test: LabelArray = field(repr=False)
     classes: tuple[str, ...]
     augmentation: str = "none"
     note: str = ""
+    storage: str = ""
+    unreadable: dict[str, str] = field(default_factory=dict, repr=False)
     columns: Mapping[str, Column] = field(default_factory=dict, repr=False)
     y_train_original: LabelArray | None = field(default=None, repr=False)
 
@@ -111,10 +118,22 @@ class Dataset:
         return len(self.classes)
 
     @property
+    def on_disk(self) -> bool:
+        """Whether images stay on disk and are read batch by batch."""
+        return isinstance(self.x_train, StoredImages) or isinstance(self.x_test, StoredImages)
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
         channels, height, width = self.x_train.shape[1:]
         return int(channels), int(height), int(width)
+
+    def with_readable_test(self) -> Dataset:
+        """Without the test images on disk that cannot be read, where those are to be passed over; each is read once for that."""
+        if not isinstance(self.x_test, StoredImages) or (rows := self.x_test.readable()) is None:
+            return self
+        columns = {name: replace(one, test=None if one.test is None else one.test[rows]) for name, one in self.columns.items()}
+        return replace(self, x_test=self.x_test.select(rows), y_test=self.y_test[rows], columns=columns)
 
     def subset(self, *, per_class: int, seed: int = 0) -> Dataset:
         """Keep the same number of training images of every class; the test split stays whole.
@@ -169,7 +188,7 @@ class Dataset:
         keep = np.sort(np.concatenate([order[:count] for order, count in zip(orders, asked, strict=True)]))
         return replace(
             self,
-            x_train=self.x_train[keep],
+            x_train=select(self.x_train, keep),
             y_train=self.y_train[keep],
             columns={name: column.of_train(keep) for name, column in self.columns.items()},
             y_train_original=None if self.y_train_original is None else self.y_train_original[keep],
@@ -205,6 +224,8 @@ class Dataset:
     def mean_std(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of each channel over the training split, for ART's ``preprocessing``.
 
+        Of image files that stay on disk, 10 000 drawn with a fixed seed are read: all of them would take as long as an epoch.
+
         Returns:
             Two float32 arrays (C, 1, 1) in units of [0, 1]. A constant channel gets 1 as its deviation, so that dividing
             by it leaves zeros and no NaN.
@@ -216,25 +237,30 @@ class Dataset:
             raise DatasetError(f"{self.name} has no training images: it is for evaluation alone")
         channels = self.input_shape[0]
         total, squares = np.zeros(channels), np.zeros(channels)
-        for chunk in self._chunks():
+        images = self.x_train
+        if isinstance(images, StoredImages) and images.costly and len(images) > STATISTICS_IMAGES:
+            rows = np.random.default_rng(0).choice(len(images), STATISTICS_IMAGES, replace=False)
+            images = images.select(np.sort(rows))
+        for chunk in self._chunks(images):
             total += chunk.sum(axis=(0, 2, 3))
             squares += np.einsum("nchw,nchw->c", chunk, chunk)
-        mean = total / (self.x_train.size // channels)
-        variance = squares / (self.x_train.size // channels) - mean**2
+        mean = total / (images.size // channels)
+        variance = squares / (images.size // channels) - mean**2
         std = np.sqrt(np.where(variance > 1e-12, variance, 1.0))
         shape = (channels, 1, 1)
         return mean.astype(np.float32).reshape(shape), std.astype(np.float32).reshape(shape)
 
-    def _chunks(self) -> Iterator[npt.NDArray[np.float64]]:
-        scale = 255.0 if self.x_train.dtype == np.uint8 else 1.0
+    def _chunks(self, images: Images) -> Iterator[npt.NDArray[np.float64]]:
+        scale = 255.0 if images.dtype == np.uint8 else 1.0
         step = max(1, _CHUNK_VALUES // int(np.prod(self.input_shape)))
-        for start in range(0, len(self.x_train), step):
-            yield self.x_train[start : start + step].astype(np.float64) / scale
+        for start in range(0, len(images), step):
+            yield images[start : start + step].astype(np.float64) / scale
 
 
 def _check_images(x: Any, label: str, *, empty: bool = False) -> None:
-    if not isinstance(x, np.ndarray) or x.dtype not in (np.uint8, np.float32):
-        got = str(x.dtype) if isinstance(x, np.ndarray) else type(x).__name__
+    known = isinstance(x, np.ndarray | StoredImages)
+    if not known or x.dtype not in (np.uint8, np.float32):
+        got = str(x.dtype) if known else type(x).__name__
         raise DatasetError(f"{label} must be a numpy array of uint8 or float32, got {got}")
     if x.ndim != 4:
         raise DatasetError(f"{label} must have the shape (N, C, H, W), got {x.shape}")
@@ -243,8 +269,9 @@ def _check_images(x: Any, label: str, *, empty: bool = False) -> None:
     if x.shape[1] not in _COLOUR_CHANNELS and x.shape[3] in _COLOUR_CHANNELS:
         raise DatasetError(f"{label} must be (N, C, H, W), got {x.shape}, which looks like (N, H, W, C)")
     # Written so that NaN, which compares false with everything, is refused as well.
-    if x.dtype == np.float32 and x.size and not (x.min() >= 0 and x.max() <= 1):
-        raise DatasetError(f"{label} of float32 must lie in [0, 1], got [{x.min():g}, {x.max():g}]")
+    for chunk in (x.chunks() if isinstance(x, StoredImages) else [x]) if x.dtype == np.float32 and x.size else []:
+        if not (chunk.min() >= 0 and chunk.max() <= 1):
+            raise DatasetError(f"{label} of float32 must lie in [0, 1], got [{chunk.min():g}, {chunk.max():g}]")
 
 
 def _check_labels(y: Any, count: int, nb_classes: int, label: str) -> None:

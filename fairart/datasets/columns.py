@@ -6,7 +6,7 @@ import contextlib
 import csv
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def _is_column(archive: np.lib.npyio.NpzFile, key: str, number: int) -> bool:
     return shape == (number,) and dtype.kind in "biufUS"
 
 
-def read_metadata(folder: Path, splits: Mapping[str, Path], files: Mapping[str, Sequence[Path]]) -> dict[str, SplitValues]:
+def read_metadata(folder: Path, splits: Mapping[str, Path], files: Mapping[str, Iterable[Path]]) -> dict[str, SplitValues]:
     """Columns of ``metadata.csv``, in the folder or in the folder of a split; file names are relative to where it stands.
 
     A file without a column ``file_name``, or that names no image of a split, is another program's and passed over. An image
@@ -132,6 +132,8 @@ def read_metadata(folder: Path, splits: Mapping[str, Path], files: Mapping[str, 
     for split, place in splits.items():
         for base in dict.fromkeys((folder, place)):
             rows, names = _rows(base / METADATA)
+            if not rows:
+                continue
             own = [rows.get(file.relative_to(base).as_posix(), {}) for file in files[split]]
             if not any(own):
                 continue

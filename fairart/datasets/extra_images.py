@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from fairart.datasets._images import read_split, split_folders
+from fairart.datasets._arrays import find_file
+from fairart.datasets._images import list_split, split_folders
 from fairart.datasets.base import Dataset, DatasetError
-from fairart.datasets.files import find_file, read_training_arrays
+from fairart.datasets.files import read_training_arrays
+from fairart.datasets.image_files import ImageFiles
+from fairart.datasets.image_view import ImageView
+from fairart.datasets.memory import stays_on_disk
+from fairart.datasets.stored import Images
 
 __all__ = ["ExtraImages", "read_extra_images"]
 
@@ -21,13 +25,13 @@ class ExtraImages:
 
     Args:
         name: what errors call them.
-        x: (n, C, H, W) uint8, or float32 in [0, 1].
+        x: (n, C, H, W) uint8, or float32 in [0, 1]; an array, or images on disk.
         y: (n,) labels.
         classes: names of the labels; None where the file has none.
     """
 
     name: str
-    x: npt.NDArray[Any]
+    x: Images
     y: npt.NDArray[np.int64]
     classes: tuple[str, ...] | None
 
@@ -80,5 +84,9 @@ def read_extra_images(kind: str, path: str, *, data_root: str | None, channels: 
     splits, classes = split_folders(place, None if (place / "test").is_dir() else 0.5)
     if "train" not in splits:
         raise DatasetError(f"{place} has test images alone: expected train/<class>/*.png")
-    x, y = read_split(splits["train"], classes, size=None, grey=channels == 1, shape=None)
-    return ExtraImages(name=name, x=x, y=y, classes=classes)
+    names, labels = list_split(splits["train"], classes)
+    view = ImageView(grey=channels == 1)
+    _, height, width = view.pixels(names[0]).shape
+    files = ImageFiles(names, labels, replace(view, shape=(height, width)), (height, width))
+    on_disk, _ = stays_on_disk(files.nbytes, None, where=name)
+    return ExtraImages(name=name, x=files if on_disk else files[:], y=labels, classes=classes)

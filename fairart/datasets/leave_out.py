@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fairart.datasets.base import Dataset, DatasetError
+from fairart.datasets.stored import Images, select
 from fairart.did_you_mean import did_you_mean
 
 __all__ = ["leave_out", "left_out_images"]
@@ -35,21 +35,21 @@ def leave_out(data: Dataset, names: Sequence[str]) -> Dataset:
     if len(kept) < 2:
         raise DatasetError(f"{data.name}: expected at least two classes to be left, got {len(kept)} of {data.nb_classes}")
     number = np.cumsum(~out) - 1
-    train, test = ~out[data.y_train], ~out[data.y_test]
+    train, test = np.flatnonzero(~out[data.y_train]), np.flatnonzero(~out[data.y_test])
     note = f"classes left out: {', '.join(data.classes[index] for index in np.flatnonzero(out))}"
     return replace(
         data,
-        x_train=data.x_train[train],
+        x_train=select(data.x_train, train),
         y_train=number[data.y_train[train]],
-        x_test=data.x_test[test],
+        x_test=select(data.x_test, test),
         y_test=number[data.y_test[test]],
         classes=tuple(data.classes[index] for index in kept),
-        columns={name: column.of_both(np.flatnonzero(train), np.flatnonzero(test)) for name, column in data.columns.items()},
+        columns={name: column.of_both(train, test) for name, column in data.columns.items()},
         note=f"{data.note}; {note}" if data.note else note,
     )
 
 
-def left_out_images(data: Dataset, names: Sequence[str], *, split: str = "test") -> npt.NDArray[Any]:
+def left_out_images(data: Dataset, names: Sequence[str], *, split: str = "test") -> Images:
     """The images of some classes.
 
     Args:
@@ -61,7 +61,7 @@ def left_out_images(data: Dataset, names: Sequence[str], *, split: str = "test")
         DatasetError: a class that there is not, or no image of them.
     """
     x, y = (data.x_test, data.y_test) if split == "test" else (data.x_train, data.y_train)
-    found = x[_chosen(data, names)[y]]
+    found = select(x, np.flatnonzero(_chosen(data, names)[y]))
     if not len(found):
         raise DatasetError(f"{data.name} has no {split} images of the classes {', '.join(names)}")
     return found

@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from fairart.datasets._images import _read_image
 from fairart.datasets.base import DataRoot, Dataset, DatasetError, DownloadError, data_folder
+from fairart.datasets.image_view import ImageView
 from fairart.files import replacing
 
 __all__ = ["load_tiny_imagenet"]
@@ -103,7 +103,7 @@ def _validation_files(folder: Path, wnids: list[str]) -> list[tuple[Path, int]]:
 def _read_all(files: list[Path]) -> npt.NDArray[np.uint8]:
     images: npt.NDArray[np.uint8] | None = None
     for index, file in enumerate(files):
-        pixels = _read_image(file, size=None, grey=False)
+        pixels = ImageView().pixels(file)
         if images is None:
             images = np.empty((len(files), *pixels.shape), dtype=np.uint8)
         if pixels.shape != images.shape[1:]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from fairart.datasets.base import Dataset
 from fairart.datasets.splitting import split_off
+from fairart.datasets.stored import select
 
 __all__ = ["validating"]
 
@@ -30,10 +31,10 @@ def validating(data: Dataset, share: float, *, seed: int) -> Dataset:
     note = f"{share:g} of the training images set apart, seed {seed}, in place of the test images"
     return replace(
         data,
-        x_train=data.x_train[train],
+        x_train=select(data.x_train, train),
         y_train=data.y_train[train],
         y_train_original=None if data.y_train_original is None else data.y_train_original[train],
-        x_test=data.x_train[apart],
+        x_test=select(data.x_train, apart),
         y_test=data.y_train[apart],
         columns={name: column.split(train, apart) for name, column in data.columns.items()},
         note=f"{data.note}; {note}" if data.note else note,

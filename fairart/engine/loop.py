@@ -14,9 +14,9 @@ from tqdm.auto import tqdm
 
 from fairart.attacks.common import ClipValues, make_region
 from fairart.engine.data.augmentation import AnyAugmentation
-from fairart.engine.data.batches import Samples, take_samples
+from fairart.engine.data.batches import Samples, places_taken, take_samples
 from fairart.engine.data.drawing import ClassRows
-from fairart.engine.data.sources import DeviceData, Source, batch_slices
+from fairart.engine.data.sources import DeviceData, Rows, Source, batch_slices
 from fairart.engine.epoch_checks import TrainingDivergedError, check_changes, check_losses
 from fairart.engine.history import EpochRecord
 from fairart.engine.loss_scale import sum_of_coefficients
@@ -257,32 +257,41 @@ class Engine:
                 measures.watch.look_at(data)
             batches = batch_slices(len(data), source.batch_size, smallest=2 * self.processes.size)
             rows = self._rows(data, batches, current)
+            left = batches[current.batches :]
             bar.update(current.batches)
-            for batch in batches[current.batches :]:
-                # What is drawn for the batch is drawn alike in every process, each then takes its own rows.
-                samples = take_samples(
-                    data,
-                    rows,
-                    batch,
-                    self.processes.part(batch.stop - batch.start),
-                    augmentation=self.augmentation,
-                    nb_classes=self.nb_classes,
-                    generator=self.streams.attack,
-                )
-                self._step(samples, epoch, meter)
-                current.batches += 1
-                bar.update()
-                if meter.batches % CHECK_EVERY == 0:
-                    check_losses(self, meter, epoch)
-                if on_batch_end is not None and current.batches < len(batches):
-                    on_batch_end(current)
+            with data.reading_ahead(rows, self._places_ahead(left), epoch):
+                for batch in left:
+                    # What is drawn for the batch is drawn alike in every process, each then takes its own rows.
+                    samples = take_samples(
+                        data,
+                        rows,
+                        batch,
+                        self.processes.part(batch.stop - batch.start),
+                        epoch=epoch,
+                        augmentation=self.augmentation,
+                        nb_classes=self.nb_classes,
+                        generator=self.streams.attack,
+                    )
+                    self._step(samples, epoch, meter)
+                    current.batches += 1
+                    bar.update()
+                    if meter.batches % CHECK_EVERY == 0:
+                        check_losses(self, meter, epoch)
+                    if on_batch_end is not None and current.batches < len(batches):
+                        on_batch_end(current)
             current.end_pool()
 
-    def _rows(self, data: DeviceData, batches: list[slice], current: EpochUnderWay) -> Callable[[slice], Tensor]:
+    def _places_ahead(self, batches: list[slice]) -> list[slice]:
+        """What this process will take of some batches; nothing where rows are drawn when their turn comes."""
+        if self.method.draws_classes:
+            return []
+        return [places_taken(batch, self.processes.part(batch.stop - batch.start), self.augmentation) for batch in batches]
+
+    def _rows(self, data: DeviceData, batches: list[slice], current: EpochUnderWay) -> Rows:
         """Gives the rows of some places in a pool's order."""
         sampling = self.method.class_sampling
         if sampling is None or sampling.permutes:
-            order = current.begin_pool(lambda: data.order(batches, self.streams.order)).to(self.network.device)
+            order = current.begin_pool(lambda: data.order(batches, self.streams.order)).to(data.rows_on)
             return lambda places: order[places]
         classes = ClassRows(data.y, self.nb_classes)
 

@@ -16,6 +16,7 @@ import torch
 from art.estimators.classification import PyTorchClassifier
 
 import fairart
+from fairart.datasets.stored import Images, StoredImages
 from fairart.engine.data import check_inputs, check_labels, uint8_divisor
 from fairart.engine.network import Network, check_model
 from fairart.evaluation.attacks import AttackTarget
@@ -52,7 +53,7 @@ FAINT = 1e-3
 
 def evaluate(
     classifier: PyTorchClassifier,
-    x: npt.ArrayLike,
+    x: npt.ArrayLike | StoredImages,
     y: npt.ArrayLike,
     *,
     attacks: Attacks = ("pgd",),
@@ -85,7 +86,7 @@ def evaluate(
     Args:
         classifier: the classifier; its ``clip_values`` are obeyed, and eps is in units of its input.
         x: (n, *input_shape) samples in clip values, or uint8: divided by 255 for clip values (0, 1), as they are for
-            (0, 255).
+            (0, 255). An array, or :class:`fairart.datasets.StoredImages`, which are read from disk batch by batch.
         y: (n,) labels, or (n, K) one-hot.
         attacks: registered names, (name, options) pairs, or label -> options. Two settings of one attack need labels:
             ``[("pgd", {"max_iter": 20}), ("pgd", {"label": "pgd-100", "max_iter": 100})]`` or
@@ -195,7 +196,7 @@ def evaluate(
     )
 
 
-def _two_samples(images: npt.NDArray[Any], classifier: PyTorchClassifier) -> torch.Tensor | None:
+def _two_samples(images: Images, classifier: PyTorchClassifier) -> torch.Tensor | None:
     """The first two samples, as the model gets them; None if there is one alone."""
     if len(images) < 2:
         return None
@@ -317,7 +318,7 @@ def _scaled(
 
 
 def _fingerprint(
-    classifier: PyTorchClassifier, images: npt.NDArray[Any], labels: npt.NDArray[np.int64], config: dict[str, Any]
+    classifier: PyTorchClassifier, images: Images, labels: npt.NDArray[np.int64], config: dict[str, Any]
 ) -> dict[str, Any]:
     """All that every number of an evaluation follows from."""
     return {

@@ -251,10 +251,11 @@ def _trial(
     channels: int,
     clip_values: tuple[float, float],
 ) -> NormalizationTrial:
-    images, labels = np.asarray(data[0]), np.asarray(data[1])
+    images: Any = data[0] if hasattr(data[0], "dtype") else np.asarray(data[0])
+    labels = np.asarray(data[1])
     # Evenly spaced, and before the conversion: a data set may be much larger than what a trial uses.
     rows = np.linspace(0, len(labels) - 1, min(len(labels), TRIAL_IMAGES[-1])).round().astype(np.int64)
-    images, labels = images[rows], labels[rows]
+    images, labels = np.asarray(images[rows]), labels[rows]
     low, high = clip_values
     values = images.astype(np.float32) / (255 if images.dtype == np.uint8 and high <= 1 else 1)
     values = (values - low) / (high - low)

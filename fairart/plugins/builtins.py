@@ -155,7 +155,8 @@ def fairart_register_datasets(register: Register) -> None:
     register("stl10", "fairart.datasets.vision:load_stl10")
     register("tiny-imagenet", "fairart.datasets.tiny_imagenet:load_tiny_imagenet")
     register("npz", "fairart.datasets.files:load_npz")
-    register("folder", "fairart.datasets.files:load_folder")
+    register("npy", "fairart.datasets.npy:load_npy")
+    register("folder", "fairart.datasets.folder:load_folder")
 
 
 @hookimpl

@@ -18,6 +18,7 @@ from fairart.datasets.extra_images import ExtraImages, read_extra_images
 from fairart.datasets.imbalance import imbalanced_counts, is_file_of_counts
 from fairart.datasets.label_noise import is_file_of_labels, noisy_labels
 from fairart.datasets.leave_out import leave_out, left_out_images
+from fairart.datasets.stored import Images
 from fairart.datasets.validating import validating
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.randomness import isolated_random_state
@@ -100,7 +101,7 @@ def resolved_device(device: str) -> str:
 
 
 def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[str, Any] | None = None) -> Dataset:
-    """Load a registered data set, ``npz:PATH`` or ``folder:PATH``.
+    """Load a registered data set, ``npz:PATH``, ``npy:FOLDER`` or ``folder:FOLDER``.
 
     Args:
         name: its name.
@@ -199,7 +200,7 @@ def build_groups(config: RunConfig, data: Dataset) -> Groups | None:
         raise OptionError(str(error)) from error
 
 
-def unseen_images(config: RunConfig) -> npt.NDArray[Any] | None:
+def unseen_images(config: RunConfig) -> Images | None:
     """Test images of the classes that the config leaves out; None if it leaves none out.
 
     With ``validation_share``, their training images: the test images stay unseen by what is chosen.
@@ -215,15 +216,24 @@ def unseen_images(config: RunConfig) -> npt.NDArray[Any] | None:
 
 def _whole_dataset(config: RunConfig) -> Dataset:
     options = dict(config.options.get("dataset", {}))
+    entry, _ = get_plugin_manager().find("dataset", config.dataset)
+    declared = declared_options(entry.load())
     if config.test_share is not None:
-        entry, _ = get_plugin_manager().find("dataset", config.dataset)
-        if "test_share" not in declared_options(entry.load()):
+        if "test_share" not in declared:
             raise OptionError(f"test_share: data set {config.dataset!r} already has a test split, so no share of it is drawn")
         options.setdefault("test_share", config.test_share)
+    if config.skip_unreadable:
+        if "skip_unreadable" not in declared:
+            raise OptionError(f"skip_unreadable: data set {config.dataset!r} has no image files to pass over")
+        options.setdefault("skip_unreadable", True)
+    if "data_memory" in declared:
+        options.setdefault("data_memory", config.data_memory)
+    elif config.data_memory is not None:
+        raise OptionError(f"data_memory: the images of data set {config.dataset!r} are always in memory")
     return load_dataset(config.dataset, data_root=config.data_root, options=options)
 
 
-def build_extra_data(config: RunConfig, data: Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+def build_extra_data(config: RunConfig, data: Dataset) -> tuple[Images, npt.NDArray[Any]] | None:
     """The config's extra training images and their labels; None where it names none.
 
     Args:

@@ -85,8 +85,16 @@ class RunConfig:
             "settings that are not given: our defaults (none), or those of the method's publication", choices=("none", "paper")
         ),
     ] = "none"
-    dataset: Annotated[str, Option("data set: a registered name, npz:PATH or folder:PATH")] = "digits"
+    dataset: Annotated[str, Option("data set: a registered name, npz:PATH, npy:FOLDER or folder:FOLDER")] = "digits"
     data_root: Annotated[str | None, Option("folder of the data files; by default FAIRART_DATA, else ~/.cache/fairart")] = None
+    data_memory: Annotated[
+        str | None,
+        Option(
+            "most memory for the images of npy: and folder:, such as 4GiB; more are read from disk batch by batch; by default "
+            "half of what is free"
+        ),
+    ] = None
+    skip_unreadable: Annotated[bool, Option("pass over images of folder: that cannot be read, count and list them")] = False
     test_share: Annotated[
         float | None,
         Option(
@@ -401,6 +409,13 @@ def _norm(value: Any, label: str) -> Any:
     return value if order is None else norm_name(order)
 
 
+def _memory(value: Any, label: str) -> Any:
+    # A number of a config file is an amount in bytes.
+    if value == OFF:
+        return None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _augmentation(value: Any, label: str) -> str | None:
     if value is None:
         return None
@@ -414,6 +429,7 @@ def _augmentation(value: Any, label: str) -> str | None:
 _SPECIAL = {
     "augmentation": _augmentation,
     "norm": _norm,
+    "data_memory": _memory,
     "leave_out": _leave_out,
     "logger": _loggers,
     "lr_milestones": _milestones,

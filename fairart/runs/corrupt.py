@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from fairart.corruptions import SEVERITIES, corruption_names, write_corruptions
 from fairart.corruptions.textures import load_textures
+from fairart.datasets.stored import select
 from fairart.plugins import registered
 from fairart.runs.build import load_dataset, resolved_device
 from fairart.runs.evaluation import Limit, choose_images
@@ -35,7 +36,7 @@ def corrupt_dataset(
     An interrupted call is resumed; a later call with more corruptions of the same images adds them.
 
     Args:
-        dataset: registered name, or ``npz:PATH`` or ``folder:PATH``.
+        dataset: registered name, or ``npz:PATH``, ``npy:FOLDER`` or ``folder:FOLDER``.
         folder: created if it does not exist.
         corruptions: named sets and names with commas, see :func:`fairart.corruptions.corruption_names`.
         options: name of a corruption, or ``"dataset"`` -> option -> value.
@@ -60,9 +61,9 @@ def corrupt_dataset(
     where = resolved_device(device)
     if "frost" in names:
         load_textures(chosen.get("frost", {}).get("textures"))  # before data are read, or fetched
-    data = load_dataset(dataset, data_root=data_root, options=of_data)
+    data = load_dataset(dataset, data_root=data_root, options=of_data).with_readable_test()
     keep = choose_images(data.y_test, limit, seed)
-    x, y = data.x_test[keep], data.y_test[keep]
+    x, y = select(data.x_test, keep), data.y_test[keep]
     about = {"dataset": dataset, "split": "test", "dataset_options": of_data, "classes": list(data.classes)}
     with tqdm(total=len(names) * len(SEVERITIES) * len(y), unit="image", disable=None if verbose else True) as bar:
 

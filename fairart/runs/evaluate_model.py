@@ -49,7 +49,7 @@ def evaluate_model(
         model: what :func:`fairart.models.building.build_model` takes: a registered name, ``zoo:NAME``, ``module:callable`` or
             ``file.py:callable``.
         output: folder of the file; created if it does not exist. An earlier evaluation in it is replaced.
-        dataset: registered name, ``npz:PATH`` or ``folder:PATH``; test images alone are enough.
+        dataset: registered name, ``npz:PATH``, ``npy:FOLDER`` or ``folder:FOLDER``; test images alone are enough.
         weights: a weight file in any layout; None for the weights of a zoo, or those that the callable loads itself.
         data_root: folder of the data files.
         normalization: see :func:`fairart.models.load_classifier`.
@@ -116,7 +116,7 @@ def _checked_output(output: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def _trial_images(data: Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any], str]:
+def _trial_images(data: Dataset) -> tuple[Any, npt.NDArray[Any], str]:
     """Images that a normalisation may be tried on: of training if there are any, else of the test split."""
     if len(data.x_train):
         return data.x_train, data.y_train, "training"

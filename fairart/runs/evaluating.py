@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
+from fairart.datasets.stored import Images, select
 from fairart.evaluation import EvaluationResult, evaluate, remove_partial
 from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES
@@ -142,7 +143,7 @@ def carry_out(
     *,
     device: str,
     about: Mapping[str, Any],
-    unseen: npt.NDArray[Any] | None = None,
+    unseen: Images | None = None,
 ) -> EvaluationResult:
     """Evaluate a classifier on the test images of a data set, and write ``evaluation.json``.
 
@@ -162,6 +163,9 @@ def carry_out(
         EvaluationError: an attack did nothing.
     """
     asked = prepared.request
+    data = data.with_readable_test()
+    if data.storage and asked.verbose:
+        print(f"fairart: {data.name}: {data.storage}", file=sys.stderr)
     keep = plan.choose_images(data.y_test, asked.limit, asked.seed)
     source = plan.corruption_source(
         data,
@@ -185,7 +189,7 @@ def carry_out(
     folder.mkdir(parents=True, exist_ok=True)
     result = evaluate(
         classifier,
-        data.x_test[keep],
+        select(data.x_test, keep),
         data.y_test[keep],
         attacks=prepared.attacks,
         corruptions=source,
@@ -203,6 +207,8 @@ def carry_out(
         sanity_samples=asked.sanity_samples,
     )
     result.config.update(about, note=data.note)
+    if data.unreadable:
+        result.config["unreadable"] = sorted(data.unreadable)
     if len(data.y_train):
         result.config["training_counts"] = data.training_counts
     for name, dataset in asked.shifts.items():

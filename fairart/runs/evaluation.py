@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fairart.corruptions import SEVERITIES, CorruptionFolder, MadeCorruptions, corruption_names
 from fairart.datasets import Dataset
 from fairart.datasets.columns import read_values
+from fairart.datasets.stored import select
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
@@ -239,7 +240,7 @@ def corruption_source(
             raise ValueError(f"severities {list(severities)} are given without corruptions")
         return None
     given = {name: options[name] for name in names if name in options}
-    x, y = data.x_test[keep], data.y_test[keep]
+    x, y = select(data.x_test, keep), data.y_test[keep]
     return MadeCorruptions(x, y, corruptions=names, severities=chosen, options=given, seed=seed, device=device)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "METRICS",
     "PARTIAL",
     "RUN_FILES",
+    "UNREADABLE",
     "WEIGHTS",
     "RunError",
     "belongs_to",
@@ -41,14 +42,17 @@ METRICS = "metrics.csv"
 PARTIAL = "evaluation.partial"
 """Folder of the partial results of an evaluation; deleted when the evaluation is complete."""
 
-RUN_FILES = (CONFIG, HISTORY, WEIGHTS, METRICS, LABEL_NOISE, EVALUATION, "report.html")
+UNREADABLE = "unreadable.txt"
+"""Image files that were passed over in training, each with what was wrong."""
+
+RUN_FILES = (CONFIG, HISTORY, WEIGHTS, METRICS, LABEL_NOISE, EVALUATION, UNREADABLE, "report.html")
 """Files of a run, besides its checkpoints."""
 
 CHECKPOINTS = "checkpoint"
 """Folder of the checkpoints inside that of the run."""
 
 LEFT_BY_LOGGERS = ("tensorboard/events.out.tfevents.*", "wandb/fairart-run-id")
-MAY_CHANGE = ("devices", "logger", "checkpoint_every_minutes", "device", "data_root", "plugins_dir")
+MAY_CHANGE = ("devices", "logger", "checkpoint_every_minutes", "device", "data_root", "data_memory", "plugins_dir")
 """Fields that a resumed run may change: paths, loggers and the like. The checkpoints check the data themselves."""
 
 

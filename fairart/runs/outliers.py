@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy.typing as npt
-
 from fairart.datasets import Dataset
+from fairart.datasets.stored import Images
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError, UnknownNameError
 from fairart.evaluation.ood.plan import BUILT_IN
@@ -97,8 +96,8 @@ def _check_name(given: str) -> None:
 
 
 def load_ood(
-    request: OodRequest, settings: OodSettings, data: Dataset, *, unseen: npt.NDArray[Any] | None
-) -> tuple[dict[str, str | npt.NDArray[Any]], OodSettings]:
+    request: OodRequest, settings: OodSettings, data: Dataset, *, unseen: Images | None
+) -> tuple[dict[str, str | Images], OodSettings]:
     """The arguments ``ood`` and ``ood_settings`` of an evaluation.
 
     Args:
@@ -112,7 +111,7 @@ def load_ood(
         DatasetError: files that do not form a data set.
         DownloadError: a public data set that could not be fetched.
     """
-    sets: dict[str, str | npt.NDArray[Any]] = {}
+    sets: dict[str, str | Images] = {}
     for name, given in request.sets.items():
         if given == UNSEEN:
             if unseen is None:

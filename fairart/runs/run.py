@@ -22,6 +22,7 @@ from fairart.files import remove_leftovers
 from fairart.runs import build
 from fairart.runs.adjusting import apply_adjustment
 from fairart.runs.config import RunConfig, check_names
+from fairart.runs.data_memory import at_most_free, settled
 from fairart.runs.devices import join, joined_size, leave, start
 from fairart.runs.evaluating import Request, carry_out, prepare
 from fairart.runs.evaluation import Attack, Budget
@@ -32,6 +33,7 @@ from fairart.runs.folders import (
     HISTORY,
     LABEL_NOISE,
     RUN_FILES,
+    UNREADABLE,
     WEIGHTS,
     RunError,
     belongs_to,
@@ -46,6 +48,7 @@ from fairart.runs.model_settings import published
 from fairart.runs.optimising import Schedule
 from fairart.runs.outliers import UNSEEN
 from fairart.runs.recorder import HistoryFile, Observer, observed
+from fairart.runs.unreadable import unreadable_of_all, write_unreadable
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 from fairart.trainers.base import FairnessTrainer
 
@@ -120,6 +123,8 @@ class _RunFolder:
         by_model = published(self.config)
         if by_model is not None and self.verbose:
             print(f"fairart: {by_model}", file=sys.stderr)
+        if self.data.storage and self.verbose:
+            print(f"fairart: {self.data.name}: {self.data.storage}", file=sys.stderr)
         for name in RUN_FILES:
             remove_leftovers(self.folder / name)
         self.config.save(self.folder / CONFIG)
@@ -195,7 +200,8 @@ def train_run(
         return _train(config, output, **asked, observers=observers)
     # Checked here first: errors come before processes are started, and a data set is downloaded once.
     check_output(output, overwrite=overwrite, resume=resume)
-    build.build_extra_data(config, _prepare(config, None)[0])
+    config, data, _ = _prepare(config, None)
+    build.build_extra_data(config, data)
     start(
         _train_in_process,
         config.to_dict(),
@@ -211,15 +217,16 @@ def _train_in_process(fabric: Any, config: dict[str, Any], output: str, asked: d
     _train(RunConfig.from_mapping(config), output, **asked, fabric=fabric)
 
 
-def _prepare(config: RunConfig, fabric: Any) -> tuple[Dataset, FairnessTrainer]:
+def _prepare(config: RunConfig, fabric: Any) -> tuple[RunConfig, Dataset, FairnessTrainer]:
     check_loggers(config.logger)
     build.load_plugins(config)
     check_names(config)
     build.trainer_class(config)
     device = build.resolved_device(config.device)
+    config = settled(config, fabric, device=device)
     data = build.build_dataset(config, groups=True)
     classifier = build.build_classifier(config, data, device=device)
-    return data, build.build_trainer(config, classifier, data, fabric=fabric)
+    return config, data, build.build_trainer(config, classifier, data, fabric=fabric)
 
 
 def _train(
@@ -233,7 +240,7 @@ def _train(
     observers: MakeObservers | None = None,
 ) -> TrainedRun:
     folder = check_output(output, overwrite=overwrite, resume=resume)
-    data, trainer = _prepare(config, fabric)
+    config, data, trainer = _prepare(config, fabric)
     first = trainer.processes.rank == 0
     extra = build.build_extra_data(config, data)
     full = build.resolved_config(config, data)
@@ -271,7 +278,9 @@ def _train(
             verbose=verbose,
             checkpoint=checkpoint,
         )
+    passed_over = unreadable_of_all(data, trainer.processes)
     if first:
+        write_unreadable(passed_over, folder / UNREADABLE, verbose=verbose)
         _save(full, trainer, data, folder, verbose=verbose)
     return TrainedRun(folder=folder, config=full, dataset=data, trainer=trainer, finished_before=finished)
 
@@ -313,9 +322,9 @@ def load_run(folder: str | Path, *, device: str | None = None) -> LoadedRun:
     config = read_config(path)
     history = _read_history(path / HISTORY)
     build.load_plugins(config, missing_ok=True)
-    data = build.build_dataset(config)
-    scaling = read_scaling(path / WEIGHTS, data)
     where = build.resolved_device(device or config.device)
+    data = build.build_dataset(at_most_free(config, device=where))
+    scaling = read_scaling(path / WEIGHTS, data)
     classifier = build.build_classifier(config, data, device=where, scaling=scaling)
     load_weights(classifier.model, path / WEIGHTS)
     return LoadedRun(folder=path, config=config, classifier=classifier, dataset=data, history=history)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairart.datasets import Dataset, DatasetError
+from fairart.datasets.stored import Images, select
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.runs.build import load_dataset
@@ -16,7 +17,7 @@ from fairart.runs.evaluation import Limit, choose_images
 
 __all__ = ["load_shifts", "named_shifts"]
 
-Pair = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
+Pair = tuple[Images, npt.NDArray[np.int64]]
 
 
 def named_shifts(given: Sequence[str]) -> dict[str, str]:
@@ -72,7 +73,7 @@ def load_shifts(shifts: Mapping[str, str], data: Dataset, *, data_root: str | No
             raise OptionError(f"shift {name!r}: images have the shape {shifted.input_shape}, the run's {data.input_shape}")
         places = _places(shifted.classes, data, name)
         keep = choose_images(shifted.y_test, limit, seed)
-        found[name] = _as_trained(shifted.x_test[keep], data), places[shifted.y_test[keep]]
+        found[name] = _as_trained(select(shifted.x_test, keep), data), places[shifted.y_test[keep]]
     return found
 
 
@@ -91,9 +92,9 @@ def _places(classes: Sequence[str], data: Dataset, name: str) -> npt.NDArray[np.
     return np.array([data.classes.index(one) for one in classes], dtype=np.int64)
 
 
-def _as_trained(images: npt.NDArray[Any], data: Dataset) -> npt.NDArray[Any]:
+def _as_trained(images: Images, data: Dataset) -> Images:
     """Images in the type that the run's have: whole numbers over 255 are floats in [0, 1]."""
     if images.dtype == data.x_test.dtype or images.dtype != np.uint8:
         return images
-    scaled: npt.NDArray[Any] = images.astype(np.float32) / np.float32(255)
+    scaled: npt.NDArray[Any] = np.asarray(images).astype(np.float32) / np.float32(255)
     return scaled

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fairart.datasets import Dataset
+from fairart.datasets.stored import Images
 from fairart.testing.rules import called, global_random_state, require, require_keywords
 
 __all__ = ["check_dataset"]
@@ -47,9 +46,9 @@ def check_dataset(load: Callable[..., Dataset], *, data_root: str | None = None)
     require(common <= COMMON * len(data.x_test), f"{name}: {detail}: accuracy on them says nothing")
 
 
-def _digests(images: npt.NDArray[Any]) -> set[int]:
+def _digests(images: Images) -> set[int]:
     return set(_digests_in_order(images))
 
 
-def _digests_in_order(images: npt.NDArray[Any]) -> list[int]:
+def _digests_in_order(images: Images) -> list[int]:
     return [hash(image.tobytes()) for image in images]

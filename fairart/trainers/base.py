@@ -16,6 +16,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch.utils.data import DataLoader, Dataset
 
 from fairart.attacks.steps import step_of
+from fairart.datasets.stored import Images, StoredImages, select
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.art_attack import ArtInnerAttack
 from fairart.engine.best import BestEpoch
@@ -23,7 +24,7 @@ from fairart.engine.checkpoints.checkpointing import Checkpointing
 from fairart.engine.checkpoints.warm_start import read_weights
 from fairart.engine.data import check_inputs, check_pair, stratified_split, uint8_divisor, warn_absent_classes
 from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain, make_augmentation
-from fairart.engine.data.extra import DataWithExtra, check_extra_share
+from fairart.engine.data.extra import check_extra_share, data_with_extra
 from fairart.engine.data.sources import ArraySource, DeviceData, GeneratorSource, as_generator
 from fairart.engine.execution import check_execution, chosen_execution
 from fairart.engine.history import History
@@ -277,7 +278,7 @@ class FairnessTrainer(Fitting):
 
     def fit(
         self,
-        x: npt.ArrayLike,
+        x: npt.ArrayLike | StoredImages,
         y: npt.ArrayLike | None = None,
         validation_data: Pair | None = None,
         batch_size: int = 128,
@@ -295,7 +296,8 @@ class FairnessTrainer(Fitting):
         """Train on arrays.
 
         Args:
-            x: (n, *input_shape) within the clip values, or uint8 images (divided by 255 for clip values (0, 1)).
+            x: (n, *input_shape) within the clip values, or uint8 images (divided by 255 for clip values (0, 1)); an array, or
+                :class:`fairart.datasets.StoredImages`, which are read from disk batch by batch.
             y: (n,) integer or (n, K) one-hot labels.
             validation_data: (x, y), measured clean and under attack after every epoch; never trained on.
             batch_size: samples a batch; more than n is one batch. A last batch of one sample is merged into the one before.
@@ -337,12 +339,12 @@ class FairnessTrainer(Fitting):
                     raise ValueError(
                         "a policy, or keep_best, needs validation data and there are too few samples to hold any out"
                     )
-                held = images[out], labels[out]
-                images, labels = images[kept], labels[kept]
+                held = select(images, out), labels[out]
+                images, labels = select(images, kept), labels[kept]
                 grouped = None if grouped is None else grouped.of_samples(kept)
             warn_absent_classes(np.bincount(labels, minlength=self._classifier.nb_classes))
             self._run(
-                ArraySource(self._with_extra(images, labels, extra_data, extra_share, grouped), batch_size),
+                ArraySource(self._with_extra(images, labels, extra_data, extra_share, grouped, seed=number), batch_size),
                 held,
                 nb_epochs=nb_epochs,
                 scheduler=scheduler,
@@ -352,17 +354,26 @@ class FairnessTrainer(Fitting):
                 checkpoints=checkpoints,
             )
 
-    def _with_extra(self, images: Array, labels: Labels, extra: Pair | None, share: float, groups: Groups | None) -> DeviceData:
+    def _with_extra(
+        self, images: Images, labels: Labels, extra: Pair | None, share: float, groups: Groups | None, *, seed: int
+    ) -> DeviceData:
         if extra is None:
-            return self._on_device(images, labels, groups)
+            return self._on_device(images, labels, groups, seed=seed)
         check_extra_share(share)
         check_extra(self.method)
         network, more = self._network, check_pair(*pair(extra, "extra_data"), self._classifier, name="extra ")
-        return DataWithExtra(
-            (images, labels), more, share, classifier=self._classifier, device=network.device, dtype=network.dtype
+        return data_with_extra(
+            (images, labels),
+            more,
+            share,
+            seed=seed,
+            processes=self.processes.size,
+            classifier=self._classifier,
+            device=network.device,
+            dtype=network.dtype,
         )
 
-    def _split(self, images: Array, labels: Labels, seed: int) -> tuple[Labels, Labels]:
+    def _split(self, images: Images, labels: Labels, seed: int) -> tuple[Labels, Labels]:
         """Rows to train on and rows held out; the same ones in every fit on the same data."""
         data = (short_digest(images, labels), self.hold_out)
         before = self._hold_out_of

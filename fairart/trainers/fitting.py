@@ -16,6 +16,7 @@ from art.defences.trainer import Trainer
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.attacks.steps import warn_short_steps
+from fairart.datasets.stored import Images
 from fairart.engine.best import BestEpoch
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints, opened
 from fairart.engine.checkpoints.folder import CheckpointError
@@ -24,6 +25,7 @@ from fairart.engine.checkpoints.packing import pack, unpack
 from fairart.engine.checkpoints.snapshot import restore
 from fairart.engine.data.augmentation import AnyAugmentation
 from fairart.engine.data.sources import ArraySource, DeviceData, Source
+from fairart.engine.data.streamed import on_device
 from fairart.engine.execution import executed
 from fairart.engine.history import EpochRecord, History
 from fairart.engine.loop import Engine
@@ -49,7 +51,7 @@ from fairart.trainers.whole_epoch import WholeEpoch, say_what_is_left
 
 __all__ = ["Fitting"]
 
-Held = tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None
+Held = tuple[Images, npt.NDArray[np.int64]] | None
 
 
 class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
@@ -125,9 +127,18 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     def _needs_validation(self) -> bool:
         return self.best is not None or bool(self.method.needs & {"validation", "validation_losses"})
 
-    def _on_device(self, x: npt.NDArray[Any], y: npt.NDArray[np.int64], groups: Groups | None = None) -> DeviceData:
+    def _on_device(self, x: Images, y: npt.NDArray[np.int64], groups: Groups | None = None, *, seed: int = 0) -> DeviceData:
         network = self._network
-        return DeviceData(x, y, classifier=self._classifier, device=network.device, dtype=network.dtype, groups=groups)
+        return on_device(
+            x,
+            y,
+            classifier=self._classifier,
+            device=network.device,
+            dtype=network.dtype,
+            groups=groups,
+            seed=seed,
+            processes=self.processes.size,
+        )
 
     def _run(
         self,

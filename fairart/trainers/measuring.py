@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fairart.attacks.steps import step_of
+from fairart.datasets.stored import Images
 from fairart.draws import PartGenerator
 from fairart.engine.validation import ValidationAttack, Validator
 from fairart.statistics import ValidationStatistics
@@ -32,7 +32,7 @@ class HeldOutAccuracy:
     """
 
     def __init__(
-        self, trainer: FairnessTrainer, x: npt.NDArray[Any], y: npt.NDArray[np.int64], *, max_iter: int = 10, seed: int = 0
+        self, trainer: FairnessTrainer, x: Images, y: npt.NDArray[np.int64], *, max_iter: int = 10, seed: int = 0
     ) -> None:
         self.trainer, self.seed = trainer, seed
         budget = trainer.budget

@@ -7,7 +7,8 @@ from PIL import Image
 from fairart.datasets import Dataset
 from fairart.datasets.base import DatasetError
 from fairart.datasets.columns import Column, read_values
-from fairart.datasets.files import load_folder, load_npz
+from fairart.datasets.files import load_npz
+from fairart.datasets.folder import load_folder
 from fairart.datasets.leave_out import leave_out
 from fairart.datasets.validating import validating
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fairart import create
 from fairart.datasets import DatasetError
-from fairart.datasets.files import load_folder
+from fairart.datasets.folder import load_folder
 from fairart.errors import OptionError
 
 COLOURS = {"ant": (250, 10, 20), "bee": (5, 240, 60)}

@@ -108,7 +108,7 @@ def test_tiny_imagenet_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Monke
     np.testing.assert_array_equal(data.x_train, np.stack([image for image, _ in made["train"]]))
     np.testing.assert_array_equal(data.y_test, [label for _, label in made["val"]])
     np.testing.assert_array_equal(data.x_test, np.stack([image for image, _ in made["val"]]))
-    monkeypatch.setattr("fairart.datasets.tiny_imagenet._read_image", no_network)
+    monkeypatch.setattr("fairart.datasets.tiny_imagenet.ImageView", no_network)
     again = create("dataset", "tiny-imagenet", data_root=str(tmp_path))
     np.testing.assert_array_equal(again.x_train, data.x_train)
     assert again.classes == data.classes

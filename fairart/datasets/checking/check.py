@@ -42,7 +42,8 @@ def check_dataset(
     Raises:
         DatasetError: probabilities of another number of images or classes, or that are no shares.
     """
-    splits = {"train": (data.x_train, data.y_train), "test": (data.x_test, data.y_test)}
+    # Every image is compared with every other: those on disk are read into memory here.
+    splits = {"train": (np.asarray(data.x_train), data.y_train), "test": (np.asarray(data.x_test), data.y_test)}
     x, y = (np.concatenate([split[place] for split in splits.values()]) for place in (0, 1))
     given = None if probabilities is None else _checked(probabilities, data)
     places = _Places(data, y)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from art.estimators.classification import PyTorchClassifier
+
+from fairart.datasets.stored import Images, StoredImages
 
 __all__ = [
     "as_array",
@@ -32,8 +34,14 @@ def as_array(values: Any) -> Array:
     return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
 
 
-def check_inputs(x: npt.ArrayLike, classifier: PyTorchClassifier, *, name: str = "x") -> Array:
-    """Check images and bring them to uint8 or float32, contiguous.
+@overload
+def check_inputs(x: StoredImages, classifier: PyTorchClassifier, *, name: str = "x") -> StoredImages: ...
+@overload
+def check_inputs(x: npt.ArrayLike, classifier: PyTorchClassifier, *, name: str = "x") -> Array: ...
+@overload
+def check_inputs(x: npt.ArrayLike | StoredImages, classifier: PyTorchClassifier, *, name: str = "x") -> Images: ...
+def check_inputs(x: npt.ArrayLike | StoredImages, classifier: PyTorchClassifier, *, name: str = "x") -> Images:
+    """Check images and bring them to uint8 or float32, contiguous. Images on disk stay there.
 
     Args:
         x: (n, *input_shape) numbers within the classifier's clip values; uint8 with clip values (0, 1) or (0, 255).
@@ -46,7 +54,7 @@ def check_inputs(x: npt.ArrayLike, classifier: PyTorchClassifier, *, name: str =
     Raises:
         ValueError: empty, of another shape, no numbers, NaN or infinite, or outside the clip values.
     """
-    array = as_array(x)
+    array = x if isinstance(x, StoredImages) else as_array(x)
     shape = tuple(classifier.input_shape)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must be numbers (float, or uint8 images), got dtype {array.dtype}")
@@ -56,8 +64,9 @@ def check_inputs(x: npt.ArrayLike, classifier: PyTorchClassifier, *, name: str =
         raise ValueError(f"{name} is empty: expected at least one sample, got shape {array.shape}")
     if array.dtype == np.uint8:
         uint8_divisor(classifier, name=name)
-        return np.ascontiguousarray(array)
-    array = np.ascontiguousarray(array, dtype=np.float32)
+        return array if isinstance(array, StoredImages) else np.ascontiguousarray(array)
+    if not isinstance(array, StoredImages):
+        array = np.ascontiguousarray(array, dtype=np.float32)
     _check_values(array, classifier, name)
     return array
 
@@ -78,7 +87,7 @@ def uint8_divisor(classifier: PyTorchClassifier, *, name: str = "x") -> float:
     raise ValueError(f"{name} is uint8: expected a classifier with clip_values (0, 1) or (0, 255), got {clip}")
 
 
-def _check_values(array: Array, classifier: PyTorchClassifier, name: str) -> None:
+def _check_values(array: Images, classifier: PyTorchClassifier, name: str) -> None:
     low, high = classifier.clip_values if classifier.clip_values is not None else (-np.inf, np.inf)
     floor, ceiling = _spread(low, array.shape[1:]), _spread(high, array.shape[1:])
     step = max(1, _CHUNK // max(1, int(np.prod(array.shape[1:]))))
@@ -152,8 +161,8 @@ def _from_one_hot(array: Array, name: str) -> npt.NDArray[np.int64]:
 
 
 def check_pair(
-    x: npt.ArrayLike, y: npt.ArrayLike, classifier: PyTorchClassifier, *, name: str = ""
-) -> tuple[Array, npt.NDArray[np.int64]]:
+    x: npt.ArrayLike | StoredImages, y: npt.ArrayLike, classifier: PyTorchClassifier, *, name: str = ""
+) -> tuple[Images, npt.NDArray[np.int64]]:
     """Check images and labels that belong together; see :func:`check_inputs` and :func:`check_labels`.
 
     Raises:

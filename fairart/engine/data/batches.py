@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
 
 from fairart.draws import Part, PartGenerator
 from fairart.engine.data.augmentation import AnyAugmentation, AugmentationChain
-from fairart.engine.data.sources import DeviceData, rows_of
+from fairart.engine.data.sources import DeviceData, Rows, rows_of
 from fairart.objectives.answers import checked_images
 
-__all__ = ["Samples", "take_samples"]
+__all__ = ["Samples", "places_taken", "take_samples"]
 
 
 class Samples(NamedTuple):
@@ -31,12 +30,28 @@ class Samples(NamedTuple):
     groups: Tensor | None = None
 
 
+def _mixing(augmentation: AnyAugmentation | None) -> AugmentationChain | None:
+    return augmentation if isinstance(augmentation, AugmentationChain) and augmentation.mixes else None
+
+
+def places_taken(batch: slice, part: Part | None, augmentation: AnyAugmentation | None) -> slice:
+    """The places whose samples :func:`take_samples` takes from the pool: the process's own, or where samples are mixed, all.
+
+    Args:
+        batch: the places of the whole batch.
+        part: what this process takes of it; None for all.
+        augmentation: applied to the images, or None.
+    """
+    return rows_of(batch, part if _mixing(augmentation) is None else None)
+
+
 def take_samples(
     data: DeviceData,
-    rows: Callable[[slice], Tensor],
+    rows: Rows,
     batch: slice,
     part: Part | None,
     *,
+    epoch: int,
     augmentation: AnyAugmentation | None,
     nb_classes: int,
     generator: PartGenerator,
@@ -51,6 +66,7 @@ def take_samples(
         rows: gives the rows of the pool at some places.
         batch: the places of the whole batch.
         part: what this process takes of it; None for all.
+        epoch: its number, from 0.
         augmentation: applied to the images, or None.
         nb_classes: K.
         generator: random state of the run; its part is set to ``part``.
@@ -58,10 +74,9 @@ def take_samples(
     Raises:
         PolicyError: an augmentation returned something else than images.
     """
-    chain = augmentation if isinstance(augmentation, AugmentationChain) and augmentation.mixes else None
+    chain = _mixing(augmentation)
     generator.part = part if chain is None else None
-    chosen = rows(rows_of(batch, generator.part))
-    x, y = data.take(chosen)
+    x, y, chosen = data.batch(rows, rows_of(batch, generator.part), epoch)
     if augmentation is not None:
         x = checked_images(augmentation, augmentation(x, generator), x)
     if chain is None:

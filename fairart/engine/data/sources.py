@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,9 +19,20 @@ from fairart.engine.data.arrays import as_array, check_pair, uint8_divisor
 from fairart.fingerprint import short_digest
 from fairart.statistics import Groups
 
-__all__ = ["ArraySource", "DeviceData", "GeneratorSource", "Source", "as_generator", "batch_slices", "rows_of", "to_device"]
+__all__ = [
+    "ArraySource",
+    "DeviceData",
+    "GeneratorSource",
+    "Rows",
+    "Source",
+    "as_generator",
+    "batch_slices",
+    "rows_of",
+    "to_device",
+]
 
 Array = npt.NDArray[Any]
+Rows = Callable[[slice], Tensor]
 
 
 class DeviceData:
@@ -55,6 +67,11 @@ class DeviceData:
         return len(self.y)
 
     @property
+    def rows_on(self) -> torch.device:
+        """Where the rows of a batch are wanted."""
+        return self.y.device
+
+    @property
     def own_labels(self) -> Tensor:
         """(n,) labels of the training set; extra samples are left out."""
         return self.y
@@ -80,12 +97,35 @@ class DeviceData:
         return None if self._group_of is None else self._group_of[index]
 
     def take(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Images in clip values and labels of some samples."""
-        x = self.x[index]
-        if not x.is_floating_point():
-            x = x.to(self.dtype)
-            return (x.div_(self.divisor) if self.divisor != 1.0 else x), self.y[index]
-        return x.to(self.dtype), self.y[index]
+        """Images in clip values and labels of some samples, as they are."""
+        return self._converted(self.x[index]), self.y[index]
+
+    def batch(self, rows: Rows, places: slice, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Images in clip values and labels to train on, and their rows.
+
+        Args:
+            rows: gives the rows at some places.
+            places: in the epoch.
+            epoch: its number, from 0.
+        """
+        chosen = rows(places)
+        return *self.take(chosen), chosen
+
+    def reading_ahead(self, rows: Rows, places: Sequence[slice], epoch: int) -> contextlib.AbstractContextManager[None]:
+        """While this is open, :meth:`batch` is asked for these places, in their order.
+
+        Args:
+            rows: gives the rows at some places, at any time.
+            places: in the epoch; none where rows are not known before their turn.
+            epoch: its number, from 0.
+        """
+        return contextlib.nullcontext()
+
+    def _converted(self, x: Tensor) -> Tensor:
+        if x.is_floating_point():
+            return x.to(self.dtype)
+        x = x.to(self.dtype)
+        return x.div_(self.divisor) if self.divisor != 1.0 else x
 
 
 class _LoaderGenerator(DataGenerator):  # type: ignore[misc]  # ART has no types
@@ -279,7 +319,8 @@ class GeneratorSource:
             (x, y), self._held = self._held, None
             return x, y
         x, y = self.generator.get_batch()[:2]
-        return check_pair(x, y, self._classifier, name="generator ")
+        images, labels = check_pair(x, y, self._classifier, name="generator ")
+        return np.asarray(images), labels
 
     def _pool(self, batches: list[tuple[Array, Array]]) -> DeviceData:
         x, y = (np.concatenate(parts) for parts in zip(*batches, strict=True))

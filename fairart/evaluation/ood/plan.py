@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from art.estimators.classification import PyTorchClassifier
 
+from fairart.datasets.stored import Images, StoredImages, select
 from fairart.did_you_mean import did_you_mean
 from fairart.engine.data import check_inputs, check_labels, uint8_divisor
 from fairart.engine.data.arrays import as_array
@@ -56,7 +57,7 @@ class OodPlan:
     settings: OodSettings = field(default_factory=OodSettings)
     sets: Mapping[str, OutlierSource] = field(default_factory=dict)
     tap: FeatureTap | None = None
-    fit: tuple[npt.NDArray[Any], IntArray] | None = None
+    fit: tuple[Images, IntArray] | None = None
 
     def work(self, number: int) -> int:
         """Samples to work on, for the progress bar.
@@ -76,7 +77,7 @@ def resolve_ood(
     *,
     classifier: PyTorchClassifier,
     network: Network,
-    x: npt.NDArray[Any],
+    x: Images,
     seed: int,
 ) -> OodPlan:
     """Check sets and settings, and find what each set is.
@@ -120,17 +121,17 @@ def resolve_ood(
     return OodPlan(asked, sets, tap, fit if asked.fitted else None)
 
 
-def _checked_fit(fit: Any, classifier: PyTorchClassifier, *, most: int | None) -> tuple[npt.NDArray[Any], IntArray]:
+def _checked_fit(fit: Any, classifier: PyTorchClassifier, *, most: int | None) -> tuple[Images, IntArray]:
     """Training images and labels; so many of them at most, drawn at random."""
     if not isinstance(fit, tuple) or len(fit) != 2:
         raise OptionError(f"ood: fit expects a pair of training images and labels, got {type(fit).__qualname__}")
     labels = check_labels(fit[1], classifier.nb_classes, name="ood: training labels")
-    images = as_array(fit[0])
+    images: Images = fit[0] if isinstance(fit[0], StoredImages) else as_array(fit[0])
     if len(images) != len(labels):
         raise ValueError(f"ood: training images and labels must be of one length, got {len(images)} and {len(labels)}")
     if most is not None and len(labels) > most:
         chosen = np.sort(np.random.default_rng(0).permutation(len(labels))[:most])
-        images, labels = images[chosen], labels[chosen]
+        images, labels = select(images, chosen), labels[chosen]
     return check_inputs(images, classifier, name="ood: training images"), labels
 
 
@@ -147,8 +148,8 @@ class _Finder:
     """
 
     target: AttackTarget
-    x: npt.NDArray[Any]
-    training: npt.NDArray[Any] | None
+    x: Images
+    training: Images | None
     most: int
     seed: int
 
@@ -164,7 +165,7 @@ class _Finder:
         else:
             about, images = "given images", check_inputs(given, self.target.classifier, name=f"ood: {name}")
         self.check_no_copies(name, images)
-        return GivenOutliers(self.target, images[self.chosen(len(images), self.most)], about)
+        return GivenOutliers(self.target, select(images, self.chosen(len(images), self.most)), about)
 
     def made(self, kind: str) -> MadeOutliers:
         if self.target.network.clip_values is None:
@@ -183,7 +184,7 @@ class _Finder:
         known = [self.x, *([] if self.training is None else [self.training])]
         return {hash(row) for array in known for row in _rows(array, self.target.classifier)}
 
-    def check_no_copies(self, name: str, images: npt.NDArray[Any]) -> None:
+    def check_no_copies(self, name: str, images: Images) -> None:
         copies = sum(hash(row) in self.seen for row in _rows(images, self.target.classifier))
         text = f"ood: {copies} of the {len(images)} images of {name!r} are test or training images of this evaluation, bit by bit"
         if copies >= max(1, COPIES * len(images)):
@@ -210,7 +211,7 @@ def _digits(target: AttackTarget) -> npt.NDArray[Any]:
     return np.ascontiguousarray(found)
 
 
-def _rows(array: npt.NDArray[Any], classifier: PyTorchClassifier) -> Iterator[bytes]:
+def _rows(array: Images, classifier: PyTorchClassifier) -> Iterator[bytes]:
     """The bytes of each image, in single precision and input units."""
     divisor = uint8_divisor(classifier) if array.dtype == np.uint8 else 1.0
     for row in array:

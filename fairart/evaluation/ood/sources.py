@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fairart.datasets.stored import Images
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.target import draw_uniform
 from fairart.evaluation.ood.climbing import climb
@@ -67,7 +68,7 @@ class GivenOutliers:
     """
 
     target: AttackTarget
-    x: npt.NDArray[Any]
+    x: Images
     about: str
     attackable: bool = True
 
@@ -103,7 +104,7 @@ class MadeOutliers:
 
     target: AttackTarget
     kind: str
-    x: npt.NDArray[Any]
+    x: Images
     chosen: IntArray
     seed: int
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fairart.datasets.stored import Images
 from fairart.engine.data import uint8_divisor
 from fairart.evaluation.attacks import AttackTarget
 
 __all__ = ["input_batch"]
 
 
-def input_batch(target: AttackTarget, x: npt.NDArray[Any], indices: npt.NDArray[np.int64]) -> Tensor:
+def input_batch(target: AttackTarget, x: Images, indices: npt.NDArray[np.int64]) -> Tensor:
     """Some samples on the network's device, in its number format and in clip values.
 
     Args:

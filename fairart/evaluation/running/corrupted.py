@@ -12,6 +12,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
 from fairart.corruptions import SEVERITIES, CorruptionFolder, MadeCorruptions
+from fairart.datasets.stored import Images, StoredImages
 from fairart.engine.network import Network
 
 __all__ = ["CorruptionSource", "Corruptions", "resolve_corruptions", "to_input_units"]
@@ -51,7 +52,7 @@ def resolve_corruptions(
     *,
     classifier: PyTorchClassifier,
     network: Network,
-    x: npt.NDArray[Any],
+    x: Images,
     labels: npt.NDArray[np.int64],
     seed: int,
 ) -> tuple[CorruptionSource | None, tuple[int, ...]]:
@@ -95,7 +96,7 @@ def resolve_corruptions(
 
 
 def _make(
-    corruptions: Any, severities: Sequence[int] | None, network: Network, x: npt.NDArray[Any], labels: Any, seed: int
+    corruptions: Any, severities: Sequence[int] | None, network: Network, x: Images, labels: Any, seed: int
 ) -> MadeCorruptions:
     if not isinstance(corruptions, str | Mapping | Sequence):
         raise TypeError(
@@ -134,15 +135,19 @@ def _check_suits(source: CorruptionSource, classifier: PyTorchClassifier) -> Non
         )
 
 
-def _to_unit_range(x: npt.NDArray[Any], network: Network) -> npt.NDArray[Any]:
+def _to_unit_range(x: Images, network: Network) -> Images:
     """The images in [0, 1]; uint8 as they are."""
     if x.dtype == np.uint8 or network.clip_values is None:
         return x
     low, high = (torch.as_tensor(value).cpu().double().numpy() for value in network.clip_values)
-    if (low != 0).any() or (high != 1).any():
-        x = ((x - low) / (high - low)).astype(np.float32)
+    plain = not ((low != 0).any() or (high != 1).any())
+    if isinstance(x, StoredImages):
+        if not plain:
+            raise ValueError("corruptions of float images on disk need a classifier with clip_values (0, 1)")
+        return x
+    scaled: npt.NDArray[Any] = x if plain else ((x - low) / (high - low)).astype(np.float32)
     # Values may lie a rounding error outside their clip values.
-    return x if x.min() >= 0 and x.max() <= 1 else np.clip(x, 0, 1)
+    return scaled if scaled.min() >= 0 and scaled.max() <= 1 else np.clip(scaled, 0, 1)
 
 
 def to_input_units(images: Tensor, network: Network) -> Tensor:

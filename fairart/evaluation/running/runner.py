@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fairart.attacks import frozen
+from fairart.datasets.stored import Images
 from fairart.engine.network import restored_modes
 from fairart.engine.randomness import isolated_random_state
 from fairart.errors import PluginError
@@ -69,7 +70,7 @@ class Runner:
     """
 
     target: AttackTarget
-    x: npt.NDArray[Any]
+    x: Images
     labels: IntArray
     batch_size: int
     seed: int
@@ -143,7 +144,7 @@ class Runner:
         identity = {"severity": severity, **source.identity(name)}
         return Scores.of(self._fill(Unit("corruption", label, len(source.labels), identity, SCORED), compute))
 
-    def shift(self, name: str, x: npt.NDArray[Any], labels: IntArray) -> Scores:
+    def shift(self, name: str, x: Images, labels: IntArray) -> Scores:
         """Scores of the images of a shifted test set, in eval mode.
 
         Args:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from art.estimators.classification import PyTorchClassifier
 
+from fairart.datasets.stored import Images, StoredImages
 from fairart.engine.data import check_inputs, check_labels
 
 __all__ = ["Shifted", "Shifts", "check_shifts"]
 
-Shifts = Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]]
+Shifts = Mapping[str, tuple[npt.ArrayLike | StoredImages, npt.ArrayLike]]
 """Name -> images and labels of a test set."""
 
-Shifted = dict[str, tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]
+Shifted = dict[str, tuple[Images, npt.NDArray[np.int64]]]
 """The same, checked."""
 
 

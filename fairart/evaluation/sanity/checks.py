@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from fairart.attacks import frozen
+from fairart.datasets.stored import Images
 from fairart.engine.network import restored_modes
 from fairart.engine.randomness import isolated_random_state
 from fairart.evaluation.attacks import AttackTarget
@@ -68,7 +68,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 def run_checks(
     target: AttackTarget,
-    x: npt.NDArray[Any],
+    x: Images,
     y: IntArray,
     results: Iterable[AttackResult],
     *,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fairart.attacks.common import input_gradient, make_box
 from fairart.attacks.steps import step_of
+from fairart.datasets.stored import Images
 from fairart.engine.data import uint8_divisor
 from fairart.evaluation.attacks import AttackTarget, draw_uniform
 from fairart.evaluation.attacks.descent import Loss, cross_entropy
@@ -54,9 +55,7 @@ class Subject:
     seed: int
 
     @classmethod
-    def of(
-        cls, target: AttackTarget, x: npt.NDArray[Any], y: IntArray, indices: IntArray, *, batch_size: int, seed: int
-    ) -> Subject:
+    def of(cls, target: AttackTarget, x: Images, y: IntArray, indices: IntArray, *, batch_size: int, seed: int) -> Subject:
         """Read the samples at ``indices`` of the data of an evaluation, (n, ...) float or uint8."""
         network = target.network
         inputs = torch.as_tensor(x[indices], device=network.device).to(network.dtype)
