@@ -36,7 +36,7 @@ REFERENCE = {
     "bounds": ("fairart.bounds",),
     "corruptions": ("fairart.corruptions",),
     "statistics": ("fairart.statistics",),
-    "datasets": ("fairart.datasets",),
+    "datasets": ("fairart.datasets", "fairart.datasets.checking"),
     "models": (
         "fairart.models.small_cnn",
         "fairart.models.preact_resnet",

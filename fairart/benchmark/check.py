@@ -94,9 +94,12 @@ def _of_one_data_set(cells: Sequence[Cell]) -> list[list[Cell]]:
             [
                 config.dataset,
                 config.data_root,
+                config.test_share,
+                config.leave_out,
                 config.per_class,
                 config.validation_share,
                 config.imbalance,
+                config.label_noise,
                 config.options.get("dataset"),
             ],
             default=str,

@@ -33,6 +33,7 @@ COMMANDS = {
     "benchmark": "run a grid of methods, data sets and seeds, into one table",
     "tune": "search for settings on held-out training images, at an equal budget",
     "adjust": "change the last layer of a run that was trained on a long tail",
+    "data": "look through a data set: counts, duplicates, ranges, suspected label errors",
     "corrupt": "write corrupted test images of a data set, in the layout of CIFAR-10-C",
     "export": "write a run as safetensors, hub folder, TorchScript or ONNX",
     "plugins": "list extension points and registered parts, or write a new plugin",

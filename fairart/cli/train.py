@@ -167,6 +167,7 @@ def _document(trained: Any) -> dict[str, Any]:
         "classes": list(trained.dataset.classes),
         "note": trained.dataset.note,
         "training_counts": trained.dataset.training_counts,
+        "label_noise": trained.label_noise,
         "finished_before": trained.finished_before,
         "epochs": len(trained.history),
         "seconds": sum(record.seconds for record in trained.history),
@@ -199,4 +200,28 @@ def _show(trained: Any) -> None:
     if trained.finished_before:
         print(f"The run in {trained.folder} was finished before: nothing was left to train.\n")
     print_table(["class", *columns], rows, title=title)
+    _show_label_noise(trained.label_noise)
     print(f"\nThe run is in {trained.folder}; 'fairart evaluate {trained.folder}' evaluates it on the test images.")
+
+
+def _show_label_noise(noise: dict[str, Any] | None) -> None:
+    if noise is None:
+        return
+    entries = [(row["class"], row) for row in noise["by_class"]]
+    entries.append(("all", {name: sum(row[name] for _, row in entries) for name in entries[0][1] if name != "class"}))
+    rows = [
+        [
+            label,
+            str(row["noisy"]),
+            *(_part(row[name], row["noisy"]) for name in ("learnt", "original", "other")),
+            _part(row["unchanged_right"], row["unchanged"]),
+        ]
+        for label, row in entries
+    ]
+    print()
+    columns = ["class", "wrong labels", "learnt", "original class", "another", "unchanged, right"]
+    print_table(columns, rows, title=f"label noise {noise['noise']}: predictions on the training images, in per cent")
+
+
+def _part(count: int, of: int) -> str:
+    return share(count / of if of else None)

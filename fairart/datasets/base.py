@@ -66,6 +66,7 @@ class Dataset:
         storage: where images stay on disk, a sentence that says so and why; it changes no number.
         unreadable: files that could not be read and were passed over, and what was wrong with them; grows while images are read.
         columns: name -> one value for each image, such as the site where it was taken.
+        y_train_original: labels before noise was put into ``y_train``; None where there is no such noise.
 
     Raises:
         DatasetError: one of these rules is broken.
@@ -82,12 +83,15 @@ class Dataset:
     storage: str = ""
     unreadable: dict[str, str] = field(default_factory=dict, repr=False)
     columns: Mapping[str, Column] = field(default_factory=dict, repr=False)
+    y_train_original: LabelArray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._check_names()
         for split, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
             _check_images(x, f"{self.name}: x_{split}", empty=split == "train")
             _check_labels(y, len(x), self.nb_classes, f"{self.name}: y_{split}")
+        if self.y_train_original is not None:
+            _check_labels(self.y_train_original, len(self.x_train), self.nb_classes, f"{self.name}: y_train_original")
         if self.x_train.shape[1:] != self.x_test.shape[1:] or self.x_train.dtype != self.x_test.dtype:
             raise DatasetError(
                 f"{self.name}: both splits must have one image shape and type, got {self.x_train.shape[1:]} "
@@ -187,8 +191,35 @@ class Dataset:
             x_train=select(self.x_train, keep),
             y_train=self.y_train[keep],
             columns={name: column.of_train(keep) for name, column in self.columns.items()},
-            note=f"{self.note}; {note}" if self.note and note else self.note or note,
+            y_train_original=None if self.y_train_original is None else self.y_train_original[keep],
+            note=self._noted(note),
         )
+
+    def with_labels(self, labels: LabelArray, *, note: str = "") -> Dataset:
+        """Replace the training labels by noisy ones; the test split stays as it is.
+
+        Args:
+            labels: (N,) int64 in 0..K-1.
+            note: what was done, for the data set's note.
+
+        Returns:
+            The data set with these labels; ``y_train_original`` has the labels before any noise.
+
+        Raises:
+            DatasetError: labels of another number, type or range.
+        """
+        before = self.y_train if self.y_train_original is None else self.y_train_original
+        return replace(self, y_train=labels, y_train_original=before, note=self._noted(note))
+
+    @property
+    def noisy(self) -> LabelArray:
+        """Rows of the training split, ascending, whose label is not the original one."""
+        if self.y_train_original is None:
+            return np.zeros(0, dtype=np.int64)
+        return np.flatnonzero(self.y_train != self.y_train_original).astype(np.int64)
+
+    def _noted(self, note: str) -> str:
+        return f"{self.note}; {note}" if self.note and note else self.note or note
 
     def mean_std(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of each channel over the training split, for ART's ``preprocessing``.

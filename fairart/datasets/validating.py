@@ -33,6 +33,7 @@ def validating(data: Dataset, share: float, *, seed: int) -> Dataset:
         data,
         x_train=select(data.x_train, train),
         y_train=data.y_train[train],
+        y_train_original=None if data.y_train_original is None else data.y_train_original[train],
         x_test=select(data.x_train, apart),
         y_test=data.y_train[apart],
         columns={name: column.split(train, apart) for name, column in data.columns.items()},

@@ -39,6 +39,8 @@ class EpochRecord(ComparedByValue):
         group_weights: weight of each group in the loss as the epoch began, by name; None where groups are not weighed.
         pgd_accuracy: accuracy under PGD-10 on a few hundred training samples; None unless single-step training is watched.
         overfitted: whether the epoch showed catastrophic overfitting.
+        relabelled: (K,) share of the samples of each given class that were trained with another label; None unless labels are
+            replaced (self-training).
         seconds: wall-clock time, validation included.
         images_per_second: training images over the time spent training.
     """
@@ -57,6 +59,7 @@ class EpochRecord(ComparedByValue):
     group_weights: dict[str, float] | None = None
     pgd_accuracy: float | None = None
     overfitted: bool = False
+    relabelled: FloatArray | None = None
 
     @property
     def epoch(self) -> int:
@@ -98,7 +101,7 @@ class EpochRecord(ComparedByValue):
 
     def _only_where_there(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for name in ("sampling", "pair_weights"):
+        for name in ("sampling", "pair_weights", "relabelled"):
             plan = getattr(self, name)
             if plan is not None:
                 found[name] = plan.tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -147,6 +147,17 @@ class Engine:
                 on_epoch_end(record)
                 if record.overfitted and measures.watch is not None and measures.watch.action == "return":
                     return
+
+    def trained(self) -> list[tuple[torch.nn.Module, torch.optim.Optimizer]]:
+        """Every module that is trained, with its optimizer."""
+        return [(self.network.module, self.optimizer)]
+
+    def further_state(self) -> dict[str, Any]:
+        """What a checkpoint has to hold besides network, optimizer, scheduler, policies and random states."""
+        return {}
+
+    def load_further_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`further_state` gave."""
 
     def _begun(self, epoch: int, measures: Measures) -> EpochUnderWay:
         if measures.training_pass is not None:

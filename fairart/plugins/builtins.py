@@ -63,6 +63,10 @@ def fairart_register_classification_losses(register: Register) -> None:
     register("logit-adjusted", "fairart.policies.classification_losses.prior:LogitAdjustedLoss")
     register("ldam", "fairart.policies.classification_losses.ldam:LDAMLoss")
     register("focal", "fairart.policies.classification_losses.focal:FocalLoss")
+    register("mae", "fairart.policies.classification_losses.mae:MeanAbsoluteErrorLoss")
+    register("huber", "fairart.policies.classification_losses.huber:HuberLoss")
+    register("gce", "fairart.policies.classification_losses.gce:GeneralisedCrossEntropyLoss")
+    register("sce", "fairart.policies.classification_losses.sce:SymmetricCrossEntropyLoss")
 
 
 @hookimpl
@@ -190,3 +194,5 @@ def fairart_register_trainers(register: Register) -> None:
     register("n-fgsm", "fairart.trainers:NFGSMTrainer")
     register("ibp", "fairart.trainers:IBPTrainer")
     register("gaussian", "fairart.trainers:GaussianTrainer")
+    register("co-teaching", "fairart.trainers:CoTeachingTrainer")
+    register("self-training", "fairart.trainers:SelfTrainingTrainer")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from fairart.engine.history import EpochRecord
 
-__all__ = ["History", "epsilon_table", "sampling_table", "target_table"]
+__all__ = ["History", "epsilon_table", "relabelled_table", "sampling_table", "target_table"]
 
 History = Sequence["EpochRecord | Mapping[str, Any]"]
 """The epochs of one run: records, or the dictionaries that ``history.jsonl`` holds."""
@@ -66,6 +66,26 @@ def sampling_table(histories: Sequence[History]) -> tuple[FloatArray, list[int]]
         ValueError: no epoch, or runs of other epochs or classes.
     """
     return _mean_table(histories, lambda record: np.asarray(record["sampling"], dtype=np.float64))
+
+
+def relabelled_table(histories: Sequence[History]) -> tuple[FloatArray, list[int]]:
+    """Share of each given class that was trained with another label, (K, epochs), mean over runs, and the epochs' numbers.
+
+    Args:
+        histories: one a run; 0 in the epochs before labels were replaced.
+
+    Raises:
+        KeyError: no epoch in which labels were replaced.
+        ValueError: no epoch, or runs of other epochs or classes.
+    """
+    if not any(_plain(record).get("relabelled") is not None for history in histories for record in history):
+        raise KeyError("relabelled")
+
+    def column(record: Mapping[str, Any]) -> FloatArray:
+        found = record.get("relabelled")
+        return np.zeros(len(record["epsilons"])) if found is None else np.asarray(found, dtype=np.float64)
+
+    return _mean_table(histories, column)
 
 
 def _aimed_at(record: Mapping[str, Any]) -> FloatArray:

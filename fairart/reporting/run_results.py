@@ -27,6 +27,7 @@ class Run:
         history: the epochs as ``history.jsonl`` holds them.
         result: its evaluation; None if there is none yet.
         notices: sentences for the reader, such as that it is still being trained.
+        label_noise: the noise of its training labels (``noise``, ``noisy``, ``by_class``); None where there was none.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Run:
     history: Sequence[Mapping[str, Any]] = ()
     result: EvaluationResult | None = None
     notices: tuple[str, ...] = ()
+    label_noise: Mapping[str, Any] | None = None
 
     @property
     def seed(self) -> int | None:

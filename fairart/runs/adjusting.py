@@ -22,6 +22,7 @@ from fairart.runs import build
 from fairart.runs.adjustments import parsed_adjustment
 from fairart.runs.config import OFF, RunConfig
 from fairart.runs.folders import CONFIG, HISTORY, WEIGHTS, RunError, belongs_to, check_output, clear, read_config
+from fairart.runs.label_noise import read_label_noise, write_label_noise
 from fairart.runs.optimising import Schedule, build_optimizer
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 
@@ -159,6 +160,9 @@ def adjust_run(folder: str | Path, adjustment: str, output: str | Path, *, overw
     # Evaluations, checkpoints and the best epoch of a run that was there belong to other weights.
     clear(place)
     adjusted.save(place / CONFIG)
+    before = read_label_noise(source)
+    if before is not None:
+        write_label_noise(place, adjusted, data, classifier=classifier, held_out=np.array(before["held_out"], dtype=np.int64))
     if (source / HISTORY).is_file():
         shutil.copyfile(source / HISTORY, place / HISTORY)
     save_weights(classifier.model, data, place / WEIGHTS, scaling=scaling)

@@ -16,6 +16,7 @@ from fairart.datasets import Dataset
 from fairart.datasets.columns import Column, is_file, read_values, split_name
 from fairart.datasets.extra_images import ExtraImages, read_extra_images
 from fairart.datasets.imbalance import imbalanced_counts, is_file_of_counts
+from fairart.datasets.label_noise import is_file_of_labels, noisy_labels
 from fairart.datasets.leave_out import leave_out, left_out_images
 from fairart.datasets.stored import Images
 from fairart.datasets.validating import validating
@@ -43,6 +44,7 @@ __all__ = [
     "resolved_device",
     "trainer_class",
     "unseen_images",
+    "with_label_noise",
 ]
 
 Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -122,7 +124,7 @@ def load_dataset(name: str, *, data_root: str | None = None, options: Mapping[st
 
 def build_dataset(config: RunConfig, *, groups: bool = False) -> Dataset:
     """Load the config's data set without the classes left out, cut down to ``per_class`` training images of each class and to
-    its imbalance.
+    its imbalance, with its noisy labels.
 
     With ``validation_share`` some training images take the place of the test images.
 
@@ -150,7 +152,24 @@ def build_dataset(config: RunConfig, *, groups: bool = False) -> Dataset:
         counts = imbalanced_counts(config.imbalance, data.training_counts, name=data.name)
         shown = f"imbalance {config.imbalance}: {', '.join(map(str, counts))} training images, seed {config.seed}"
         data = data.with_counts(counts, seed=config.seed, note=shown)
-    return data
+    return data if config.label_noise is None else with_label_noise(data, config.label_noise, seed=config.seed)
+
+
+def with_label_noise(data: Dataset, noise: str, *, seed: int) -> Dataset:
+    """A data set with noisy training labels; its note says how many.
+
+    Args:
+        data: the data set.
+        noise: see :func:`fairart.datasets.label_noise.noisy_labels`.
+        seed: of the noise.
+
+    Raises:
+        DatasetError: no such noise, or a file that does not fit.
+    """
+    labels = noisy_labels(noise, data.y_train, data.nb_classes, seed=seed, name=data.name)
+    wrong = int((labels != data.y_train).sum())
+    note = f"label noise {noise}: {wrong} of {len(labels)} training labels are wrong, seed {seed}"
+    return data.with_labels(labels, note=note)
 
 
 def _with_groups(given: str, data: Dataset) -> Dataset:
@@ -304,6 +323,8 @@ def build_trainer(config: RunConfig, classifier: PyTorchClassifier, data: Datase
         ValueError: parts that do not go together, or not with extra data.
     """
     method = trainer_class(config)
+    if method.one_process and config.devices > 1:
+        raise OptionError(f"devices {config.devices}: {config.trainer} looks at whole batches and trains in one process")
     options = config.options.get("trainer", {})
     taken = {"classifier", "fabric", *PART_KINDS, *HANDED_OVER, "augmentation"}
     for name in sorted(taken & options.keys()):
@@ -367,15 +388,20 @@ def resolved_config(config: RunConfig, data: Dataset) -> RunConfig:
             continue
         if getattr(config, kind) is None and (preset is None or isinstance(preset, str)):
             said[kind] = preset or (OFF if kind != "objective" else None)
+    return dataclasses.replace(config, **said, **_absolute_paths(config))
+
+
+def _absolute_paths(config: RunConfig) -> dict[str, Any]:
+    """Fields that are paths, or end in one, as they read from every folder."""
+    said: dict[str, Any] = {}
     for name in ("data_root", "plugins_dir", "warm_start"):
         if getattr(config, name) is not None:
             said[name] = str(Path(getattr(config, name)).expanduser().absolute())
-    if config.groups is not None and is_file(config.groups):
-        said["groups"] = str(Path(config.groups).expanduser().absolute())
     for name in ("dataset", "extra_data"):
         prefix, colon, path = (getattr(config, name) or "").partition(":")
         if colon and Path(path).expanduser().exists():
             said[name] = f"{prefix}:{Path(path).expanduser().absolute()}"
-    if config.imbalance is not None and is_file_of_counts(config.imbalance):
-        said["imbalance"] = str(Path(config.imbalance).expanduser().absolute())
-    return dataclasses.replace(config, **said)
+    for name, names_a_file in (("imbalance", is_file_of_counts), ("label_noise", is_file_of_labels), ("groups", is_file)):
+        if getattr(config, name) is not None and names_a_file(getattr(config, name)):
+            said[name] = str(Path(getattr(config, name)).expanduser().absolute())
+    return said

@@ -14,6 +14,7 @@ from fairart.evaluation import EvaluationResult
 from fairart.reporting.run_results import Run
 from fairart.runs.config import RunConfig
 from fairart.runs.folders import CONFIG, EVALUATION, HISTORY, WEIGHTS, RunError
+from fairart.runs.label_noise import read_label_noise, summary
 
 __all__ = ["collect"]
 
@@ -89,7 +90,15 @@ def _run(folder: Path, name: str, result: EvaluationResult | None) -> Run:
         notices.append(f"training has not finished: {len(history)} of {config.epochs} epochs, no {WEIGHTS}")
     elif result is None:
         notices.append(f"not evaluated yet: 'fairart evaluate {folder}' writes its {EVALUATION}")
-    return Run(name=name, trainer=config.trainer, config=config.to_dict(), history=history, result=result, notices=tuple(notices))
+    return Run(
+        name=name,
+        trainer=config.trainer,
+        config=config.to_dict(),
+        history=history,
+        result=result,
+        notices=tuple(notices),
+        label_noise=summary(read_label_noise(folder)),
+    )
 
 
 def _history(path: Path) -> tuple[list[dict[str, Any]], list[str]]:

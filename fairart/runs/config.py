@@ -131,6 +131,13 @@ class RunConfig:
             "file of one value a training image; by default none"
         ),
     ] = None
+    label_noise: Annotated[
+        str | None,
+        Option(
+            "wrong training labels: symmetric:0.2, pair:0.2, or a file with the label of every training image, or with K rows of "
+            "K shares; none for no noise"
+        ),
+    ] = None
     extra_data: Annotated[
         str | None, Option("extra training images, generated or pseudo-labelled, such as npz:PATH; by default none")
     ] = None
@@ -330,6 +337,7 @@ def check_values(values: Mapping[str, Any], *, where: str, flags: bool = False) 
             "validation_share",
             "imbalance",
             "groups",
+            "label_noise",
             "extra_data",
             "adjustment",
             "keep_best",

@@ -51,7 +51,7 @@ class Request:
         verbose: show a progress bar on a terminal.
         groups: attributes of the test images: columns of the data set, or files of one value a test image.
         shifts: shifted test sets, name -> data set: a registered name, ``npz:PATH`` or ``folder:PATH``.
-        data_root: folder of their data files.
+        data_root: folder of their data files; None for that of the run.
         affine: curves of accuracy against degree: family -> degrees, None for its own ones.
         temperature: scale confidences by temperatures, and measure calibration before and after.
     """

@@ -16,6 +16,7 @@ __all__ = [
     "CONFIG",
     "EVALUATION",
     "HISTORY",
+    "LABEL_NOISE",
     "METRICS",
     "PARTIAL",
     "RUN_FILES",
@@ -35,6 +36,8 @@ CONFIG = "config.yaml"
 HISTORY = "history.jsonl"
 WEIGHTS = "model.safetensors"
 EVALUATION = "evaluation.json"
+LABEL_NOISE = "label_noise.json"
+"""Which training labels are wrong and, after training, which of them were learnt; only in runs with label noise."""
 METRICS = "metrics.csv"
 PARTIAL = "evaluation.partial"
 """Folder of the partial results of an evaluation; deleted when the evaluation is complete."""
@@ -42,7 +45,7 @@ PARTIAL = "evaluation.partial"
 UNREADABLE = "unreadable.txt"
 """Image files that were passed over in training, each with what was wrong."""
 
-RUN_FILES = (CONFIG, HISTORY, WEIGHTS, METRICS, EVALUATION, UNREADABLE, "report.html")
+RUN_FILES = (CONFIG, HISTORY, WEIGHTS, METRICS, LABEL_NOISE, EVALUATION, UNREADABLE, "report.html")
 """Files of a run, besides its checkpoints."""
 
 CHECKPOINTS = "checkpoint"

@@ -224,6 +224,24 @@ RECIPES: dict[str, Recipe] = {
             "objective.step": 1.0,
         },
     ),
+    "co-teaching": Recipe(
+        source="Han et al., NeurIPS 2018, Sec. 4, and its program",
+        settings={
+            "epochs": 200,
+            "batch_size": 128,
+            # Adam: AdamW without weight decay.
+            "optimizer": "adamw",
+            "lr": 0.001,
+            "weight_decay": 0.0,
+            "trainer.ramp_epochs": 10,
+        },
+        missing="its network of nine layers and its schedule (falling linearly from epoch 80), which are not here",
+    ),
+    "self-training": Recipe(
+        source="the schedule of AT, without the attack",
+        settings={**LONG, "augmentation": "crop-flip"},
+        missing="threshold and warm-up, which no publication gives for this form",
+    ),
 }
 """Method -> what its publication trains with."""
 

@@ -31,6 +31,7 @@ from fairart.runs.folders import (
     CHECKPOINTS,
     CONFIG,
     HISTORY,
+    LABEL_NOISE,
     RUN_FILES,
     UNREADABLE,
     WEIGHTS,
@@ -41,6 +42,7 @@ from fairart.runs.folders import (
     clear,
     read_config,
 )
+from fairart.runs.label_noise import read_label_noise, summary, write_label_noise
 from fairart.runs.loggers import build_loggers, check_loggers
 from fairart.runs.model_settings import published
 from fairart.runs.optimising import Schedule
@@ -77,6 +79,11 @@ class TrainedRun:
         return self.trainer.get_classifier()
 
     @property
+    def label_noise(self) -> dict[str, Any] | None:
+        """The noise of the training labels and which wrong ones were learnt, by class; None where there was no noise."""
+        return summary(read_label_noise(self.folder))
+
+    @property
     def history(self) -> list[EpochRecord]:
         """One record an epoch."""
         return self.trainer.history
@@ -104,8 +111,8 @@ class LoadedRun:
 class _RunFolder:
     """Replaces an earlier run once the trainer has accepted its data, so that a run that cannot start deletes nothing."""
 
-    def __init__(self, folder: Path, config: RunConfig, data: Dataset, trainer: FairnessTrainer, *, verbose: bool) -> None:
-        self.folder, self.config, self.data, self.trainer, self.verbose = folder, config, data, trainer, verbose
+    def __init__(self, folder: Path, config: RunConfig, trainer: FairnessTrainer, data: Dataset, *, verbose: bool) -> None:
+        self.folder, self.config, self.trainer, self.data, self.verbose = folder, config, trainer, data, verbose
 
     def start(self, history: Sequence[EpochRecord]) -> None:
         """Write the config, and clear the folder unless the run is resumed."""
@@ -121,6 +128,8 @@ class _RunFolder:
         for name in RUN_FILES:
             remove_leftovers(self.folder / name)
         self.config.save(self.folder / CONFIG)
+        if not (self.folder / LABEL_NOISE).exists():
+            write_label_noise(self.folder, self.config, self.data, held_out=self.trainer.held_out)
 
     def epoch(self, record: EpochRecord) -> None:
         """Nothing to do."""
@@ -246,7 +255,7 @@ def _train(
     folder.mkdir(parents=True, exist_ok=True)
     following: list[Observer] = []
     if first:
-        following += [_RunFolder(folder, full, data, trainer, verbose=verbose and not finished), HistoryFile(folder / HISTORY)]
+        following += [_RunFolder(folder, full, trainer, data, verbose=verbose and not finished), HistoryFile(folder / HISTORY)]
         # A finished run is read; its epochs are not logged again.
         following += [] if finished else build_loggers(full, folder, data.classes)
         following += [] if observers is None else observers(trainer, data)
@@ -290,8 +299,11 @@ def _save(config: RunConfig, trainer: FairnessTrainer, data: Dataset, folder: Pa
             shutil.copyfile(folder / HISTORY, place / HISTORY)
             apply_adjustment(own, classifier, data, verbose=verbose)
             save_weights(classifier.model, data, place / WEIGHTS, epoch=best.epoch, criterion=best.criterion, value=best.value)
+            write_label_noise(place, own, data, classifier=classifier, held_out=trainer.held_out)
             classifier.model.load_state_dict(last)
     apply_adjustment(config, classifier, data, verbose=verbose)
+    write_label_noise(folder, config, data, classifier=classifier, held_out=trainer.held_out)
+    # The weights last: a folder that has them is a finished run.
     save_weights(classifier.model, data, folder / WEIGHTS)
 
 
@@ -358,12 +370,17 @@ def evaluate_run(folder: str | Path, attacks: Sequence[Attack] = ("pgd",), **opt
     config = read_config(Path(folder).expanduser())
     build.load_plugins(config, missing_ok=True)
     request = Request(attacks=attacks, **options)
+    # Shifted test sets are looked for where the data of the run was.
+    request = dataclasses.replace(request, data_root=request.data_root or config.data_root)
     where = build.resolved_device(request.device or config.device)
     prepared = prepare(
         request, Budget(config.eps, config.eps_step, config.norm), surrogate=lambda path: load_run(path, device=where).classifier
     )
     run = load_run(folder, device=where)
-    about = {"dataset": run.config.dataset, "trainer": run.config.trainer}
+    about: dict[str, Any] = {"dataset": run.config.dataset, "trainer": run.config.trainer}
+    noise = summary(read_label_noise(run.folder))
+    if noise is not None:
+        about["label_noise"] = noise
     wanted = request.ood is not None and UNSEEN in request.ood.sets.values()
     unseen = build.unseen_images(run.config) if wanted else None
     return carry_out(prepared, run.classifier, run.dataset, run.folder, device=where, about=about, unseen=unseen)

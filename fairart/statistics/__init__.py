@@ -13,6 +13,7 @@ from fairart.statistics.cfps import class_false_negative_score, class_false_posi
 from fairart.statistics.confusion_matrix import ConfusionMatrix
 from fairart.statistics.epoch import EpochStatistics, ValidationStatistics
 from fairart.statistics.groups import Groups
+from fairart.statistics.learnt_labels import LearntLabels, learnt_labels
 from fairart.statistics.over_seeds import MeanInterval, detectable_difference, holm, mean_interval, price_of_comparisons
 from fairart.statistics.rank_correlation import RankCorrelation, rank_correlation
 
@@ -21,6 +22,7 @@ __all__ = [
     "ConfusionMatrix",
     "EpochStatistics",
     "Groups",
+    "LearntLabels",
     "MeanInterval",
     "RankCorrelation",
     "ValidationStatistics",
@@ -30,6 +32,7 @@ __all__ = [
     "class_false_positive_score",
     "detectable_difference",
     "holm",
+    "learnt_labels",
     "mean_interval",
     "one_vs_rest_accuracy",
     "price_of_comparisons",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fairart.trainers.base import FairnessTrainer
 from fairart.trainers.certified import GaussianTrainer, IBPTrainer
 from fairart.trainers.methods import BATTrainer, CFATrainer, DAFATrainer, FAALTrainer, FRLTrainer, WATTrainer
+from fairart.trainers.noisy_labels import CoTeachingTrainer, SelfTrainingTrainer
 from fairart.trainers.presets import (
     ATTrainer,
     CFOLTrainer,
@@ -27,6 +28,7 @@ __all__ = [
     "CFATrainer",
     "CFOLTrainer",
     "CSRTrainer",
+    "CoTeachingTrainer",
     "DAFATrainer",
     "FAALTrainer",
     "FATTrainer",
@@ -40,6 +42,7 @@ __all__ = [
     "IBPTrainer",
     "MARTTrainer",
     "NFGSMTrainer",
+    "SelfTrainingTrainer",
     "StandardTrainer",
     "TRADESTrainer",
     "TRIXTrainer",

@@ -132,6 +132,8 @@ class FairnessTrainer(Fitting):
     """
 
     defaults: ClassVar[dict[str, Any]] = {}
+    one_process: ClassVar[bool] = False
+    """Whether the method looks at whole batches, so that processes cannot share them."""
 
     def __init__(
         self,
@@ -387,6 +389,11 @@ class FairnessTrainer(Fitting):
         kept, out = stratified_split(labels, self.hold_out, seed)
         self._hold_out_of = data, kept, out
         return kept, out
+
+    @property
+    def held_out(self) -> Labels:
+        """Rows of ``fit``'s data that the last fit kept for validation and did not train on, ascending."""
+        return np.zeros(0, dtype=np.int64) if self._hold_out_of is None else self._hold_out_of[2]
 
     def fit_generator(
         self,

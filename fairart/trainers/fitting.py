@@ -193,7 +193,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
     @contextlib.contextmanager
     def _left_whole(self, engine: Engine) -> Iterator[WholeEpoch]:
         """Whatever fails, the classifier is as it was, or as the last whole epoch left it; the error says which."""
-        whole, raw = WholeEpoch(self._network.module, engine.optimizer), self.raw_weights
+        whole, raw = WholeEpoch(engine.trained()), self.raw_weights
         try:
             yield whole
         except BaseException as error:
@@ -245,8 +245,12 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
                 on_batch_end=epochs.on_batch_end if between_batches else None,
             )
 
+    def _new_engine(self, *arguments: Any, **options: Any) -> Engine:
+        """The engine of a fit; a trainer with another loop makes its own of these arguments."""
+        return Engine(*arguments, **options)
+
     def _engine(self, seed: int, scheduler: Any, interval: Interval) -> Engine:
-        return Engine(
+        return self._new_engine(
             self._network,
             self._classifier.optimizer,
             self.method,

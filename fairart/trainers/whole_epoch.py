@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,14 +17,12 @@ class WholeEpoch:
     """A copy of the weights and of the optimizer's state between two epochs.
 
     Args:
-        module: the classifier's model.
-        optimizer: its optimizer.
+        trained: the modules that are trained, each with its optimizer.
     """
 
-    def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self._module, self._optimizer = module, optimizer
-        self._weights: Mapping[str, Tensor] = {}
-        self._state: dict[str, Any] = {}
+    def __init__(self, trained: Sequence[tuple[nn.Module, torch.optim.Optimizer]]) -> None:
+        self._trained = list(trained)
+        self._kept: list[tuple[Mapping[str, Tensor], dict[str, Any]]] = []
         self.origin = ""
         self.keep("")
 
@@ -35,13 +33,16 @@ class WholeEpoch:
             origin: what the weights are, for a message; empty for those before the fit.
         """
         self.origin = origin
-        self._weights = {name: value.detach().clone() for name, value in self._module.state_dict().items()}
-        self._state = copy.deepcopy(self._optimizer.state_dict())
+        self._kept = [
+            ({name: value.detach().clone() for name, value in module.state_dict().items()}, copy.deepcopy(optimizer.state_dict()))
+            for module, optimizer in self._trained
+        ]
 
     def put_back(self) -> None:
         """Restore the state of the last copy."""
-        self._module.load_state_dict(self._weights)
-        self._optimizer.load_state_dict(self._state)
+        for (module, optimizer), (weights, state) in zip(self._trained, self._kept, strict=True):
+            module.load_state_dict(weights)
+            optimizer.load_state_dict(state)
 
 
 def say_what_is_left(error: BaseException, text: str) -> None:

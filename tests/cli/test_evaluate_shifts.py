@@ -116,3 +116,15 @@ def test_curves_and_temperatures_on_the_command_line(fairart_command, trained, t
     code, out, err = fairart_command("evaluate", trained, "--affine", "rotation=fast")
     assert code == 2
     assert "--affine expects NAME or NAME=DEGREES, such as rotation=-30,0,30, got 'rotation=fast'" in err
+
+
+def test_a_shift_is_looked_for_where_the_data_of_the_run_was(fairart_command, train, tmp_path):
+    data, folder = load_digits(), tmp_path / "data"
+    folder.mkdir()
+    np.savez(folder / "own.npz", x_train=data.x_train, y_train=data.y_train, x_test=data.x_test, y_test=data.y_test)
+    save(folder / "darker.npz", 0.6 * data.x_test, data.y_test)
+    assert train("at", tmp_path / "run", "--dataset", "npz:own.npz", "--data-root", folder, "--quiet")[0] == 0
+    code, _, err = fairart_command(
+        "evaluate", tmp_path / "run", "--attack", "none", "--shift", "darker=npz:darker.npz", "--quiet"
+    )
+    assert (code, err) == (0, "")

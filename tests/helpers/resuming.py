@@ -13,6 +13,7 @@ from fairart.trainers import (
     BATTrainer,
     CFATrainer,
     CFOLTrainer,
+    CoTeachingTrainer,
     CSRTrainer,
     DAFATrainer,
     FAALTrainer,
@@ -24,6 +25,7 @@ from fairart.trainers import (
     IBPTrainer,
     MARTTrainer,
     NFGSMTrainer,
+    SelfTrainingTrainer,
     StandardTrainer,
     TRADESTrainer,
     TRIXTrainer,
@@ -62,6 +64,8 @@ METHODS = {
     "n-fgsm + cvar": (NFGSMTrainer, {"class_weighting": "cvar"}),
     "fgsm-rs": (FastATTrainer, {"augmentation": "crop-flip"}),
     "ldam + effective number": (FairTATTrainer, {"classification_loss": "ldam", "class_weighting": "effective-number"}),
+    "co-teaching": (CoTeachingTrainer, {"objective": "at", "noise_rate": 0.4, "ramp_epochs": 2}),
+    "self-training": (SelfTrainingTrainer, {"objective": "at", "threshold": 0.5, "warm_up": 1}),
     "runner-up": (FairTATTrainer, {"target_sampler": "runner-up", "augmentation": "crop-flip"}),
 }
 

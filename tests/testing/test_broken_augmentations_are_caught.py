@@ -36,7 +36,7 @@ def noise(x: Tensor, **options: Any) -> Tensor:
         (lambda x, g: x.numpy(), "must return floating-point images"),
         (lambda x, g: x.float(), "expected images of type torch.float64, got torch.float32"),
         (lambda x, g: x + 0.5, r"values in \[0, 1\] must stay there"),
-        (lambda x, g: x * float("nan"), r"values in \[0, 1\] must stay there"),
+        (lambda x, g: x * float("nan"), "images must be finite"),
         (lambda x, g: x.mul_(0.5), "must not be changed in place"),
         (lambda x, g: noise(x), "global random states must stay as they are"),
         (lambda x, g: noise(x, generator=g), "a part of a batch must get the draws of its rows"),

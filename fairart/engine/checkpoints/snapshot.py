@@ -30,6 +30,7 @@ def snapshot(engine: Engine, under_way: EpochUnderWay | None) -> dict[str, Any]:
         "scheduler": None if scheduler is None else scheduler.state_dict(),
         "policies": {kind: policy.state_dict() for kind, policy in engine.method.policies()},
         "streams": engine.streams.state_dict(),
+        "further": engine.further_state(),
         # Dropout draws as much as a process has samples: each process has a state of its own.
         "random": engine.processes.gathered(global_random_state(network.device)),
         "under_way": None if under_way is None else under_way.state_dict(),
@@ -54,6 +55,8 @@ def restore(engine: Engine, state: Mapping[str, Any]) -> EpochUnderWay | None:
     for kind, policy in engine.method.policies():
         policy.load_state_dict(state["policies"][kind])
     engine.streams.load_state_dict(state["streams"])
+    # Checkpoints from before this entry are of engines that have nothing further.
+    engine.load_further_state(state.get("further", {}))
     if state["under_way"] is None:
         return None
     rate = float(engine.optimizer.param_groups[0]["lr"])

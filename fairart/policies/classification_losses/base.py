@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from fairart.policies.base import Policy
 from fairart.statistics import EpochStatistics
 
-__all__ = ["ClassificationLoss", "CrossEntropyLoss", "cross_entropy"]
+__all__ = ["ClassificationLoss", "CrossEntropyLoss", "cross_entropy", "label_shares"]
 
 
 def cross_entropy(logits: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Tensor:
@@ -22,6 +22,19 @@ def cross_entropy(logits: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Te
         label_smoothing: s in [0, 1) (Szegedy et al., CVPR 2016).
     """
     return F.cross_entropy(logits, y, reduction="none", label_smoothing=label_smoothing)
+
+
+def label_shares(labels: Tensor, like: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Shares of the classes that a loss compares the probabilities with, (n, K), in the precision of ``like``.
+
+    Args:
+        labels: (n,) classes, or (n, K) shares of them.
+        like: (n, K) probabilities.
+        label_smoothing: s in [0, 1): shares q become (1 - s) q + s / K.
+    """
+    nb_classes = like.shape[1]
+    shares = (F.one_hot(labels, nb_classes) if labels.ndim == 1 else labels).to(like.dtype)
+    return shares if label_smoothing == 0 else (1 - label_smoothing) * shares + label_smoothing / nb_classes
 
 
 class ClassificationLoss(Policy):

@@ -23,6 +23,7 @@ from fairart.reporting.page.certificates import certificates
 from fairart.reporting.page.comparisons import comparisons as planned_comparisons
 from fairart.reporting.page.corruptions import corruptions
 from fairart.reporting.page.groups import groups
+from fairart.reporting.page.label_noise import label_noise
 from fairart.reporting.page.outliers import outliers
 from fairart.reporting.page.shifts import shifts
 from fairart.reporting.page.temperature import temperature
@@ -89,6 +90,7 @@ def render_page(
         selection=selection,
         **_evaluations(comparison),
         training=training(methods, None if comparison is None else comparison.classes),
+        label_noise=label_noise(methods),
         configurations=setup.configurations(methods),
         attack_rows=setup.attacks(methods),
         checks=setup.checks(methods),

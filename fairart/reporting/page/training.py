@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairart.reporting.histories import History, epsilon_table, sampling_table, target_table
+from fairart.reporting.histories import History, epsilon_table, relabelled_table, sampling_table, target_table
 from fairart.reporting.page.pixels import data_uri, opacities
 from fairart.reporting.page.svg import Line, line_chart
 from fairart.reporting.run_results import Run
@@ -51,6 +51,7 @@ def training(methods: Mapping[str, Sequence[Run]], class_names: Sequence[str] | 
         "averaging": _averaging(trained),
         "best": _best(trained),
         "sampling": _strips(trained, indices, sampling_table, class_names, _Look((150, 90, 170), 0.0, 2)),
+        "relabelled": _strips(trained, indices, relabelled_table, class_names, _Look((190, 80, 60), 0.0, 2)),
         "targets": _strips(trained, indices, target_table, class_names, _Look((20, 140, 105), 0.0, 2)),
     }
 
