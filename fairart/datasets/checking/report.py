@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fairart.datasets.stored import Images
+
 __all__ = ["DataReport", "SplitReport", "describe_split"]
 
 FORMAT, FORMAT_VERSION = "fairart.data_check", 1
