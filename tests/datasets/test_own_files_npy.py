@@ -91,7 +91,7 @@ def test_the_conformance_check_takes_a_data_set_on_disk(tmp_path: Path):
 
 def test_looking_for_duplicates_says_that_it_needs_all_images_in_memory(tmp_path: Path):
     data = load_npy(path=write(tmp_path), data_memory="0")
-    with pytest.raises(DatasetError, match="mine: every image is compared .* they stay on disk .*: allow more"):
+    with pytest.raises(DatasetError, match=r"mine: every image is compared .* they stay on disk .*: allow more"):
         compare_images(data)
 
 
