@@ -44,8 +44,8 @@ def check_dataset(
     """
     if data.on_disk:
         raise DatasetError(
-            f"{data.name}: every image is compared with every other one, which needs all of them in memory, and they stay on disk "
-            f"({data.storage}): allow more (data_memory), or check a part of them"
+            f"{data.name}: every image is compared with every other one, which needs all of them in memory, and they stay on "
+            f"disk ({data.storage}): allow more (data_memory), or check a part of them"
         )
     splits = {"train": (data.x_train, data.y_train), "test": (data.x_test, data.y_test)}
     x, y = (np.concatenate([split[place] for split in splits.values()]) for place in (0, 1))
