@@ -10,6 +10,7 @@ import pytest
 
 from fairart import create
 from fairart.datasets import DatasetError, StoredImages, memory
+from fairart.datasets.checking import check_dataset as compare_images
 from fairart.datasets.files import load_npz
 from fairart.datasets.npy import load_npy
 from fairart.errors import OptionError
@@ -86,6 +87,12 @@ def test_the_conformance_check_takes_a_data_set_on_disk(tmp_path: Path):
         return load_npy(path=place, data_root=data_root, data_memory="0")
 
     check_dataset(load)
+
+
+def test_looking_for_duplicates_says_that_it_needs_all_images_in_memory(tmp_path: Path):
+    data = load_npy(path=write(tmp_path), data_memory="0")
+    with pytest.raises(DatasetError, match=r"mine: every image is compared .* they stay on disk .*: allow more"):
+        compare_images(data)
 
 
 @pytest.mark.parametrize(

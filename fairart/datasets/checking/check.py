@@ -40,10 +40,14 @@ def check_dataset(
         seed: of the folds.
 
     Raises:
-        DatasetError: probabilities of another number of images or classes, or that are no shares.
+        DatasetError: probabilities of another number of images or classes, or that are no shares; images on disk.
     """
-    # Every image is compared with every other: those on disk are read into memory here.
-    splits = {"train": (np.asarray(data.x_train), data.y_train), "test": (np.asarray(data.x_test), data.y_test)}
+    if data.on_disk:
+        raise DatasetError(
+            f"{data.name}: every image is compared with every other one, which needs all of them in memory, and they stay on "
+            f"disk ({data.storage}): allow more (data_memory), or check a part of them"
+        )
+    splits = {"train": (data.x_train, data.y_train), "test": (data.x_test, data.y_test)}
     x, y = (np.concatenate([split[place] for split in splits.values()]) for place in (0, 1))
     given = None if probabilities is None else _checked(probabilities, data)
     places = _Places(data, y)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fairart.datasets.stored import Images
+
 __all__ = ["DataReport", "SplitReport", "describe_split"]
 
 FORMAT, FORMAT_VERSION = "fairart.data_check", 1
@@ -50,7 +52,7 @@ class SplitReport:
     one_colour: list[int]
 
 
-def describe_split(x: npt.NDArray[Any], y: IntArray, nb_classes: int, *, images_at_once: int = 2048) -> SplitReport:
+def describe_split(x: Images, y: IntArray, nb_classes: int, *, images_at_once: int = 2048) -> SplitReport:
     """Sizes, counts, ranges and images of one colour.
 
     Args:
