@@ -12,14 +12,17 @@ import torch
 import yaml
 
 from fairart import create
+from fairart.datasets import Dataset
 from fairart.errors import OptionError
 from fairart.plugins import PluginManager
 from fairart.policies.class_weightings.dafa import DAFA_SHARE
 from fairart.policies.warm_up import CFA_SHARE, past_warm_up
+from fairart.runs import build
 from fairart.runs.build import build_trainer
 from fairart.runs.config import RunConfig
 from fairart.runs.optimising import Schedule, build_optimizer
 from fairart.runs.recipes import RECIPES, recipe_of
+from fairart.runs.run import train_run
 
 METHODS = list(PluginManager(entry_points=False).registered("trainer"))
 FINE_TUNED = {"frl", "faal", "csr"}
@@ -196,3 +199,46 @@ def test_xcit_trains_by_a_recipe_of_its_own_and_every_flag_goes_first() -> None:
     assert (paper.epochs, paper.optimizer, paper.weight_decay) == (200, "adamw", 0.05)
     assert RunConfig.from_mapping(paper.to_dict()) == paper
     assert RunConfig.from_mapping({"trainer": "at"}).optimizer == "sgd"
+
+
+@pytest.fixture(scope="module")
+def tiny_cifar10() -> Dataset:
+    """Forty images under the name of the data set that the recipes are for."""
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, 256, (40, 3, 32, 32), dtype=np.uint8)
+    y = np.arange(40) % 10
+    return Dataset(
+        name="cifar10", x_train=x, y_train=y, x_test=x[:10], y_test=y[:10], classes=tuple("abcdefghij"), augmentation="crop-flip"
+    )
+
+
+@pytest.fixture(scope="module")
+def base_run(tiny_cifar10: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the methods that fine-tune start from."""
+    folder = tmp_path_factory.mktemp("base") / "at"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "load_dataset", lambda *_, **__: tiny_cifar10)
+        config = {"trainer": "at", "dataset": "cifar10", "epochs": 1, "max_iter": 1, "eps_step": "8/255", **SMALL}
+        train_run(RunConfig.from_mapping(config), folder, verbose=False)
+    return folder
+
+
+SMALL = {"model": "small-cnn", "options": {"model.width": 2}, "batch_size": 20, "device": "cpu", "logger": "none"}
+"""In place of the publication's network and batch, which take a GPU."""
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_two_epochs_of_it_run(
+    method: str, tiny_cifar10: Dataset, base_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "load_dataset", lambda *_, **__: tiny_cifar10)
+    given: dict[str, Any] = {"trainer": method, "dataset": "cifar10", "recipe": "paper", "epochs": 2, **SMALL}
+    if method in FINE_TUNED:
+        given["warm_start"] = str(base_run)
+    run = train_run(RunConfig.from_mapping(given), tmp_path / "run", verbose=False)
+    recipe = recipe_of(method).settings
+    assert len(run.history) == 2
+    assert all(np.isfinite(record.loss) for record in run.history)
+    assert run.trainer.budget.max_iter == recipe.get("max_iter", run.trainer.budget.max_iter)
+    assert run.config.to_dict()["eps"] == recipe.get("eps", run.config.eps)
