@@ -56,7 +56,7 @@ def test_what_fairart_fills_in_is_no_option(fairart_command):
         kind: {option["name"] for option in json.loads(fairart_command("plugins", kind, name, "--json")[1])["options"]}
         for kind, name in (("model", "small-cnn"), ("attack", "pgd"), ("trainer", "fair-tat"))
     }
-    assert names["model"] == {"width", "batch_norm"}
+    assert names["model"] == {"width", "batch_norm", "spectral_norm"}
     assert names["attack"] == {"eps", "eps_step", "max_iter", "num_random_init", "stop_when_fooled", "norm"}
     assert "classifier" not in names["trainer"]
 

@@ -108,7 +108,7 @@ def main(root: Path, kills: int, seed: int = 0) -> None:
     torch.set_num_threads(1)
     checkpoint_folder.save_file = save_in_pieces
     data = build.build_dataset(config("wat"))
-    build.build_dataset = lambda _: data
+    build.build_dataset = lambda *_, **__: data
     # Lazy imports happen here, once, and not in every fork.
     train("wat", root / "warm-up", None)
     draw, done = random.Random(seed), {}
