@@ -191,7 +191,7 @@ class TestHeldAgainstAttacks:
         ("negative", EvaluationError, r"must give finite radii >= 0, got -1.0 for sample 0"),
         ("class", EvaluationError, r"must predict classes 0 to 9, or -1 to abstain, got 1\d for sample 0"),
         ("none", PluginError, "certificate 'none' must be a fairart.evaluation.certificates.Certificate, got dict"),
-        ("halfs", UnknownNameError, "did you mean 'halves'"),
+        ("half", UnknownNameError, "did you mean 'halves'"),
     ],
 )
 def test_what_a_certificate_must_not_do(classifier, digits, name, kind, message):

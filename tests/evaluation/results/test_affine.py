@@ -117,7 +117,7 @@ def test_an_evaluation_scores_what_it_made_and_goes_on_after_a_kill(classifier, 
 @pytest.mark.parametrize(
     ("affine", "told"),
     [
-        ("rotat", "there is no family 'rotat'; did you mean 'rotation'"),
+        ("rotations", "there is no family 'rotations'; did you mean 'rotation'"),
         ({"scale": [0, 1]}, r"degrees of 'scale' must be numbers from 0.1 to 10, got \[0, 1\]"),
         ({"shear": []}, "degrees of 'shear' must be numbers from -80 to 80"),
         ({"shear": [float("nan")]}, "degrees of 'shear'"),
