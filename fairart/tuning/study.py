@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 
 from fairart.errors import OptionError
@@ -23,6 +24,8 @@ try:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
     from optuna.trial import FrozenTrial, Trial, TrialState
+
+    from fairart.tuning.startup import shares, value_at
 except ImportError:  # pragma: no cover - said by open_study
     raise RuntimeError("a search needs Optuna: pip install 'fairart[tune]'") from None
 
@@ -60,19 +63,28 @@ class _SystemLock:
 class _SeededByTrial(optuna.samplers.BaseSampler):
     """A sampler made anew for every draw, seeded by the trial's number: what it draws follows from the trials before alone.
 
-    So a search that was killed goes on as if it had not been.
+    So a search that was killed goes on as if it had not been. The first draws of TPE are spread evenly over each range.
     """
 
     def __init__(self, search: Search) -> None:
         self.search = search
 
+    @property
+    def startup(self) -> int:
+        """How many trials TPE draws without a model."""
+        return min(10, max(4, self.search.trials // 4))
+
+    def _seed(self, *words: object) -> int:
+        text = "/".join(map(str, (self.search.seed, *words)))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
     def _of(self, number: int, name: str = "") -> optuna.samplers.BaseSampler:
-        digest = hashlib.sha256(f"{self.search.seed}/{number}/{name}".encode()).digest()
-        seed = int.from_bytes(digest[:4], "big")
+        seed = self._seed(number, name)
         if self.search.sampler == "random":
             return optuna.samplers.RandomSampler(seed=seed)
-        startup = min(10, max(4, self.search.trials // 4))
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True, constant_liar=True)
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=self.startup, multivariate=True, group=True, constant_liar=True
+        )
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._of(trial.number).infer_relative_search_space(study, trial)
@@ -88,6 +100,9 @@ class _SeededByTrial(optuna.samplers.BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
+        if self.search.sampler == "tpe" and trial.number < self.startup:
+            spread = shares(self.startup, np.random.default_rng(self._seed("startup", param_name)))
+            return value_at(param_distribution, float(spread[trial.number]))
         return self._of(trial.number, param_name).sample_independent(study, trial, param_name, param_distribution)
 
 
