@@ -34,10 +34,10 @@ class Search:
         int | None, Option("no trial begins after so many epochs of all trials; by default no limit", low=1)
     ] = None
     objective: Annotated[
-        Literal["worst-class", "average", "pareto"],
+        Literal["worst-class", "average", "sum", "pareto"],
         Option(
-            "accuracy under PGD-10 on held-out training images that is maximised: of the worst class, of all images, or the "
-            "front of both"
+            "accuracy under PGD-10 on held-out training images that is maximised: of the worst class, of all images, the "
+            "sum of both, or their front"
         ),
     ] = "worst-class"
     floor: Annotated[

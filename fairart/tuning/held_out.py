@@ -49,7 +49,8 @@ class Score:
         figures = self.to_dict()
         if search.objective == "pareto":
             return figures["average"], figures["worst_class"]
-        value = figures["average"] if search.objective == "average" else figures["worst_class"]
+        average, worst = figures["average"], figures["worst_class"]
+        value = {"average": average, "worst-class": worst, "sum": average + worst}[search.objective]
         # Not a bar that hides everything below it: of two settings below the floor, the nearer one is better.
         return (value - max(0.0, (search.floor or 0.0) - figures["average"]),)
 

@@ -124,7 +124,9 @@ def line_of(study: Study, number: int) -> str:
 
 
 def chosen_of(study: Study) -> list[int]:
-    """The best whole trial, or the front of both accuracies with objective ``"pareto"``; of equals the first.
+    """The best whole trial, or the front of both accuracies with objective ``"pareto"``.
+
+    Of equals the one with the higher average is taken, then the first.
 
     Args:
         study: the search.
@@ -133,7 +135,7 @@ def chosen_of(study: Study) -> list[int]:
     if not whole:
         return []
     if study.tuning.search.objective != "pareto":
-        return [max(whole, key=lambda trial: (trial.values[0], -trial.number)).number]
+        return [max(whole, key=lambda trial: (trial.values[0], trial.user_attrs["average"], -trial.number)).number]
     front: list[FrozenTrial] = []
     for trial in sorted(whole, key=lambda trial: (-trial.values[0], -trial.values[1], trial.number)):
         if not front or trial.values[1] > front[-1].values[1]:

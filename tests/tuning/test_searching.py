@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from fairart.runs.config import RunConfig
 from fairart.runs.run import evaluate_run
 from fairart.tuning import Search, tuning_from_mapping
 from fairart.tuning.held_out import score
+from fairart.tuning.result import chosen_of
 from fairart.tuning.running import run_tuning
 
 
@@ -209,7 +211,17 @@ def test_the_floor_takes_off_what_is_missing() -> None:
     assert smoothed.values(Search(floor=0.6)) == pytest.approx((0.2 - 0.15,))
     assert smoothed.values(Search(floor=0.4)) == pytest.approx((0.2,))
     assert smoothed.values(Search(objective="pareto")) == pytest.approx((0.45, 0.2))
+    assert smoothed.values(Search(objective="sum")) == pytest.approx((0.65,))
     assert score(lines, Search(smooth=1)).values(Search(objective="average")) == pytest.approx((0.4,))
+
+
+def test_of_equal_worst_classes_the_higher_average_is_chosen() -> None:
+    optuna = pytest.importorskip("optuna")
+    study = optuna.create_study(direction="maximize")
+    for value, average in ((0.0, 0.6), (0.1, 0.4), (0.1, 0.5), (0.1, 0.5)):
+        study.add_trial(optuna.create_trial(value=value, user_attrs={"average": average}))
+    seen = SimpleNamespace(trials=study.get_trials, tuning=SimpleNamespace(search=Search()))
+    assert chosen_of(seen) == [2]  # type: ignore[arg-type]  # what it reads of a study
 
 
 def test_the_command_says_what_was_found(document: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
