@@ -22,6 +22,7 @@ KINDS: Mapping[str, str] = {
     "confusion": "confusion between classes, of one run under one attack",
     "corruptions": "mean and worst-class accuracy by severity of corruption",
     "epsilons": "eps of each class over the epochs of one method",
+    "kinds": "classes by kinds of robustness: attacks, certificates, corruptions, shifts, outliers, calibration",
     "reliability": "accuracy against confidence",
     "targets": "how often each class is the target over the epochs of one method",
     "tradeoff": "average against worst class, a point for each method",
@@ -158,9 +159,21 @@ def _figure(arguments: argparse.Namespace, runs: list[Any]) -> Any:
         return plots.cfps_across_models(results, score=arguments.score or "cfps", attacks=attacks, **title)
     if kind == "tradeoff":
         return plots.tradeoff(results, attack=attacks[0] if attacks else None, **title)
+    if kind in ("corruptions", "kinds"):
+        return _beyond_attacks(kind, runs, firsts, attacks, title)
+    return _of_attacks(kind, {label: _chosen(result, attacks) for label, result in firsts.items()}, len(runs), title)
+
+
+def _beyond_attacks(kind: str, runs: list[Any], firsts: dict[str, Any], attacks: list[str] | None, title: dict[str, str]) -> Any:
+    from fairart.reporting import plots
+    from fairart.reporting.comparison import compare_runs
+
     if kind == "corruptions":
         return plots.corruption_by_severity({label: result.corruptions for label, result in firsts.items()}, **title)
-    return _of_attacks(kind, {label: _chosen(result, attacks) for label, result in firsts.items()}, len(runs), title)
+    if attacks:
+        raise ValueError("it shows every kind of robustness: leave --attack out")
+    comparison = compare_runs(runs)
+    return plots.kinds_of_robustness(comparison.by_kind, comparison.classes, **title)
 
 
 def _of_attacks(kind: str, chosen: dict[str, dict[str, Any]], number: int, title: dict[str, str]) -> Any:

@@ -15,6 +15,7 @@ from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.reporting.by_group import ByGroup, by_group
 from fairart.reporting.by_shift import ByShift, by_shift
 from fairart.reporting.certified import CertificateMeans
+from fairart.reporting.kinds import ByKind, by_kind, measured_kinds
 from fairart.reporting.left_behind import LeftBehind, left_behind
 from fairart.reporting.outliers import OodCell, OodKey
 from fairart.reporting.run_results import Run
@@ -158,6 +159,21 @@ class ComparisonData:
         """Every shifted test set that runs were evaluated on; see :mod:`fairart.reporting.by_shift`."""
         return by_shift(self.methods)
 
+    @cached_property
+    def by_kind(self) -> ByKind | None:
+        """Every class under every kind of robustness; None for fewer than three kinds. See :mod:`fairart.reporting.kinds`."""
+        return by_kind(
+            measured_kinds(
+                self.methods,
+                self.attacks,
+                {key: cell.results for key, cell in self.cells.items()},
+                corruptions=bool(self.corruptions),
+                certificates=self.certificates,
+                outliers=self.outliers,
+                shifts=self.by_shift,
+            )
+        )
+
     def left_behind(self, attack: str) -> LeftBehind | None:
         """The classes that every method leaves behind; None for one method. See :mod:`fairart.reporting.left_behind`.
 
@@ -225,5 +241,6 @@ class ComparisonData:
             },
             "groups": [found.to_dict() for found in self.by_group],
             "shifts": [found.to_dict(self.classes) for found in self.by_shift],
+            **({} if self.by_kind is None else {"kinds": self.by_kind.to_dict(self.classes)}),
             "notices": list(self.notices),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 from itertools import accumulate
 
@@ -15,8 +15,9 @@ from fairart.notebooks import html_notes, html_table
 from fairart.reporting.by_group import ByGroup
 from fairart.reporting.by_shift import ByShift
 from fairart.reporting.comparison_data import Cell, ComparisonData
+from fairart.reporting.grid import Grid, p_text, per_cent, points, spread_text
+from fairart.reporting.kinds.text import kind_grids, kind_notes
 from fairart.reporting.outliers import OodKey, ood_label
-from fairart.reporting.tables import Spread
 
 __all__ = [
     "FORMATS",
@@ -34,51 +35,6 @@ __all__ = [
     "shift_grid",
     "spread_text",
 ]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of text.
-
-    Args:
-        title: the line above the table; empty for none.
-        columns: heads.
-        groups: blocks of rows, with a rule between blocks.
-        text_columns: how many of the first columns hold names; numbers follow.
-        below: lines under the table.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    groups: tuple[tuple[tuple[str, ...], ...], ...]
-    text_columns: int
-    below: tuple[str, ...] = ()
-
-
-def per_cent(share: float) -> str:
-    """A share in per cent; ``-`` for NaN."""
-    return "-" if math.isnan(share) else f"{100 * share:.1f}"
-
-
-def points(difference: float) -> str:
-    """A difference of shares in points, with its sign."""
-    # Rounded first: a difference of -0.01 points reads +0.0, not -0.0.
-    return "-" if math.isnan(difference) else f"{round(100 * difference, 1) + 0.0:+.1f}"
-
-
-def spread_text(spread: Spread) -> str:
-    """Mean, and the sample standard deviation if there are several seeds, in per cent."""
-    mean = per_cent(spread.mean)
-    return mean if math.isnan(spread.std) else f"{mean} ± {100 * spread.std:.1f}"
-
-
-def p_text(value: float) -> str:
-    """A p-value with two digits; ``<0.001`` for smaller ones."""
-    if math.isnan(value):
-        return "-"
-    if value < 0.001:
-        return "<0.001"
-    return f"{value:.2f}" if value >= 0.095 else f"{value:.3f}" if value < 0.01 else f"{value:.2g}"
 
 
 def _test_texts(test: PairedTest | None) -> tuple[str, str]:
@@ -278,6 +234,7 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
         lines.append("ood: AUROC of a score against a set of outliers; worst class: the predicted class with the lowest AUROC")
     if classes:
         lines.append("*: the lowest class of a method")
+        lines += kind_notes(comparison.by_kind)
     if comparison.by_group:
         lines.append("by group: the lowest group of each seed, and highest less lowest group; *: the lowest group of a method")
     lines += left_behind_notes(comparison)
@@ -349,6 +306,7 @@ def render_comparison(comparison: ComparisonData, *, style: str = "text", classe
     grids = [main, *(class_grid(comparison, attack) for attack in comparison.attacks if classes)]
     grids += [group_grid(comparison, found) for found in comparison.by_group]
     grids += [shift_grid(comparison)] if comparison.by_shift else []
+    grids += kind_grids(comparison.by_kind, comparison.classes) if classes else []
     return FORMATS[style](grids, _notes(comparison, classes))
 
 
@@ -368,7 +326,7 @@ def render_html(comparison: ComparisonData) -> str:
 
 
 def _html(grid: Grid) -> str:
-    rows = [_once(row, number) for group in grid.groups for number, row in enumerate(group)]
+    rows = [_once(grid, row, number) for group in grid.groups for number, row in enumerate(group)]
     starts = list(accumulate(len(group) for group in grid.groups))
     below = "".join(f"<div>{escape(terminal(line))}</div>" for line in grid.below)
     return html_table(grid.columns, rows, text_columns=grid.text_columns, ruled=starts) + below
@@ -383,7 +341,7 @@ def _text(grids: Sequence[Grid], notes: Sequence[str]) -> str:
         lines = [grid.title] * bool(grid.title) + [_line(grid, grid.columns, widths)]
         for group in grid.groups:
             lines.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
-            lines += [_line(grid, _once(row, number), widths) for number, row in enumerate(group)]
+            lines += [_line(grid, _once(grid, row, number), widths) for number, row in enumerate(group)]
         lines += [""] * bool(grid.below) + list(grid.below)
         blocks.append("\n".join(lines))
     return "\n\n".join([*blocks, "\n".join(map(terminal, notes))])
@@ -395,9 +353,9 @@ def _printable(grid: Grid) -> Grid:
     return Grid(terminal(grid.title), tuple(map(terminal, grid.columns)), groups, grid.text_columns, below)
 
 
-def _once(row: tuple[str, ...], number: int) -> tuple[str, ...]:
+def _once(grid: Grid, row: tuple[str, ...], number: int) -> tuple[str, ...]:
     """A row of a block. If names are two columns, only the first row of a block shows the first name."""
-    return row if number == 0 or not row[1] or row[1].isdigit() else ("", *row[1:])
+    return row if number == 0 or grid.text_columns < 2 or not row[1] or row[1].isdigit() else ("", *row[1:])
 
 
 def _line(grid: Grid, row: Sequence[str], widths: Sequence[int]) -> str:
@@ -433,7 +391,7 @@ def _latex(grids: Sequence[Grid], notes: Sequence[str]) -> str:
         for group in grid.groups:
             lines.append(r"\midrule")
             for number, row in enumerate(group):
-                cells = _once(row, number)
+                cells = _once(grid, row, number)
                 named = map(latex, cells[: grid.text_columns])
                 lines.append(" & ".join([*named, *map(_tex_number, cells[grid.text_columns :])]) + r" \\")
         blocks.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))

@@ -15,6 +15,7 @@ from fairart.statistics.epoch import EpochStatistics, ValidationStatistics
 from fairart.statistics.groups import Groups
 from fairart.statistics.learnt_labels import LearntLabels, learnt_labels
 from fairart.statistics.over_seeds import MeanInterval, detectable_difference, holm, mean_interval, price_of_comparisons
+from fairart.statistics.rank_agreement import RankAgreement, mean_agreement, rank_agreement
 from fairart.statistics.rank_correlation import RankCorrelation, rank_correlation
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Groups",
     "LearntLabels",
     "MeanInterval",
+    "RankAgreement",
     "RankCorrelation",
     "ValidationStatistics",
     "accuracy",
@@ -33,9 +35,11 @@ __all__ = [
     "detectable_difference",
     "holm",
     "learnt_labels",
+    "mean_agreement",
     "mean_interval",
     "one_vs_rest_accuracy",
     "price_of_comparisons",
+    "rank_agreement",
     "rank_correlation",
     "worst_class_accuracy",
 ]

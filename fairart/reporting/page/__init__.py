@@ -23,6 +23,7 @@ from fairart.reporting.page.certificates import certificates
 from fairart.reporting.page.comparisons import comparisons as planned_comparisons
 from fairart.reporting.page.corruptions import corruptions
 from fairart.reporting.page.groups import groups
+from fairart.reporting.page.kinds import kinds
 from fairart.reporting.page.label_noise import label_noise
 from fairart.reporting.page.outliers import outliers
 from fairart.reporting.page.shifts import shifts
@@ -141,7 +142,7 @@ def write_page(
 def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
     names = (
         *("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "outliers"),
-        "certificates",
+        *("certificates", "kinds"),
         *("groups", "shifts", "affine", "temperature"),
     )
     if comparison is None:
@@ -156,6 +157,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "calibration": views.calibration(comparison),
         "corruptions": corruptions(comparison),
         "certificates": certificates(comparison),
+        "kinds": kinds(comparison),
         "groups": groups(comparison, comparison.failed),
         "shifts": shifts(comparison),
         "affine": affine(comparison),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fairart.reporting.plots.classes import accuracy_per_class
 from fairart.reporting.plots.details import confusion_matrix, corruption_by_severity, reliability_diagram
+from fairart.reporting.plots.kinds import kinds_of_robustness
 from fairart.reporting.plots.models import cfps_across_models, tradeoff
 from fairart.reporting.plots.saving import save_figure, save_png
 from fairart.reporting.plots.training import epsilon_per_class_over_epochs, target_distribution_over_epochs
@@ -18,6 +19,7 @@ __all__ = [
     "confusion_matrix",
     "corruption_by_severity",
     "epsilon_per_class_over_epochs",
+    "kinds_of_robustness",
     "reliability_diagram",
     "save_figure",
     "save_png",
