@@ -3,9 +3,10 @@
     python benchmarks/fair_tat_budgets.py benchmarks/study/question_fashion_mnist.yaml runs/study-question-fashion-mnist \
         --output benchmarks/results/fair_tat_budgets_fashion_mnist
 
-Reads the training histories of a finished grid. CCM gives class k the budget (lambda1 + A_k) eps, A_k its robust accuracy in training
-(CFA, CVPR 2023, Eq. 4): where A_k is far from 1 the rule shrinks the budgets. Targets are drawn by the class false positive score
-(FAIR-TAT, Eq. 8): where it is nearly flat they are nearly uniform. Both are given for the last epoch, mean and range over seeds.
+Reads the training histories of a finished grid. CCM gives class k the budget (lambda1 + A_k) eps, A_k its robust accuracy in
+training (CFA, CVPR 2023, Eq. 4): where A_k is far from 1 the rule shrinks the budgets. Targets are drawn by the class false
+positive score (FAIR-TAT, Eq. 8): where it is nearly flat they are nearly uniform. Both are given for the last epoch, mean and
+range over seeds.
 """
 
 from __future__ import annotations
