@@ -87,7 +87,7 @@ def run_grid(
     folder = Path(output).expanduser().absolute()
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{str(output)!r} is a file: expected a folder for the benchmark")
-    full = check_grid(grid, remote=workers == "ray")
+    checked = check_grid(grid, remote=workers == "ray")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         selected: list[Selected] = []
@@ -96,8 +96,8 @@ def run_grid(
 
             selected = select(grid, folder, workers=workers, ray=ray or RayOptions(), verbose=verbose)
             grid = grid.decided(choices_of(selected))
-            full = check_grid(grid, remote=workers == "ray")
-        book = Book(folder, grid, full, retry_failed=retry_failed, verbose=verbose, selected=selected)
+            checked = check_grid(grid, remote=workers == "ray")
+        book = Book(folder, grid, checked, retry_failed=retry_failed, verbose=verbose, selected=selected)
         # Closed at once when interrupted: the workers must have ended before the lock is released.
         with contextlib.closing(_run(book.tasks, workers, ray or RayOptions())) as running:
             for finished in running:

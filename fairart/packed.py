@@ -1,0 +1,60 @@
+"""Large files of a result in packed form, ``NAME.xz`` in place of ``NAME``: for results that are kept in a repository.
+
+Readers take whichever of the two is there, the plain one first. Checksums are of the unpacked contents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+from pathlib import Path
+
+__all__ = ["is_file", "pack", "packed_path", "read_bytes", "sha256_of"]
+
+ENDING = ".xz"
+
+
+def packed_path(path: Path) -> Path:
+    """Where the packed form of a file is."""
+    return path.with_name(path.name + ENDING)
+
+
+def pack(contents: bytes) -> bytes:
+    """The packed form of some contents."""
+    return lzma.compress(contents, preset=9 | lzma.PRESET_EXTREME)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there, plain or packed."""
+    return path.is_file() or packed_path(path).is_file()
+
+
+def read_bytes(path: Path) -> bytes:
+    """Contents of a file that is there plain or packed.
+
+    Args:
+        path: of the plain file.
+
+    Raises:
+        FileNotFoundError: neither is there.
+        ValueError: the packed file is damaged.
+    """
+    other = packed_path(path)
+    if path.exists() or not other.exists():
+        return path.read_bytes()
+    try:
+        return lzma.decompress(other.read_bytes())
+    except lzma.LZMAError as error:
+        raise ValueError(f"{other} is damaged: {error}") from error
+
+
+def sha256_of(path: Path) -> str | None:
+    """Checksum of the contents in hex; None where there is no such file, or the packed one is damaged.
+
+    Args:
+        path: of the plain file.
+    """
+    try:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+    except (FileNotFoundError, ValueError):
+        return None
