@@ -21,7 +21,7 @@ def packed_path(path: Path) -> Path:
 
 def pack(contents: bytes) -> bytes:
     """The packed form of some contents."""
-    return lzma.compress(contents, preset=9 | lzma.PRESET_EXTREME)
+    return lzma.compress(contents, preset=6)
 
 
 def is_file(path: Path) -> bool:

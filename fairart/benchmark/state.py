@@ -80,8 +80,12 @@ class Record:
 
     def save(self, folder: Path) -> None:
         """Write it through a temporary file."""
+        write_text(folder / RECORD, self.text())
+
+    def text(self) -> str:
+        """What the file holds."""
         plain = {"format": FORMAT, "format_version": FORMAT_VERSION, **vars(self)}
-        write_text(folder / RECORD, json.dumps(plain, indent=2, default=str) + "\n")
+        return json.dumps(plain, indent=2, default=str) + "\n"
 
     @classmethod
     def load(cls, folder: Path) -> Record | None:
@@ -106,7 +110,7 @@ class Record:
         """
         try:
             own = RunConfig.from_mapping(self.config)
-            return own in (RunConfig.from_mapping(config), RunConfig.from_mapping(portable(config)))
+            return own == RunConfig.from_mapping(config) or own == RunConfig.from_mapping(portable(config))
         except OptionError:
             return False
 
