@@ -9,7 +9,7 @@ import hashlib
 import lzma
 from pathlib import Path
 
-__all__ = ["is_file", "pack", "packed_path", "read_bytes", "sha256_of"]
+__all__ = ["is_file", "pack", "packed_path", "read_bytes", "sha256_of", "unpack"]
 
 ENDING = ".xz"
 
@@ -22,6 +22,21 @@ def packed_path(path: Path) -> Path:
 def pack(contents: bytes) -> bytes:
     """The packed form of some contents."""
     return lzma.compress(contents, preset=6)
+
+
+def unpack(path: Path) -> bytes:
+    """Contents of a packed file.
+
+    Args:
+        path: of the packed file itself.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        return lzma.decompress(path.read_bytes())
+    except lzma.LZMAError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def is_file(path: Path) -> bool:
@@ -39,13 +54,9 @@ def read_bytes(path: Path) -> bytes:
         FileNotFoundError: neither is there.
         ValueError: the packed file is damaged.
     """
-    other = packed_path(path)
-    if path.exists() or not other.exists():
+    if path.exists() or not packed_path(path).exists():
         return path.read_bytes()
-    try:
-        return lzma.decompress(other.read_bytes())
-    except lzma.LZMAError as error:
-        raise ValueError(f"{other} is damaged: {error}") from error
+    return unpack(packed_path(path))
 
 
 def sha256_of(path: Path) -> str | None:

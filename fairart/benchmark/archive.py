@@ -32,6 +32,8 @@ CONTENTS, GRID = "archive.json", "grid.yaml"
 FORMAT, FORMAT_VERSION = "fairart.archive", 1
 LARGE = 32 * 1024
 """Bytes from which a file is packed; smaller ones stay readable."""
+PACKABLE = (EVALUATION, HISTORY, LABEL_NOISE)
+"""Files that grow with the images, the classes or the epochs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,15 +176,24 @@ def _write_text(path: Path, text: str) -> None:
 def _write(path: Path, contents: bytes) -> None:
     """Write a file, packed if it is large, unless it holds the same already."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    large = len(contents) >= LARGE and path.name not in (RECORD, CONTENTS, GRID)
+    large = len(contents) >= LARGE and path.name in PACKABLE
     place, other = (packed.packed_path(path), path) if large else (path, packed.packed_path(path))
-    other.unlink(missing_ok=True)
-    if not place.exists() or packed.sha256_of(path) != hashlib.sha256(contents).hexdigest():
+    # Packing the same contents may give other bytes with another version of the library.
+    if _held(place, large) != contents:
         write_bytes(place, packed.pack(contents) if large else contents)
+    other.unlink(missing_ok=True)
+
+
+def _held(place: Path, large: bool) -> bytes | None:
+    try:
+        return packed.unpack(place) if large else place.read_bytes()
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _contents(grid: Grid, target: Path, states: Mapping[str, State], selections: Mapping[str, bool]) -> dict[str, Any]:
-    cells, versions = [], []
+    cells: list[dict[str, Any]] = []
+    versions: list[dict[str, str]] = []
     for cell in grid.cells:
         entry = {"name": cell.name, "row": cell.row_name, "table": cell.table_name, "seed": cell.config.seed}
         cells.append(entry | {"state": states[cell.name]})

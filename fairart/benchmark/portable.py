@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["absolute_paths", "portable", "portable_json", "portable_text"]
 
-PREFIX = r"(?P<prefix>[\w.+-]+[:=])?"
+PREFIX = r"(?P<prefix>(?:[\w.+-]+=|[\w.+-]{2,}:)*)"
 ROOT = r"(?:~?/|~?\\|[A-Za-z]:[\\/])"
 WHOLE = re.compile(rf"^{PREFIX}{ROOT}.*$", re.DOTALL)
 """A value that is an absolute path, or ends in one: ``/data/x.npz``, ``npz:/data/x.npz``."""
@@ -30,7 +30,7 @@ def portable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [portable(one) for one in value]
     if isinstance(value, str) and (found := WHOLE.match(value)):
-        prefix = found["prefix"] or ""
+        prefix = found["prefix"]
         return prefix + re.split(r"[\\/]", value[len(prefix) :].rstrip("\\/"))[-1]
     return value
 

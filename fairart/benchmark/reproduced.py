@@ -18,6 +18,13 @@ from fairart.runs.folders import EVALUATION
 __all__ = ["Repeated", "compare_with"]
 
 
+MISSING = {
+    "new": "it has no such run",
+    "trained": "not evaluated by this plan",
+    "no weights": "not evaluated by this plan",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Repeated:
     """A cell beside the same one of an earlier benchmark.
@@ -51,10 +58,10 @@ def compare_with(archive: str | Path, grid: Grid, folder: Path) -> list[Repeated
 def _compared(cell: Cell, grid: Grid, archive: Path, folder: Path) -> Repeated:
     config, plan = cell.config.to_dict(), grid.plan.to_dict()
     places = [cell_folder(where, cell.name) for where in (archive, folder)]
-    for place, where in zip(places, ("the earlier benchmark", "this one"), strict=True):
+    for place, where in zip(places, ("earlier benchmark", "this one"), strict=True):
         state = state_of(place, config, plan)
         if state != "done":
-            return Repeated(cell=cell, same=None, detail=f"in {where} it is {'not there' if state == 'new' else state}")
+            return Repeated(cell=cell, same=None, detail=f"{where}: {MISSING.get(state, state)}")
     before, after = (EvaluationResult.load(place / EVALUATION) for place in places)
     details = [*_differing(_parts(before), _parts(after))]
     if not details:

@@ -201,10 +201,10 @@ def _list(folder: Path, found: Any, *, as_json: bool) -> int:
         [cell.row_name, cell.table_name, str(cell.config.seed), said.get(found[cell.name], found[cell.name]), cell.name]
         for cell in grid.cells
     ]
-    print_table(["method", "of", "seed", "state", "folder"], rows, title=f"cells in {folder / 'cells'}: {len(rows)}")
     left = found.left
     trials = f" ({left['trials']} of them trials of selections)" if found.selections else ""
-    print(f"left: {left['trainings']} trainings{trials}, {left['evaluations']} evaluations", file=sys.stderr)
+    title = f"cells in {folder / 'cells'}: {len(rows)}; left: {left['trainings']} trainings{trials}, {left['evaluations']} evaluations"
+    print_table(["method", "of", "seed", "state", "folder"], rows, title=title)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return 0
