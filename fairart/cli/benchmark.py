@@ -203,7 +203,8 @@ def _list(folder: Path, found: Any, *, as_json: bool) -> int:
     ]
     left = found.left
     trials = f" ({left['trials']} of them trials of selections)" if found.selections else ""
-    title = f"cells in {folder / 'cells'}: {len(rows)}; left: {left['trainings']} trainings{trials}, {left['evaluations']} evaluations"
+    todo = f"{left['trainings']} trainings{trials}, {left['evaluations']} evaluations"
+    title = f"cells in {folder / 'cells'}: {len(rows)}; left: {todo}"
     print_table(["method", "of", "seed", "state", "folder"], rows, title=title)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
