@@ -16,6 +16,8 @@ from fairart import packed
 from fairart.benchmark import Grid, archive, dry_run, grid_from_mapping, read_grid, run_grid
 from fairart.benchmark import cell as cell_module
 from fairart.benchmark.archive import write_archive
+from fairart.benchmark.leaderboard.ranking import boards
+from fairart.benchmark.leaderboard.reading import read_standings
 from fairart.benchmark.reproduced import compare_with
 from fairart.datasets.digits import load_digits
 from fairart.errors import OptionError
@@ -242,6 +244,16 @@ def test_every_table_says_what_was_given_to_the_model_and_its_size(finished: Any
     size = sum(one.numel() for one in small_cnn(width=2, input_shape=(1, 8, 8), nb_classes=10).parameters())
     assert text.count(f"- network: {size:,} parameters") == 3
     assert f"<dd>{size:,} parameters</dd>" in (folder / "report.html").read_text()
+
+
+def test_an_archive_stands_on_a_leaderboard(finished: Any, tmp_path: Path) -> None:
+    grid, folder = finished
+    write_archive(grid_from_mapping(grid), folder, tmp_path / "archive")
+    (board,) = boards(*read_standings([tmp_path / "archive"]))
+    assert board.title == "few, small-cnn (width 2)"
+    assert {row.name for row in board.rows} == {"at", "trades"}
+    assert [line["method"] for line in board.comparisons[:2]] == ["trades", "trades"]
+    assert all(row.standing.config for row in board.rows)
 
 
 def test_what_cannot_be_archived_is_refused(finished: Any, tmp_path: Path) -> None:
