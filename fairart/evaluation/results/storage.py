@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fairart import packed
 from fairart.evaluation.errors import DamagedFileError
 from fairart.evaluation.results.affine_results import AffineResults
 from fairart.evaluation.results.canonical import canonical
@@ -180,7 +181,7 @@ def load(path: str | Path) -> Contents:
     """Read a file of :func:`save`, and check that its counts are those of its predictions.
 
     Args:
-        path: file.
+        path: file; a packed one (``NAME.xz``) may be in its place, see :mod:`fairart.packed`.
 
     Returns:
         The arguments of an ``EvaluationResult``.
@@ -191,7 +192,7 @@ def load(path: str | Path) -> Contents:
     """
     file = Path(path)
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(packed.read_bytes(file).decode("utf-8"))
     except ValueError as error:  # no JSON, or no text at all
         raise DamagedFileError(f"{file} is damaged or no evaluation: it is not JSON ({error})") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
