@@ -161,9 +161,7 @@ def _check_members(classifiers: Sequence[PyTorchClassifier], names: Sequence[str
     for one, name in zip(classifiers[1:], names[1:], strict=True):
         for trait, value in _traits(one).items():
             if value != expected[trait]:
-                raise ValueError(
-                    f"members must have the same {trait}: {names[0]} has {expected[trait]}, {name} has {value}"
-                )
+                raise ValueError(f"members must have the same {trait}: {names[0]} has {expected[trait]}, {name} has {value}")
 
 
 def _traits(classifier: PyTorchClassifier) -> dict[str, Any]:

@@ -55,9 +55,7 @@ def _by_member(result: EvaluationData, found: EnsembleResults) -> Grid:
         every = [*one.confusions, one.result.confusion]
         columns += [label, f"{label}: worst class"]
         cells.append([share_cell(confusion.accuracy, None, False) for confusion in every])
-        cells.append(
-            [share_cell(float(confusion.class_accuracy[confusion.worst_class]), None, False) for confusion in every]
-        )
+        cells.append([share_cell(float(confusion.class_accuracy[confusion.worst_class]), None, False) for confusion in every])
     return Grid(columns, [list(row) for row in zip(*cells, strict=True)], len(found.members))
 
 

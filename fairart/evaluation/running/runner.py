@@ -85,9 +85,7 @@ class Runner:
     def _images(self, indices: IntArray) -> Tensor:
         return input_batch(self.target, self.x, indices)
 
-    def _score(
-        self, x: Tensor, indices: IntArray, name: str, scale: Scale | None = None, *, votes: bool = False
-    ) -> Scores:
+    def _score(self, x: Tensor, indices: IntArray, name: str, scale: Scale | None = None, *, votes: bool = False) -> Scores:
         network = self.target.network
         network.eval()  # an attack may have left it otherwise
         seed = sample_seeds(self.seed, f"{name}/score", indices[:1].tolist())[0]

@@ -92,9 +92,7 @@ def predict(
         logits = _checked(combined_logits(members, ensemble.combine), len(x), indices, nb_classes)
     found = scores_of(logits, scale)
     guesses = [one.argmax(dim=1).cpu().numpy().astype(np.int64) for one in members]
-    return Scores(
-        found.predictions, found.confidences, {**found.more, **dict(zip(vote_columns(network), guesses, strict=True))}
-    )
+    return Scores(found.predictions, found.confidences, {**found.more, **dict(zip(vote_columns(network), guesses, strict=True))})
 
 
 def ensemble_of(network: Network) -> Ensemble | None:
