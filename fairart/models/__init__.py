@@ -7,8 +7,8 @@ input: mean and deviation belong to the ART classifier's ``preprocessing``, and 
 
     model = create("model", "preact-resnet-18", input_shape=(3, 32, 32), nb_classes=10)
 
-A model and a weight file of somebody else become a classifier by :func:`load_classifier`, several classifiers one by :class:`Ensemble`. The names are imported at first use:
-listing what is registered must not load torch.
+A model and a weight file of somebody else become a classifier by :func:`load_classifier`, several classifiers become one by
+:class:`Ensemble`. The names are imported at first use: listing what is registered must not load torch.
 """
 
 from __future__ import annotations

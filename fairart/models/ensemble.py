@@ -26,7 +26,7 @@ COMBINATIONS: tuple[str, ...] = get_args(Combination)
 def combined_logits(logits: Sequence[Tensor], combine: str) -> Tensor:
     """Logits (n, K) of an ensemble.
 
-    The mean of probabilities is given as its logarithm. The softmax of that is the mean itself, so that every loss on logits works.
+    The mean of probabilities is given as its logarithm: the softmax of that is the mean itself, so that losses on logits work.
     It is computed without leaving the logarithm: the gaps between small probabilities, which margin losses follow, stay exact.
 
     Args:

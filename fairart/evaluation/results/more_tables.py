@@ -1,4 +1,4 @@
-"""The tables of an evaluation that only some have: by group, on shifted test sets, against affine changes, after scaling, and of ensembles."""
+"""The tables that only some evaluations have: groups, shifted test sets, affine changes, temperatures, members of ensembles."""
 
 from __future__ import annotations
 
