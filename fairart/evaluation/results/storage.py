@@ -19,6 +19,7 @@ from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.certificate_storage import certificates_from_list, certificates_to_list
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.ensemble_results import EnsembleResults
 from fairart.evaluation.results.groups import Groups
 from fairart.evaluation.results.groups.storage import groups_from_dict, groups_to_dict
 from fairart.evaluation.results.ood_results import OodResults
@@ -112,6 +113,7 @@ def _only_where_there(result: EvaluationData) -> dict[str, Any]:
         "shifts": _shifts_to_dict(result.shifts, next(iter(result.values()))),
         "affine": _affine_to_dict(result.affine),
         "temperature": None if result.temperature is None else result.temperature.to_dict(),
+        "ensemble": None if result.ensemble is None else result.ensemble.to_dict(),
     }
     return {name: part for name, part in found.items() if part is not None}
 
@@ -175,6 +177,7 @@ class Contents:
     shifts: ShiftResults
     temperature: TemperatureResults | None
     affine: AffineResults
+    ensemble: EnsembleResults | None
 
 
 def load(path: str | Path) -> Contents:
@@ -234,6 +237,7 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     groups, shifts = groups_from_dict(data.get("groups"), by_label), _shifts_from_dict(data.get("shifts"), common)
     scaled = data.get("temperature")
     temperature = None if scaled is None else TemperatureResults.from_dict(scaled, by_label, shifts)
+    together = data.get("ensemble")
     return Contents(
         results,
         corruptions,
@@ -246,6 +250,7 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
         shifts,
         temperature,
         _affine_from_dict(data.get("affine"), labels, common),
+        None if together is None else EnsembleResults.from_dict(together, by_label),
     )
 
 

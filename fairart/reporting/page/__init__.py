@@ -22,6 +22,7 @@ from fairart.reporting.page.affine import affine
 from fairart.reporting.page.certificates import certificates
 from fairart.reporting.page.comparisons import comparisons as planned_comparisons
 from fairart.reporting.page.corruptions import corruptions
+from fairart.reporting.page.ensembles import ensembles
 from fairart.reporting.page.groups import groups
 from fairart.reporting.page.label_noise import label_noise
 from fairart.reporting.page.outliers import outliers
@@ -146,7 +147,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
     names = (
         *("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "outliers"),
         "certificates",
-        *("groups", "shifts", "affine", "temperature"),
+        *("groups", "shifts", "affine", "temperature", "ensembles"),
     )
     if comparison is None:
         return dict.fromkeys(names)
@@ -164,6 +165,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "shifts": shifts(comparison),
         "affine": affine(comparison),
         "temperature": temperature(comparison),
+        "ensembles": ensembles(comparison),
         "outliers": outliers(comparison),
     }
 
