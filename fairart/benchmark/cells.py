@@ -13,7 +13,7 @@ from typing import Any
 from fairart.runs.config import OFF, PART_KINDS, RunConfig
 from fairart.runs.flat import flat
 
-__all__ = ["Cell", "place"]
+__all__ = ["Cell", "place", "row_label"]
 
 TABLE_FIELDS = ("dataset", "model")
 """A table is of one data set and one model."""
@@ -51,7 +51,7 @@ class Cell:
     @property
     def row_name(self) -> str:
         """The method and the fields that vary: ``"fair-tat (trades, ema)"``."""
-        return self.method + _in_brackets(self.row)
+        return row_label(self.method, self.row)
 
     @property
     def table_name(self) -> str:
@@ -62,6 +62,16 @@ class Cell:
     def __str__(self) -> str:
         """For messages: row, table and seed."""
         return f"{self.row_name}, {self.table_name}, seed {self.config.seed}"
+
+
+def row_label(method: str, row: Mapping[str, Any]) -> str:
+    """What tables call a row: ``"fair-tat (trades, ema)"``.
+
+    Args:
+        method: label.
+        row: fields that distinguish its row from others of the method: field -> value.
+    """
+    return method + _in_brackets(row)
 
 
 def _word(value: Any) -> str:
