@@ -1,6 +1,6 @@
 """Time and robust accuracy of the evaluation's attacks beside ART, torchattacks and the authors' AutoAttack.
 
-Every contender gets the same images, the same trained small-cnn and the same batch size, and does the whole job: find the images
+Every contender gets the same images, the same trained network and the same batch size, and does the whole job: find the images
 that are right, attack those, score the result. Contenders of a pair take turns in one process, in rotating order, so that a busy
 machine slows all; medians over the rounds are compared. CPU time stands beside wall time.
 
@@ -14,6 +14,7 @@ On a GPU, with --device cuda, CPU time says little: look at wall time.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import platform
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -67,7 +69,8 @@ def trained(arguments: argparse.Namespace) -> Subject:
     shape = tuple(data.x_train.shape[1:])
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = create("model", "small-cnn", input_shape=shape, nb_classes=data.nb_classes)
+        options = {"width": arguments.width} if arguments.width else {}
+        model = create("model", arguments.model, input_shape=shape, nb_classes=data.nb_classes, **options)
     classifier = PyTorchClassifier(
         model,
         torch.nn.CrossEntropyLoss(),
@@ -186,7 +189,17 @@ def square(subject: Subject, queries: int) -> dict[str, Robust]:
     return contenders
 
 
-def autoattack(subject: Subject, art: bool) -> dict[str, Robust]:
+def without(robust: Robust, name: str, replacement: Any) -> Robust:
+    """fairart's AutoAttack without one of its savings."""
+
+    def run(seed: int) -> np.ndarray[Any, Any]:
+        with mock.patch(f"fairart.evaluation.attacks.autoattack.{name}", replacement):
+            return robust(seed)
+
+    return run
+
+
+def autoattack(subject: Subject, art: bool, savings: bool = False) -> dict[str, Robust]:
     from pyautoattack import AutoAttack
 
     def run(seed: int) -> np.ndarray[Any, Any]:
@@ -200,20 +213,29 @@ def autoattack(subject: Subject, art: bool) -> dict[str, Robust]:
             member.verbose, member.batch_size = False, subject.batch_size
         return attack
 
-    return {"fairart": ours(subject, "autoattack"), "pyautoattack": run, **({"ART": of_art(subject, make)} if art else {})}
+    own = ours(subject, "autoattack")
+    contenders = {"fairart": own, "pyautoattack": run, **({"ART": of_art(subject, make)} if art else {})}
+    if savings:
+        contenders["network as it is"] = without(own, "with_fixed_weights", lambda *_: contextlib.nullcontext())
+        contenders["targets one by one"] = without(own, "try_targets_together", lambda *_: None)
+    return contenders
 
 
 def measured(contenders: dict[str, Robust], rounds: int) -> dict[str, dict[str, Any]]:
-    """Contender -> seconds of each round and the robust accuracy of each seed."""
-    table: dict[str, dict[str, Any]] = {name: {"cpu": [], "wall": [], "robust_accuracy": []} for name in contenders}
+    """Contender -> of each round the seconds, the robust accuracy and how many images end otherwise than by fairart."""
+    columns = ("cpu", "wall", "robust_accuracy", "other_outcomes")
+    table: dict[str, dict[str, Any]] = {name: {column: [] for column in columns} for name in contenders}
     names = list(contenders)
     for number in range(rounds):
+        outcomes = {}
         for name in names[number % len(names) :] + names[: number % len(names)]:
             wall, cpu = time.perf_counter(), time.process_time()
-            robust = contenders[name](number)
+            outcomes[name] = robust = contenders[name](number)
             table[name]["cpu"].append(time.process_time() - cpu)
             table[name]["wall"].append(time.perf_counter() - wall)
             table[name]["robust_accuracy"].append(float(robust.mean()))
+        for name, robust in outcomes.items():
+            table[name]["other_outcomes"].append(int((robust != outcomes["fairart"]).sum()))
     for name in names:
         for clock in ("cpu", "wall"):
             ratios = [own / other for own, other in zip(table["fairart"][clock], table[name][clock], strict=True)]
@@ -223,16 +245,19 @@ def measured(contenders: dict[str, Robust], rounds: int) -> dict[str, dict[str, 
 
 def show(title: str, table: dict[str, dict[str, Any]]) -> None:
     print(f"\n{title}")
-    print(f"{'':14}{'CPU s':>9}{'wall s':>9}  {'ours / it, CPU':>15}{'wall':>8}   robust accuracy")
+    print(f"{'':18}{'CPU s':>9}{'wall s':>9}  {'ours / it, CPU':>15}{'wall':>8}   robust accuracy (images that end otherwise)")
     for name, row in table.items():
         cpu, wall = statistics.median(row["cpu"]), statistics.median(row["wall"])
-        accuracy = ", ".join(f"{100 * value:.1f}" for value in row["robust_accuracy"])
-        print(f"{name:14}{cpu:9.2f}{wall:9.2f}  {row['fairart/cpu']:15.2f}{row['fairart/wall']:8.2f}   {accuracy}")
+        seeds = zip(row["robust_accuracy"], row["other_outcomes"], strict=True)
+        accuracy = ", ".join(f"{100 * value:.1f} ({other})" for value, other in seeds)
+        print(f"{name:18}{cpu:9.2f}{wall:9.2f}  {row['fairart/cpu']:15.2f}{row['fairart/wall']:8.2f}   {accuracy}")
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--dataset", default="digits")
+    parser.add_argument("--model", default="small-cnn")
+    parser.add_argument("--width", type=int, help="of the model, by default its own")
     parser.add_argument("--data-root", help="where the data set's files are")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--eps", type=float, default=0.1)
@@ -244,8 +269,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, nargs=3, default=(7, 3, 3), metavar="N", help="for PGD, Square, AutoAttack")
     parser.add_argument("--queries", type=int, default=1000, help="of Square Attack")
     parser.add_argument("--without-art", action="store_true", help="leave ART's ensemble out, which takes many times as long")
+    parser.add_argument("--savings", action="store_true", help="AutoAttack also without each way of saving time")
     parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parsed()
     subject = trained(arguments)
     titles = {
         "pgd": "PGD-20",
@@ -255,7 +285,7 @@ def main() -> None:
     makers = {
         "pgd": pgd,
         "square": lambda part: square(part, arguments.queries),
-        "autoattack": lambda part: autoattack(part, not arguments.without_art),
+        "autoattack": lambda part: autoattack(part, not arguments.without_art, arguments.savings),
     }
     results = {}
     for (name, make), images, rounds in zip(makers.items(), arguments.images, arguments.rounds, strict=True):

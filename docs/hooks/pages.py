@@ -65,9 +65,29 @@ def on_files(files: Files, config: Any) -> Files:
     for page, source in INCLUDED.items():
         files.append(File.generated(config, page, content=_with_links_of_the_site((ROOT / source).read_text(encoding="utf-8"))))
     files.append(File.generated(config, "parts.md", content=parts_page()))
+    for page, content in leaderboard_pages().items():
+        files.append(File.generated(config, page, content=content))
     for name in REFERENCE:
         files.append(File.generated(config, f"api/{name}.md", content=reference_page(name)))
     return files
+
+
+def leaderboard_pages() -> dict[str, str]:
+    """The leaderboard of the checked-in studies: the page itself, and a page of the site that leads there."""
+    from fairart.benchmark.leaderboard import leaderboard_page
+
+    folders = sorted(path.parent for path in (ROOT / "benchmarks" / "results").glob("study_*/results.csv"))
+    if not folders:
+        return {"leaderboard.md": "# Leaderboard\n\nNo study is checked in yet.\n"}
+    commands = "\n".join(
+        f"    fairart benchmark benchmarks/study/{folder.name.removeprefix('study_')}.yaml" for folder in folders
+    )
+    about = (
+        "# Leaderboard\n\n[**Open the leaderboard**](leaderboard_table.html): every method of the checked-in studies, sortable, "
+        "with intervals over seeds, planned comparisons and configurations.\n\nEach table was made by one command, see "
+        f"`benchmarks/README.md`:\n\n{commands}\n"
+    )
+    return {"leaderboard.md": about, "leaderboard_table.html": leaderboard_page(folders)}
 
 
 def reference_page(name: str) -> str:

@@ -31,6 +31,7 @@ COMMANDS = {
     "report": "make one self-contained HTML page of runs",
     "plot": "draw one figure of runs, as PNG, SVG or PDF",
     "benchmark": "run a grid of methods, data sets and seeds, into one table",
+    "leaderboard": "make one page of finished benchmarks: every method, average and worst class",
     "tune": "search for settings on held-out training images, at an equal budget",
     "adjust": "change the last layer of a run that was trained on a long tail",
     "data": "look through a data set: counts, duplicates, ranges, suspected label errors",
@@ -44,7 +45,7 @@ INTERRUPTED = 130
 
 
 def _overview() -> Parser:
-    lines = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    lines = "\n".join(f"  {name:<11} {text}" for name, text in COMMANDS.items())
     parser = Parser(
         prog="fairart",
         usage="fairart [--version] [--help] COMMAND ...",

@@ -13,11 +13,12 @@ from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.flags import FAILED
 from fairart.notebooks import html_notes, html_table
 from fairart.reporting.by_group import ByGroup
-from fairart.reporting.by_shift import ByShift
 from fairart.reporting.comparison_data import Cell, ComparisonData
+from fairart.reporting.ensembles import ensemble_lines
 from fairart.reporting.grid import Grid, p_text, per_cent, points, spread_text
 from fairart.reporting.kinds.text import kind_grids, kind_notes
 from fairart.reporting.outliers import OodKey, ood_label
+from fairart.reporting.shift_text import shift_grid
 
 __all__ = [
     "FORMATS",
@@ -184,37 +185,6 @@ def group_grid(comparison: ComparisonData, found: ByGroup) -> Grid:
     return Grid(f"by {found.groups.name}", columns, tuple(filter(None, blocks)), 2, left if found.left_out else ())
 
 
-def shift_grid(comparison: ComparisonData) -> Grid:
-    """Accuracy of every method on every shifted test set, and what is lost.
-
-    Args:
-        comparison: the methods.
-    """
-    blocks, below = [], []
-    for found in comparison.by_shift:
-        rows = []
-        for label in comparison.methods:
-            cell = found.cells.get(label)
-            if cell is not None:
-                numbers = (cell.overall, cell.worst, cell.lost, cell.relative)
-                rows.append((found.name, label, *map(spread_text, numbers)))
-        blocks.append(tuple(rows))
-        below += _shift_lines(found)
-    columns = ("shift", "method", "overall", "worst class", "lost", "lost, % of clean")
-    return Grid("shifted test sets", columns, tuple(filter(None, blocks)), 2, tuple(below))
-
-
-def _shift_lines(found: ByShift) -> list[str]:
-    lines = []
-    if found.line is not None:
-        line = found.line
-        shown = f"slope {line.slope:.2f}, correlation {line.correlation:.2f}"
-        lines.append(f"{found.name}: line from clean to shifted accuracy over {line.points} methods, probit scale: {shown}")
-    if found.left_out:
-        lines.append(f"evaluated without {found.name}, or on other images: {', '.join(found.left_out)}")
-    return lines
-
-
 def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
     first = next(iter(comparison.methods.values()))[0].result
     assert first is not None
@@ -237,6 +207,7 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
         lines += kind_notes(comparison.by_kind)
     if comparison.by_group:
         lines.append("by group: the lowest group of each seed, and highest less lowest group; *: the lowest group of a method")
+    lines += ensemble_lines(comparison.methods, comparison.classes)
     lines += left_behind_notes(comparison)
     if comparison.failed:
         lines.append(f"{FAILED}: a sanity check of the numbers failed, see below")

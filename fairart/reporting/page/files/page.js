@@ -47,6 +47,16 @@
     }
   }
 
+  // Filters: shown only where a script runs.
+  for (const filter of document.querySelectorAll("input[data-filter]")) {
+    const body = document.getElementById(filter.dataset.filter).tBodies[0];
+    filter.parentElement.hidden = false;
+    filter.addEventListener("input", () => {
+      const wanted = filter.value.trim().toLowerCase();
+      for (const row of body.rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
+    });
+  }
+
   // A link to a place inside a closed block opens it.
   const open = () => {
     const target = location.hash && document.getElementById(location.hash.slice(1));
