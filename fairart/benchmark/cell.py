@@ -11,11 +11,12 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairart.benchmark.state import LOG, TRACEBACK, Record, State, Task
+from fairart.benchmark.state import KEPT, LOG, TRACEBACK, Record, State, Task, checksums_of
 from fairart.engine import CheckpointError
 from fairart.files import sha256_of, write_text
+from fairart.packed import packed_path
 from fairart.runs.config import RunConfig
-from fairart.runs.folders import EVALUATION, WEIGHTS, RunError
+from fairart.runs.folders import CHECKPOINTS, EVALUATION, WEIGHTS, RunError, clear
 from fairart.runs.lock import locked
 from fairart.runs.run import evaluate_run, train_run
 
@@ -57,10 +58,20 @@ def _begin(folder: Path, task: Task) -> Record:
     """The record to resume from; it is marked as running before any work begins."""
     found = Record.load(folder)
     stands = found is not None and found.is_of(task.config) and found.weights_stand(folder)
+    if found is not None and not stands:
+        _clear_what_is_made_anew(folder, found)
     record = Record(config=dict(task.config), training=found.training if found is not None and stands else {})
     (folder / TRACEBACK).unlink(missing_ok=True)
     record.save(folder)
     return record
+
+
+def _clear_what_is_made_anew(folder: Path, found: Record) -> None:
+    """Remove packed files of an archive, and what is left of a training whose weights and checkpoints are gone."""
+    for name in (*KEPT, EVALUATION):
+        packed_path(folder / name).unlink(missing_ok=True)
+    if found.weights_are_gone(folder) and not any((folder / CHECKPOINTS).glob("checkpoint-*.safetensors")):
+        clear(folder)
 
 
 def _train(folder: Path, task: Task, record: Record) -> None:
@@ -71,7 +82,8 @@ def _train(folder: Path, task: Task, record: Record) -> None:
         train_run(config, folder, resume=True, verbose=False)
     except (RunError, CheckpointError):
         train_run(config, folder, overwrite=True, verbose=False)
-    record.training = {"weights": sha256_of(folder / WEIGHTS), "seconds": round(time.perf_counter() - begin, 3)}
+    seconds = round(time.perf_counter() - begin, 3)
+    record.training = {"weights": sha256_of(folder / WEIGHTS), "files": checksums_of(folder), "seconds": seconds}
     record.save(folder)
 
 

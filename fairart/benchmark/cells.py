@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from fairart.benchmark.portable import portable
 from fairart.runs.config import OFF, PART_KINDS, RunConfig
 from fairart.runs.flat import flat
 
@@ -27,7 +28,8 @@ class Cell:
         method: what tables call the method.
         config: the run.
         row: fields that distinguish its row from others of the method: field -> value.
-        table: what its table is of: field -> value.
+        table: what its table is of: field -> value; data set and model, the options given to the model such as its width, and
+            options of the data set that vary.
     """
 
     method: str
@@ -100,7 +102,10 @@ def place(cells: Sequence[tuple[str, RunConfig]], *, apart: Container[str] = ())
     said = [(label, config, flat(config)) for label, config in cells]
     shared = set(_varying([values for *_, values in said]))
     tables = [
-        name for name in _names(values for *_, values in said) if _of_table(name) and (name in shared or name in TABLE_FIELDS)
+        name
+        for name in _names(values for *_, values in said)
+        # What was given to the model is always said: a table of a network of an eighth of the width is not one of the network.
+        if _of_table(name) and (name in shared or name in TABLE_FIELDS or name.startswith("model."))
     ]
     varying = {
         label: [
@@ -110,15 +115,23 @@ def place(cells: Sequence[tuple[str, RunConfig]], *, apart: Container[str] = ())
         ]
         for label, group in groupby(sorted(said, key=lambda item: item[0]), key=lambda item: item[0])
     }
+    called = _called(values["dataset"] for *_, values in said)
     return tuple(
         Cell(
             method=label,
             config=config,
             row={name: values.get(name) for name in varying[label]},
-            table={name: values.get(name) for name in tables},
+            table={name: called[values["dataset"]] if name == "dataset" else values.get(name) for name in tables},
         )
         for label, config, values in said
     )
+
+
+def _called(datasets: Iterable[str]) -> dict[str, str]:
+    """What tables call each data set: without the folders of an absolute path, where that leaves them apart."""
+    given = list(dict.fromkeys(datasets))
+    short = [portable(name) for name in given]
+    return {name: one if short.count(one) == 1 else name for name, one in zip(given, short, strict=True)}
 
 
 def _of_table(name: str) -> bool:

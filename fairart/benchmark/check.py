@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from art.estimators.classification import PyTorchClassifier
 
@@ -18,13 +19,26 @@ from fairart.runs import build
 from fairart.runs.config import RunConfig, check_names
 from fairart.runs.evaluation import Budget, choose_attacks, choose_images, corruption_source
 
-__all__ = ["check_grid"]
+__all__ = ["Checked", "check_grid"]
 
 SHOWN = 5
 """Largest number of reasons in one message; more would hide the first."""
 
 
-def check_grid(grid: Grid, *, remote: bool = False) -> dict[str, RunConfig]:
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What a check found out about the cells of a grid.
+
+    Args:
+        full: name of a cell -> the complete configuration of its run.
+        parameters: name of a cell -> number of parameters of its network.
+    """
+
+    full: dict[str, RunConfig] = field(default_factory=dict)
+    parameters: dict[str, int] = field(default_factory=dict)
+
+
+def check_grid(grid: Grid, *, remote: bool = False) -> Checked:
     """Build the data set, model and method of every cell, and train nothing. Public data sets are downloaded here, once.
 
     Args:
@@ -32,7 +46,7 @@ def check_grid(grid: Grid, *, remote: bool = False) -> dict[str, RunConfig]:
         remote: whether they run on other machines: then their devices need not exist here.
 
     Returns:
-        The complete configuration of each cell's run, by the cell's name.
+        Complete configurations, and sizes of the networks.
 
     Raises:
         OptionError: an unknown metric, a bad option of an attack, a meaningless combination, two cells that are the same run in
@@ -46,13 +60,13 @@ def check_grid(grid: Grid, *, remote: bool = False) -> dict[str, RunConfig]:
     _refuse(grid, reasons)
     for name in grid.plan.metrics:
         get_plugin_manager().find("fairness_metric", name)
-    full: dict[str, RunConfig] = {}
+    checked = Checked()
     for group in _of_one_data_set(grid.cells):
         # One data set in memory at a time.
-        full.update(_check_group(group, grid, reasons, remote))
+        _check_group(group, grid, reasons, remote, checked)
     _refuse(grid, reasons)
-    _check_different(grid, full)
-    return full
+    _check_different(grid, checked.full)
+    return checked
 
 
 @contextlib.contextmanager
@@ -108,9 +122,8 @@ def _of_one_data_set(cells: Sequence[Cell]) -> list[list[Cell]]:
     return list(groups.values())
 
 
-def _check_group(group: Sequence[Cell], grid: Grid, reasons: dict[str, list[Cell]], remote: bool) -> dict[str, RunConfig]:
-    """Cells of one data set; returns the complete configurations of those that can run."""
-    full: dict[str, RunConfig] = {}
+def _check_group(group: Sequence[Cell], grid: Grid, reasons: dict[str, list[Cell]], remote: bool, checked: Checked) -> None:
+    """Check cells of one data set; those that can run are entered."""
     data = build.build_dataset(group[0].config)
     _check_corruptions(grid, data)
     classifiers: dict[str, PyTorchClassifier] = {}
@@ -131,8 +144,8 @@ def _check_group(group: Sequence[Cell], grid: Grid, reasons: dict[str, list[Cell
                 extras.add(config.extra_data)
             budget = Budget(config.eps, config.eps_step, config.norm)
             resolve_attacks(choose_attacks(budget, grid.plan.attacks, {}))
-            full[cell.name] = build.resolved_config(config, data)
-    return full
+            checked.full[cell.name] = build.resolved_config(config, data)
+            checked.parameters[cell.name] = sum(one.numel() for one in classifiers[key].model.parameters())
 
 
 def _check_corruptions(grid: Grid, data: Dataset) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fairart.benchmark.cells import Cell, place
 from fairart.benchmark.comparisons import Planned, planned_comparisons
+from fairart.benchmark.only import cells_named
 from fairart.benchmark.plan import EvaluationPlan, read_plan
 from fairart.benchmark.selection import Selection, read_spaces, selection_name, selections_of, without_spaces
 from fairart.did_you_mean import did_you_mean
@@ -37,6 +38,7 @@ class Grid:
         comparisons: the planned ones.
         selections: searches for settings of methods; until they are made, cells stand with the methods' own settings.
         document: what the grid was made from.
+        only: names of the rows that it was narrowed to, see :meth:`narrowed`; empty for all of them.
     """
 
     cells: tuple[Cell, ...]
@@ -46,6 +48,7 @@ class Grid:
     comparisons: tuple[Planned, ...] = ()
     selections: tuple[Selection, ...] = ()
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    only: tuple[str, ...] = ()
 
     def decided(self, choices: Mapping[str, Mapping[str, Any]]) -> Grid:
         """The grid with the settings that its selections chose.
@@ -53,7 +56,28 @@ class Grid:
         Args:
             choices: name of a selection -> what it chose: field -> value.
         """
-        return grid_from_mapping(self.document, where=self.source, choices=choices)
+        return grid_from_mapping(self.document, where=self.source, choices=choices).narrowed(self.only)
+
+    def narrowed(self, only: Sequence[str]) -> Grid:
+        """The grid with some of its rows alone, the selections of their methods, and the comparisons among them.
+
+        Args:
+            only: methods or rows, each with or without a seed: ``"at"``, ``"fair-tat (ema)/0"``; none for the whole grid.
+
+        Raises:
+            OptionError: no such method, row or seed.
+        """
+        if not only:
+            return self
+        cells = cells_named(only, self.cells, where=self.source)
+        methods, rows = {cell.method for cell in cells}, {cell.row_name for cell in cells}
+        return replace(
+            self,
+            cells=cells,
+            selections=tuple(one for one in self.selections if one.method in methods),
+            comparisons=tuple(pair for pair in self.comparisons if {pair.method, pair.baseline} <= rows),
+            only=tuple(only),
+        )
 
 
 def read_grid(path: str | Path) -> Grid:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fairart.benchmark.file import Grid
+from fairart.benchmark.overview import DryRun, look
 from fairart.benchmark.ray_cluster import RayOptions, on_ray
-from fairart.benchmark.state import State, Task, cell_folder, state_of
+from fairart.benchmark.state import Task
 from fairart.benchmark.workers import Finished, in_processes, in_this_process
 from fairart.runs.lock import locked
 
@@ -23,7 +24,7 @@ __all__ = ["dry_run", "run_grid"]
 Workers = int | Literal["ray"]
 
 
-def dry_run(grid: Grid, output: str | Path, *, workers: Workers = 1) -> dict[str, State]:
+def dry_run(grid: Grid, output: str | Path, *, workers: Workers = 1) -> DryRun:
     """Check a grid as :func:`run_grid` does, and run nothing.
 
     Args:
@@ -32,7 +33,7 @@ def dry_run(grid: Grid, output: str | Path, *, workers: Workers = 1) -> dict[str
         workers: as for :func:`run_grid`.
 
     Returns:
-        Name of each cell -> its state in the folder.
+        Name of each cell -> its state in the folder, with how far the selections are, and what is left to do.
 
     Raises:
         OptionError: a cell that cannot run.
@@ -41,14 +42,11 @@ def dry_run(grid: Grid, output: str | Path, *, workers: Workers = 1) -> dict[str
 
     check_grid(grid, remote=workers == "ray")
     if grid.selections:
-        from fairart.benchmark.selecting import choices_of, selected_so_far
         from fairart.tuning.check import check_tuning
 
         for selection in grid.selections:
             check_tuning(selection.tuning)
-        grid = grid.decided(choices_of(selected_so_far(grid, Path(output).expanduser())))
-    folder, plan = Path(output).expanduser(), grid.plan.to_dict()
-    return {cell.name: state_of(cell_folder(folder, cell.name), cell.config.to_dict(), plan) for cell in grid.cells}
+    return look(grid, Path(output).expanduser())
 
 
 def run_grid(
@@ -58,6 +56,7 @@ def run_grid(
     workers: Workers = 1,
     retry_failed: bool = False,
     ray: RayOptions | None = None,
+    selections_from: str | Path | None = None,
     verbose: bool = True,
 ) -> GridRun:
     """Run the cells of a grid that are not done, and write its tables.
@@ -72,6 +71,7 @@ def run_grid(
         workers: processes on this machine, 0 for this process itself, or ``"ray"``.
         retry_failed: run cells again that failed earlier.
         ray: the cluster, with ``workers="ray"``.
+        selections_from: folder of an earlier benchmark, or an archive, whose finished selections are taken over.
         verbose: a line for each cell on standard error.
 
     Raises:
@@ -87,17 +87,19 @@ def run_grid(
     folder = Path(output).expanduser().absolute()
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{str(output)!r} is a file: expected a folder for the benchmark")
-    full = check_grid(grid, remote=workers == "ray")
+    checked = check_grid(grid, remote=workers == "ray")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         selected: list[Selected] = []
         if grid.selections:
-            from fairart.benchmark.selecting import choices_of, select
+            from fairart.benchmark.selecting import choices_of, select, take_over
 
+            if selections_from is not None:
+                take_over(grid, Path(selections_from).expanduser(), folder)
             selected = select(grid, folder, workers=workers, ray=ray or RayOptions(), verbose=verbose)
             grid = grid.decided(choices_of(selected))
-            full = check_grid(grid, remote=workers == "ray")
-        book = Book(folder, grid, full, retry_failed=retry_failed, verbose=verbose, selected=selected)
+            checked = check_grid(grid, remote=workers == "ray")
+        book = Book(folder, grid, checked, retry_failed=retry_failed, verbose=verbose, selected=selected)
         # Closed at once when interrupted: the workers must have ended before the lock is released.
         with contextlib.closing(_run(book.tasks, workers, ray or RayOptions())) as running:
             for finished in running:

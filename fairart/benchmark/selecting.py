@@ -10,13 +10,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fairart.benchmark.file import Grid
+from fairart.benchmark.portable import portable, portable_json
 from fairart.benchmark.selection import Selection
+from fairart.files import write_bytes
 from fairart.runs.config import RunConfig
 from fairart.runs.ray_connection import RayOptions
 
-__all__ = ["Selected", "choices_of", "select", "selected_so_far"]
+__all__ = [
+    "TRIALS",
+    "Selected",
+    "choices_of",
+    "read_selected",
+    "select",
+    "selected_so_far",
+    "selection_folder",
+    "settings_path",
+    "take_over",
+]
 
-FOLDER = "selection"
+FOLDER, TRIALS = "selection", "trials.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +95,14 @@ def select(grid: Grid, folder: Path, *, workers: int | Literal["ray"], ray: RayO
         check_tuning(selection.tuning)
     made = []
     for place, selection in enumerate(grid.selections, start=1):
-        found = _read(selection, folder)
+        found = read_selected(selection, folder)
         if found is None:
             if verbose:
                 trials = selection.tuning.search.trials
                 print(f"selection {place}/{len(grid.selections)}, {selection.name}: {trials} trials", file=sys.stderr, flush=True)
-            run_tuning(selection.tuning, _folder(folder, selection), workers=workers, ray=ray, check_leak=False, verbose=verbose)
-            found = _read(selection, folder)
+            place_of = selection_folder(folder, selection.name)
+            run_tuning(selection.tuning, place_of, workers=workers, ray=ray, check_leak=False, verbose=verbose)
+            found = read_selected(selection, folder)
         if found is None:
             raise RuntimeError(f"selection of {selection.name}: no trial ended whole, so there are no settings to train with")
         made.append(found)
@@ -103,7 +116,7 @@ def selected_so_far(grid: Grid, folder: Path) -> list[Selected]:
         grid: with selections.
         folder: of the benchmark; it need not exist.
     """
-    found = [_read(selection, folder) for selection in grid.selections]
+    found = [read_selected(selection, folder) for selection in grid.selections]
     return [one for one in found if one is not None]
 
 
@@ -112,28 +125,73 @@ def choices_of(selected: Sequence[Selected]) -> dict[str, Mapping[str, Any]]:
     return {one.selection.name: one.settings for one in selected}
 
 
-def _folder(folder: Path, selection: Selection) -> Path:
-    return folder / FOLDER / selection.name
+def selection_folder(folder: Path, name: str) -> Path:
+    """Path of a selection in the folder of a benchmark."""
+    return folder / FOLDER / name
 
 
-def _read(selection: Selection, folder: Path) -> Selected | None:
-    """What a finished search of exactly this selection found."""
-    place = _folder(folder, selection)
-    path = place / "trials.json"
-    if not path.is_file():
+def read_selected(selection: Selection, folder: Path) -> Selected | None:
+    """What a finished search of exactly this selection found; its study and its trials' runs need not be there.
+
+    Args:
+        selection: what is searched.
+        folder: of the benchmark; it need not exist.
+
+    Returns:
+        None if the search is not finished, or was another one, or its files are missing or damaged: it is then made again.
+    """
+    place = selection_folder(folder, selection.name)
+    try:
+        found = json.loads((place / TRIALS).read_text(encoding="utf-8"))
+        if not found["finished"] or not found["chosen"] or not _is_of(found["search"], selection):
+            return None
+        number = found["chosen"][0]
+        settings = json.loads(settings_path(place, number).read_text(encoding="utf-8"))
+        return _selected(selection, found["trials"], number, settings)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
-    rows = [row for row in found["trials"] if row["state"] != "refused"]
-    if not found["finished"] or not found["chosen"] or found["search"] != selection.tuning.to_dict():
-        return None
+
+
+def take_over(grid: Grid, source: Path, target: Path, *, again: bool = False) -> None:
+    """Copy what is read of the finished selections of another folder: the trials, and the settings that were chosen.
+
+    Args:
+        grid: with selections.
+        source: folder of a benchmark, or an archive.
+        target: folder of a benchmark.
+        again: also where the selection is made in the target.
+    """
+    for one in selected_so_far(grid, source):
+        if again or read_selected(one.selection, target) is None:
+            place = selection_folder(source, one.selection.name)
+            # The trials last: a selection without them is not made.
+            for path in (settings_path(place, one.number), place / TRIALS):
+                copy = selection_folder(target, one.selection.name) / path.relative_to(place)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                contents = portable_json(path.read_bytes())
+                if not copy.exists() or copy.read_bytes() != contents:
+                    write_bytes(copy, contents)
+
+
+def settings_path(place: Path, number: int) -> Path:
+    """The file with the settings of a trial, in the folder of a selection."""
+    return place / "trials" / f"{number:04d}" / "settings.json"
+
+
+def _is_of(search: Mapping[str, Any], selection: Selection) -> bool:
+    wanted = selection.tuning.to_dict()
+    return search in (wanted, portable(wanted))
+
+
+def _selected(selection: Selection, trials: Sequence[Any], number: int, settings: Mapping[str, Any]) -> Selected | None:
+    rows = [row for row in trials if row["state"] != "refused"]
     if len(rows) < selection.tuning.search.trials and selection.tuning.search.total_epochs is None:
         return None
-    number = found["chosen"][0]
     (chosen,) = (row for row in rows if row["number"] == number)
-    states = [row["state"] for row in found["trials"]]
+    states = [row["state"] for row in trials]
     return Selected(
         selection=selection,
-        settings=json.loads((place / "trials" / f"{number:04d}" / "settings.json").read_text(encoding="utf-8")),
+        settings=dict(settings),
         number=number,
         figures=chosen["figures"],
         states={state: states.count(state) for state in dict.fromkeys(states)},

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairart.cli.evaluation_tables import show_evaluation
 from fairart.cli.fail_under import parse_gate
-from fairart.cli.output import print_json, print_table, stdout_kept_clean
+from fairart.cli.output import print_json, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
@@ -27,6 +28,7 @@ def parser() -> Parser:
     made = Parser(
         prog="fairart evaluate",
         usage="fairart evaluate RUN [--attack NAME ...] [--corruptions NAMES] [--certificate NAME ...] [flags]\n"
+        "       fairart evaluate RUN RUN ... --ensemble [MEAN] --output FOLDER [flags]\n"
         "       fairart evaluate --model MODEL [--weights FILE] --dataset NAME --output FOLDER [flags]",
         description="Evaluate a run, or any model and weight file, on test images, class by class: clean, under attacks, "
         "corrupted, and certified. The folder of the run, or --output, gets evaluation.json. After an interruption the same "
@@ -34,7 +36,15 @@ def parser() -> Parser:
         epilog="Attacks are listed by 'fairart plugins --kind attack', the options of one by 'fairart plugins attack NAME'; "
         "likewise certificates, corruptions and models. eps and eps_step of an attack are those of the run unless set.",
     )
-    made.add_argument("folder", metavar="RUN", nargs="?", help="folder of a run, written by 'fairart train'")
+    made.add_argument("runs", metavar="RUN", nargs="*", help="folder of a run, written by 'fairart train'")
+    made.add_argument(
+        "--ensemble",
+        nargs="?",
+        const="probabilities",
+        metavar="MEAN",
+        help="evaluate several runs as one classifier, by the mean of their probabilities (default) or logits, and where they "
+        "disagree; --output is the folder of the result",
+    )
     _add_model_flags(made)
     made.add_argument("--attack", metavar="NAME", action="append", help="may be given again (default: pgd); none for none")
     made.add_argument(
@@ -185,13 +195,14 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: neither a run nor a model, or flags that do not go together.
     """
+    arguments.folder = arguments.runs[0] if arguments.runs else None
     _check_flags(arguments)
     _ood_sets(arguments)
     attacks = [] if arguments.attack == ["none"] else arguments.attack or ["pgd"]
     options = _options(arguments, [*attacks, *arguments.certificate])
     gates = [parse_gate(text, attacks) for text in arguments.fail_under]
     _check_before_imports(arguments, attacks)
-    folder = Path(arguments.output if arguments.folder is None else arguments.folder).expanduser()
+    folder = Path(arguments.output or arguments.folder).expanduser()
     try:
         with stdout_kept_clean(arguments.json):
             result = _evaluated(arguments, attacks, options, folder)
@@ -203,7 +214,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(result.to_dict())
     elif not arguments.quiet:
-        _show(result)
+        show_evaluation(result)
         print(f"\nwritten to {folder / EVALUATION}")
     failed = [line for gate in gates if (line := gate.failure(result))]
     for line in failed:
@@ -220,9 +231,11 @@ def _check_flags(arguments: argparse.Namespace) -> None:
             "no run given: write 'fairart evaluate RUN', where RUN is a folder written by 'fairart train', or "
             "'fairart evaluate --model MODEL --weights FILE --dataset NAME --output FOLDER'"
         )
+    _check_ensemble(arguments)
     if arguments.folder is not None:
+        own = ("output", "data_root") if arguments.ensemble is not None else ()
         for name in ("model", *MODEL_FLAGS):
-            if getattr(arguments, name) not in (None, False):
+            if name not in own and getattr(arguments, name) not in (None, False):
                 raise UsageError(f"--{name.replace('_', '-')} is for a model, but {arguments.folder!r} is given as a run")
     else:
         for name, example in (("dataset", "cifar10"), ("output", "eval/mine")):
@@ -232,6 +245,24 @@ def _check_flags(arguments: argparse.Namespace) -> None:
     for flag in ("severities", "reference"):
         if getattr(arguments, flag) is not None and not corrupted:
             raise UsageError(f"--{flag} goes with --corruptions or --corruptions-dir")
+
+
+def _check_ensemble(arguments: argparse.Namespace) -> None:
+    if arguments.ensemble is None:
+        if len(arguments.runs) > 1:
+            raise UsageError(
+                f"{len(arguments.runs)} runs are given: add --ensemble --output FOLDER to evaluate them as one classifier, or "
+                "evaluate each by a command of its own"
+            )
+        return
+    if arguments.ensemble not in ("probabilities", "logits"):
+        raise UsageError(
+            f"--ensemble expects probabilities or logits, got {arguments.ensemble!r}; write the runs before --ensemble"
+        )
+    if arguments.model is not None or len(arguments.runs) < 2:
+        raise UsageError(f"--ensemble takes two runs or more, got {len(arguments.runs)}: 'fairart evaluate RUN RUN --ensemble'")
+    if arguments.output is None:
+        raise UsageError("no output given: add --output FOLDER for the evaluation of the ensemble, such as eval/ensemble")
 
 
 def _evaluated(
@@ -259,6 +290,11 @@ def _evaluated(
         verbose=not arguments.quiet,
         certificates=arguments.certificate,
     )
+    if arguments.ensemble is not None:
+        from fairart.runs.evaluate_ensemble import evaluate_ensemble
+
+        request = Request(attacks=attacks, **shared)
+        return evaluate_ensemble(arguments.runs, folder, combine=arguments.ensemble, request=request)
     if arguments.model is None:
         from fairart.runs.run import evaluate_run
 
@@ -348,50 +384,14 @@ def _options(arguments: argparse.Namespace, attacks: list[str]) -> dict[str, dic
 def _check_before_imports(arguments: argparse.Namespace, attacks: list[str]) -> None:
     from fairart.plugins import get_plugin_manager
 
-    folder = None if arguments.folder is None else read_config(Path(arguments.folder).expanduser()).plugins_dir
+    folders = [read_config(Path(run).expanduser()).plugins_dir for run in arguments.runs]
     manager = get_plugin_manager()
     if arguments.plugins_dir is not None:
         manager.load_folder(arguments.plugins_dir)
-    if folder is not None and Path(folder).is_dir():
-        manager.load_folder(folder)
+    for folder in dict.fromkeys(folders):
+        if folder is not None and Path(folder).is_dir():
+            manager.load_folder(folder)
     for name in attacks:
         manager.find("attack", name)
     for name in arguments.certificate:
         manager.find("certificate", name)
-
-
-def _show(result: Any) -> None:
-    if not sys.stdout.isatty():
-        print(result.table())
-        return
-    from fairart.evaluation.results.more_tables import more_tables
-    from fairart.evaluation.results.ood_table import ood_class_grid, ood_grid, ood_notes
-    from fairart.evaluation.results.table import class_grid, corruption_grid, corruption_notes, notes
-
-    grid = class_grid(result)
-    print_table(grid.columns, grid.rows)
-    print("\n".join(notes(result)))
-    if len(result.corruptions):
-        grid = corruption_grid(result.corruptions)
-        print_table(grid.columns, grid.rows)
-        print("\n".join(corruption_notes(result)))
-    if len(result.ood):
-        for grid in (ood_grid(result.ood), ood_class_grid(result.ood)):
-            print_table(grid.columns, grid.rows)
-        print("\n".join(ood_notes(result.ood)))
-    for grids, below in more_tables(result):
-        for grid in grids:
-            print_table(grid.columns, grid.rows)
-        print("\n".join(below))
-    _show_certificates(result)
-
-
-def _show_certificates(result: Any) -> None:
-    from fairart.escapes import terminal
-    from fairart.evaluation.results.certificate_table import certificate_grid, certificate_notes, certificate_title
-
-    for certificate in result.certificates.values():
-        print(f"\n{terminal(certificate_title(certificate))}")
-        grid = certificate_grid(certificate)
-        print_table(grid.columns, grid.rows)
-        print("\n".join(certificate_notes(certificate, result)))

@@ -42,6 +42,7 @@ from fairart.evaluation.running.runner import Runner
 from fairart.evaluation.running.scaling import COLUMNS, Scaling
 from fairart.evaluation.running.scores import Scores
 from fairart.evaluation.running.shifted import Shifted, Shifts, check_shifts
+from fairart.evaluation.running.votes import votes_of
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES, run_checks
 from fairart.fingerprint import array_digest, classifier_fingerprint
 
@@ -84,7 +85,8 @@ def evaluate(
     third parties that draw from ``generator`` or from global random states do depend on the batch size.
 
     Args:
-        classifier: the classifier; its ``clip_values`` are obeyed, and eps is in units of its input.
+        classifier: the classifier; its ``clip_values`` are obeyed, and eps is in units of its input. That of a
+            :class:`fairart.models.Ensemble` has the disagreement of its members recorded as well.
         x: (n, *input_shape) samples in clip values, or uint8: divided by 255 for clip values (0, 1), as they are for
             (0, 255). An array, or :class:`fairart.datasets.StoredImages`, which are read from disk batch by batch.
         y: (n,) labels, or (n, K) one-hot.
@@ -193,6 +195,7 @@ def evaluate(
         shifts=shift_results,
         affine=affine_results,
         temperature=_scaled(runner, results, scores, shift_results, shift_scores),
+        ensemble=votes_of(runner.target.network, results, scores),
     )
 
 

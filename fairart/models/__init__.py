@@ -7,8 +7,8 @@ input: mean and deviation belong to the ART classifier's ``preprocessing``, and 
 
     model = create("model", "preact-resnet-18", input_shape=(3, 32, 32), nb_classes=10)
 
-A model and a weight file of somebody else become a classifier by :func:`load_classifier`. The names are imported at first use:
-listing what is registered must not load torch.
+A model and a weight file of somebody else become a classifier by :func:`load_classifier`, several classifiers become one by
+:class:`Ensemble`. The names are imported at first use: listing what is registered must not load torch.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairart.models.classifier import load_classifier
+    from fairart.models.ensemble import Ensemble
     from fairart.models.weights import load_weights
 
-__all__ = ["load_classifier", "load_weights"]
+__all__ = ["Ensemble", "load_classifier", "load_weights"]
 
-_MODULE_OF_NAME = {"load_classifier": "classifier", "load_weights": "weights"}
+_MODULE_OF_NAME = {"Ensemble": "ensemble", "load_classifier": "classifier", "load_weights": "weights"}
 
 
 def __getattr__(name: str) -> Any:

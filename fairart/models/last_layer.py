@@ -7,6 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from fairart.models.ensemble import Ensemble
+
 __all__ = ["adjust_logits", "last_linear", "tau_normalise", "tau_normalised"]
 
 
@@ -18,8 +20,11 @@ def last_linear(model: nn.Module, nb_classes: int) -> nn.Linear:
         nb_classes: K.
 
     Raises:
-        ValueError: the last linear layer, in the order of registration, is missing or has another number of outputs.
+        ValueError: the last linear layer, in the order of registration, is missing or has another number of outputs; or
+            an ensemble, which has several.
     """
+    if isinstance(model, Ensemble):
+        raise ValueError("the model must end in one linear layer, got an ensemble, which has one for each member")
     layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not layers or layers[-1].out_features != nb_classes:
         came = f"{layers[-1].out_features} outputs" if layers else "no linear layer at all"

@@ -15,6 +15,7 @@ from fairart.notebooks import html_notes, html_table
 from fairart.reporting.by_group import ByGroup
 from fairart.reporting.by_shift import ByShift
 from fairart.reporting.comparison_data import Cell, ComparisonData
+from fairart.reporting.ensembles import ensemble_lines
 from fairart.reporting.outliers import OodKey, ood_label
 from fairart.reporting.tables import Spread
 
@@ -280,6 +281,7 @@ def _notes(comparison: ComparisonData, classes: bool) -> list[str]:
         lines.append("*: the lowest class of a method")
     if comparison.by_group:
         lines.append("by group: the lowest group of each seed, and highest less lowest group; *: the lowest group of a method")
+    lines += ensemble_lines(comparison.methods, comparison.classes)
     lines += left_behind_notes(comparison)
     if comparison.failed:
         lines.append(f"{FAILED}: a sanity check of the numbers failed, see below")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fairart import packed
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
 from fairart.reporting.run_results import Run
@@ -60,7 +61,7 @@ def _trainer(result: EvaluationResult) -> str | None:
 
 
 def _from_file(path: Path) -> Run:
-    if not path.is_file():
+    if not packed.is_file(path):
         raise RunError(f"there is no run and no file {str(path)!r}")
     result = EvaluationResult.load(path)
     if path.name == EVALUATION and (path.parent / CONFIG).is_file():
@@ -72,7 +73,7 @@ def _from_file(path: Path) -> Run:
 
 def _from_folder(folder: Path) -> Run:
     evaluation = folder / EVALUATION
-    result = EvaluationResult.load(evaluation) if evaluation.is_file() else None
+    result = EvaluationResult.load(evaluation) if packed.is_file(evaluation) else None
     if (folder / CONFIG).is_file():
         return _run(folder, str(folder), result)
     if result is None:
@@ -86,7 +87,8 @@ def _run(folder: Path, name: str, result: EvaluationResult | None) -> Run:
     except OptionError as error:
         raise RunError(f"the {CONFIG} of {name} is damaged or foreign: {error}") from error
     history, notices = _history(folder / HISTORY)
-    if not (folder / WEIGHTS).is_file():
+    # A run that was evaluated has finished, also where its weights are kept elsewhere.
+    if result is None and not (folder / WEIGHTS).is_file():
         notices.append(f"training has not finished: {len(history)} of {config.epochs} epochs, no {WEIGHTS}")
     elif result is None:
         notices.append(f"not evaluated yet: 'fairart evaluate {folder}' writes its {EVALUATION}")
@@ -102,11 +104,11 @@ def _run(folder: Path, name: str, result: EvaluationResult | None) -> Run:
 
 
 def _history(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    if not path.is_file():
+    if not packed.is_file(path):
         return [], [f"{HISTORY} is missing: nothing is known about its epochs"]
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
+        lines = packed.read_bytes(path).decode("utf-8").splitlines()
+    except ValueError as error:
         raise RunError(f"{path} is damaged: it is not text") from error
     records: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):

@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from fairart.models.classifier import LoadedClassifier, load_with_report
 from fairart.runs.build import load_dataset, resolved_device
 from fairart.runs.evaluating import Request, carry_out, prepare
 from fairart.runs.evaluation import Budget
-from fairart.runs.folders import CONFIG
+from fairart.runs.folders import check_evaluation_output
 from fairart.runs.run import load_run
 
 __all__ = ["evaluate_model"]
@@ -68,7 +67,7 @@ def evaluate_model(
         EvaluationError: an attack did nothing.
     """
     asked = request or Request()
-    folder = _checked_output(output)
+    folder = check_evaluation_output(output)
     if weights is None and "pretrained" not in (model_options_of(model) or {"pretrained"}):
         raise OptionError(f"model {model!r} has random weights: expected a weight file (--weights FILE)")
     device = resolved_device(asked.device or "auto")
@@ -104,16 +103,6 @@ def evaluate_model(
     result = carry_out(prepared, loaded.classifier, data, folder, device=device, about=about)
     _warn_near_chance(result, loaded)
     return result
-
-
-def _checked_output(output: str | os.PathLike[str]) -> Path:
-    folder = Path(output).expanduser()
-    for part in (folder, *folder.parents):
-        if part.exists() and not part.is_dir():
-            raise FileExistsError(f"{str(part)!r} is a file: expected a folder for the evaluation")
-    if (folder / CONFIG).exists():
-        raise FileExistsError(f"{str(folder)!r} has a run of fairart: choose another output for the evaluation of a model")
-    return folder
 
 
 def _trial_images(data: Dataset) -> tuple[Any, npt.NDArray[Any], str]:

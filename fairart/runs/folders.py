@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = [
     "WEIGHTS",
     "RunError",
     "belongs_to",
+    "check_evaluation_output",
     "check_output",
     "check_unchanged",
     "clear",
@@ -86,6 +88,29 @@ def check_output(output: str | Path, *, overwrite: bool = False, resume: bool = 
         raise FileExistsError(
             f"{str(output)!r} has a run already ({', '.join(found)}): choose another output, continue it (--resume), or "
             "overwrite it (--overwrite)"
+        )
+    return folder
+
+
+def check_evaluation_output(output: str | os.PathLike[str]) -> Path:
+    """Check that an evaluation that belongs to no run can be written to a folder, before any work is done.
+
+    Args:
+        output: folder; it need not exist yet.
+
+    Returns:
+        The folder as a path; nothing is created.
+
+    Raises:
+        FileExistsError: the folder has a run, or is a file.
+    """
+    folder = Path(output).expanduser()
+    for part in (folder, *folder.parents):
+        if part.exists() and not part.is_dir():
+            raise FileExistsError(f"{str(part)!r} is a file: expected a folder for the evaluation")
+    if (folder / CONFIG).exists():
+        raise FileExistsError(
+            f"{str(folder)!r} has a run of fairart: choose another output for the evaluation of a model or an ensemble"
         )
     return folder
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from art.estimators.classification import PyTorchClassifier
 
+from fairart import packed
 from fairart.datasets import Dataset
 from fairart.engine.network import Network, predicted
 from fairart.files import write_text
@@ -102,10 +103,10 @@ def read_label_noise(folder: Path) -> dict[str, Any] | None:
         RunError: the file is damaged or foreign.
     """
     path = folder / LABEL_NOISE
-    if not path.is_file():
+    if not packed.is_file(path):
         return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(packed.read_bytes(path).decode("utf-8"))
     except ValueError as error:
         raise RunError(f"{path} is damaged: it is not JSON ({error})") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT or document.get("format_version") != FORMAT_VERSION:

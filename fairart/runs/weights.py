@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,19 @@ from fairart.datasets import Dataset
 from fairart.files import replacing
 from fairart.runs.folders import RunError
 
-__all__ = ["load_weights", "read_scaling", "save_weights"]
+__all__ = ["WeightsAbout", "load_weights", "read_about", "read_scaling", "save_weights"]
 
 FORMAT = "fairart.run"
 
 Scaling = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+
+class WeightsAbout(NamedTuple):
+    """What a file of weights says about itself: (C, H, W) of its images, names of its classes, and their scaling."""
+
+    input_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    scaling: Scaling
 
 
 def save_weights(
@@ -53,15 +61,14 @@ def save_weights(
         save_file(tensors, temporary, metadata=metadata)
 
 
-def read_scaling(path: Path, data: Dataset) -> Scaling:
-    """Mean and deviation that the weights were trained with.
+def read_about(path: Path) -> WeightsAbout:
+    """What the weights were trained for; the weights themselves are not read.
 
     Args:
         path: what :func:`save_weights` wrote.
-        data: the data set as it is now.
 
     Raises:
-        RunError: a damaged or foreign file, or weights for another data set.
+        RunError: a damaged or foreign file.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -76,12 +83,26 @@ def read_scaling(path: Path, data: Dataset) -> Scaling:
         classes, shape = tuple(about["classes"]), tuple(about["input_shape"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    return WeightsAbout(shape, classes, (mean, std))
+
+
+def read_scaling(path: Path, data: Dataset) -> Scaling:
+    """Mean and deviation that the weights were trained with.
+
+    Args:
+        path: what :func:`save_weights` wrote.
+        data: the data set as it is now.
+
+    Raises:
+        RunError: a damaged or foreign file, or weights for another data set.
+    """
+    shape, classes, scaling = read_about(path)
     if classes != data.classes or shape != data.input_shape:
         raise RunError(
             f"{path} was trained for {len(classes)} classes of images {shape}, but data set {data.name!r} now has "
             f"{data.nb_classes} classes of images {data.input_shape}, or other names"
         )
-    return mean, std
+    return scaling
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:

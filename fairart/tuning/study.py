@@ -29,7 +29,7 @@ try:
 except ImportError:  # pragma: no cover - said by open_study
     raise RuntimeError("a search needs Optuna: pip install 'fairart[tune]'") from None
 
-__all__ = ["REFUSED", "Claim", "Study", "open_study"]
+__all__ = ["JOURNAL", "NAME", "REFUSED", "Claim", "Study", "open_study"]
 
 JOURNAL = "journal.log"
 NAME = "fairart"

@@ -128,7 +128,7 @@ def test_no_cells_need_no_workers():
 
 def test_a_machine_without_the_folder_sends_its_files_back(document, tmp_path):
     grid = grid_from_mapping(document(methods=["at"]))
-    (cell,), (full,) = grid.cells, check_grid(grid).values()
+    (cell,), (full,) = grid.cells, check_grid(grid).full.values()
     folder = tmp_path / "cells" / cell.name
     task = Task(folder=str(folder), config=cell.config.to_dict(), full=full.to_dict(), plan=grid.plan.to_dict())
     sent = _run_there(asdict(task), "not-seen", 1, fairart.__version__)

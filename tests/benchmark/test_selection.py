@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 pytest.importorskip("optuna")
 
 from fairart.benchmark import dry_run, grid_from_mapping, run_grid
+from fairart.benchmark.archive import write_archive
+from fairart.benchmark.reproduced import compare_with
 from fairart.errors import OptionError
 from fairart.runs.config import RunConfig
 
@@ -84,6 +87,63 @@ def test_again_nothing_is_searched_or_trained(run: Any) -> None:
 
 def test_before_the_selections_a_dry_run_lists_the_cells(tmp_path: Path) -> None:
     assert list(dry_run(grid_from_mapping(DOCUMENT), tmp_path / "none").values()) == ["new"] * 6
+
+
+def test_a_dry_run_says_how_far_the_selections_are_and_what_is_left(run: Any, tmp_path: Path) -> None:
+    grid = grid_from_mapping(DOCUMENT)
+    new = dry_run(grid, tmp_path)
+    assert [(one.method, one.state, one.ended, one.trials) for one in new.selections] == [
+        (method, "new", 0, 2) for method in ("at", "trades", "standard")
+    ]
+    assert new.left == {"trainings": 3 * 2 + 6, "trials": 6, "evaluations": 6}
+    made = dry_run(grid, run.folder)
+    assert {one.state for one in made.selections} == {"made"}
+    assert made.left == {"trainings": 0, "trials": 0, "evaluations": 0}
+    # As a process leaves it that was killed after its last trial: the study is there, what it found is not.
+    shutil.copytree(run.folder / "selection", tmp_path / "selection")
+    (tmp_path / "selection" / "trades" / "trials.json").unlink()
+    (tmp_path / "selection" / "standard" / "journal.log").unlink()
+    before = sorted(path for path in tmp_path.rglob("*"))
+    begun = dry_run(grid, tmp_path)
+    assert [(one.state, one.ended, one.left) for one in begun.selections] == [("made", 2, 0), ("begun", 2, 0), ("made", 2, 0)]
+    assert sorted(path for path in tmp_path.rglob("*")) == before
+    shutil.rmtree(tmp_path / "selection" / "trades")
+    # A search of more trials than were made is gone on with.
+    more = changed(selection=DOCUMENT["selection"] | {"trials": 3})
+    assert [(one.state, one.ended, one.left) for one in dry_run(grid_from_mapping(more), tmp_path).selections] == [
+        ("begun", 2, 1),
+        ("new", 0, 3),
+        ("new", 0, 3),
+    ]
+
+
+def test_selections_go_on_from_an_archive(run: Any, tmp_path: Path) -> None:
+    grid = grid_from_mapping(DOCUMENT)
+    made = write_archive(grid, run.folder, tmp_path / "archive")
+    assert set(made.selections.values()) == {True}
+    files = {path.name for path in (tmp_path / "archive" / "selection").rglob("*") if path.is_file()}
+    assert files == {"trials.json", "settings.json"}
+    again = run_grid(grid, tmp_path / "archive", workers=0, verbose=False)
+    assert not list((tmp_path / "archive").rglob("*.safetensors"))
+    assert again.to_dict()["selection"] == run.to_dict()["selection"]
+    for path in run.files:
+        assert (tmp_path / "archive" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_row_alone_takes_the_settings_that_were_chosen(run: Any, tmp_path: Path) -> None:
+    limited = grid_from_mapping(DOCUMENT).narrowed(["trades/1"])
+    assert [one.method for one in limited.selections] == ["trades"]
+    again = run_grid(limited, tmp_path / "again", workers=0, selections_from=run.folder, verbose=False)
+    (found,) = compare_with(run.folder, again.grid, again.folder)
+    assert (found.cell.row_name, found.cell.config.seed, found.same) == ("trades", 1, True)
+    assert not list((tmp_path / "again" / "selection").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", '{"finished": true}'])
+def test_a_damaged_selection_is_not_made(run: Any, tmp_path: Path, damaged: str) -> None:
+    shutil.copytree(run.folder / "selection", tmp_path / "selection")
+    (tmp_path / "selection" / "at" / "trials.json").write_text(damaged)
+    assert dry_run(grid_from_mapping(DOCUMENT), tmp_path).selections[0].state == "begun"
 
 
 def changed(**changes: Any) -> dict[str, Any]:

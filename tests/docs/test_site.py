@@ -39,7 +39,7 @@ def test_every_path_that_contributing_names_is_there():
 def test_every_page_of_the_navigation_is_there_or_made(pages):
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     named = set(re.findall(r": ([\w/]+\.md)$", navigation, re.MULTILINE))
-    made = {*pages.INCLUDED, "parts.md", *(f"api/{name}.md" for name in pages.REFERENCE)}
+    made = {*pages.INCLUDED, "parts.md", "leaderboard.md", *(f"api/{name}.md" for name in pages.REFERENCE)}
     assert named - made == {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
 
 

@@ -10,6 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+from fairart import create
 from fairart.errors import OptionError, PluginError, UnknownNameError, WeightsError
 from fairart.evaluation import evaluate
 from fairart.models import load_classifier
@@ -231,3 +232,18 @@ def test_a_model_that_cannot_be_made_is_one_clear_error(
 def test_a_device_that_is_not_there_is_an_error() -> None:
     with pytest.raises(OptionError, match="torch finds no CUDA device"):
         load_classifier(Net(SHAPE, 10), input_shape=SHAPE, nb_classes=10, normalization="none", device="cuda")
+
+
+def test_a_weight_file_of_another_size_needs_the_options_of_that_size(tmp_path: Path):
+    size = {"depth": 10, "widen_factor": 4}
+    narrow = create("model", "wide-resnet-34-10", input_shape=(3, 8, 8), nb_classes=4, **size).eval()
+    torch.save(narrow.state_dict(), tmp_path / "narrow.pt")
+    shapes = {"input_shape": (3, 8, 8), "nb_classes": 4, "normalization": "none", "device": "cpu"}
+    x = np.random.default_rng(0).random((5, 3, 8, 8), dtype=np.float32)
+    classifier = load_classifier("wide-resnet-34-10", tmp_path / "narrow.pt", model_options=size, **shapes)
+    with torch.no_grad():
+        expected = narrow(torch.as_tensor(x)).numpy()
+    np.testing.assert_allclose(classifier.predict(x), expected, rtol=1e-5, atol=1e-6)
+    for other, message in (({**size, "widen_factor": 2}, "2 times as wide"), ({**size, "depth": 16}, "missing")):
+        with pytest.raises(WeightsError, match=message):
+            load_classifier("wide-resnet-34-10", tmp_path / "narrow.pt", model_options=other, **shapes)

@@ -12,12 +12,12 @@ from fairart import create, registered
 from fairart.errors import OptionError
 from fairart.plugins.options import declared_options
 
-# Narrow where an option allows it, as the contract does not depend on the number of channels.
+# Narrow and shallow, as the contract does not depend on the size.
 SMALL: dict[str, dict[str, Any]] = {
     "small-cnn": {"width": 4},
     "preact-resnet-18": {"width": 4},
-    "wide-resnet-34-10": {},
-    "xcit-s12": {},
+    "wide-resnet-34-10": {"depth": 10, "widen_factor": 1},
+    "xcit-s12": {"embed_dim": 32, "depth": 2, "num_heads": 4},
 }
 
 
@@ -92,7 +92,7 @@ def test_nothing_normalises_the_input(built: nn.Module):
         ({"input_shape": (32, 32, 3)}, r"at least 8x8 pixels, got 32x3 .* read as \(C, H, W\)"),
         ({"nb_classes": 1}, "nb_classes must be >= 2"),
         ({"nb_classes": "ten"}, "nb_classes|number such as"),
-        ({"depth": 5}, "no option 'depth'"),
+        ({"colour": 5}, "no option 'colour'"),
     ],
 )
 def test_bad_arguments_are_refused_with_the_rule(name: str, changes: dict[str, Any], message: str):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from fairart import create
 from fairart.errors import OptionError
 from fairart.models._blocks import PreActivationBlock
 from fairart.models.preact_resnet import preact_resnet_18
@@ -34,6 +35,24 @@ def test_wide_resnet_34_10_has_the_published_size():
     # Its depth counts the stem, two in each of fifteen blocks, and the three shortcuts.
     assert len(convolutions(model, 3)) + len(convolutions(model, 1)) == 34
     assert max(module.out_channels for module in convolutions(model, 3)) == 640
+
+
+@pytest.mark.parametrize(
+    ("depth", "widen_factor", "published"),
+    [(16, 4, 2.7), (28, 10, 36.5), (40, 4, 8.9)],  # million parameters on CIFAR-10: Zagoruyko and Komodakis, Tables 4 and 5
+)
+def test_other_depths_and_widths_have_their_published_sizes(depth: int, widen_factor: int, published: float):
+    with torch.device("meta"):
+        model = wide_resnet_34_10(input_shape=(3, 32, 32), nb_classes=10, depth=depth, widen_factor=widen_factor)
+    assert round(parameters(model) / 1e6, 1) == pytest.approx(published, abs=0.051)
+    assert len(convolutions(model, 3)) + len(convolutions(model, 1)) == depth
+
+
+def test_weights_of_the_published_size_fit_the_model_without_options():
+    with torch.device("meta"):
+        default = wide_resnet_34_10(input_shape=(3, 32, 32), nb_classes=10).state_dict()
+        published = WideResNet(3, 10, depth=34, widen_factor=10).state_dict()
+    assert {name: value.shape for name, value in default.items()} == {name: value.shape for name, value in published.items()}
 
 
 def test_channels_and_classes_change_only_the_ends():
@@ -105,6 +124,21 @@ def test_dropout_acts_in_training_alone():
 def test_a_depth_that_three_equal_stages_cannot_have_is_refused(depth: int):
     with pytest.raises(OptionError, match=f"6n \\+ 4 layers .* got depth {depth}"):
         WideResNet(3, 10, depth=depth, widen_factor=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depth": 4}, "depth must be >= 10, got 4"),
+        ({"depth": 18}, r"depth must be 6n \+ 4 \(10, 16, 22, 28, 34, \.\.\.\), got 18"),
+        ({"depth": 34.0}, r"depth expects int, got 34\.0"),
+        ({"widen_factor": 0}, "widen_factor must be >= 1, got 0"),
+        ({"widen_factor": 0.5}, r"widen_factor expects int, got 0\.5"),
+    ],
+)
+def test_a_size_that_does_not_exist_is_refused_by_the_name_of_the_model(options: dict[str, float], message: str):
+    with pytest.raises(OptionError, match=f"model 'wide-resnet-34-10': {message}"):
+        create("model", "wide-resnet-34-10", input_shape=(3, 32, 32), nb_classes=10, **options)
 
 
 def test_dropout_outside_its_range_is_refused():

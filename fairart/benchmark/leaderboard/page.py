@@ -72,9 +72,11 @@ def _lead(board: Board) -> str:
     counted = f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
     versions = ", ".join(sorted({row.standing.fairart for row in board.rows if row.standing.fairart}))
     made = f" Trained with fairart {versions}." if versions else ""
+    sizes = sorted({row.standing.parameters for row in board.rows if row.standing.parameters})
+    network = f" The network has {' or '.join(f'{size:,}' for size in sizes)} parameters." if sizes else ""
     return (
         f"Accuracy in per cent, mean over {counted} and its 95 % interval (Student's, over seeds). First ordered by the worst "
-        f"class, {board.order[0]}.{made}"
+        f"class, {board.order[0]}.{network}{made}"
     )
 
 

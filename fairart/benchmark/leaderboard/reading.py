@@ -24,6 +24,7 @@ COMPARISONS = "comparisons.csv"
 CORRUPTIONS = "corruptions"
 KNOWN = ("cell", "method", "trainer", "objective", "averaging", "seed")
 TABLE = ("dataset", "model")
+PARAMETERS = "parameters"
 PER_CLASS = ("attack", "severity", "class", "name", "n", "correct", "accuracy", "doubtful")
 
 
@@ -58,6 +59,7 @@ class Standing:
         measured: attack -> what was measured.
         seconds: of training, or None.
         fairart: version that trained it, or an empty text.
+        parameters: of its network, or None in tables of an older fairart.
         config: the text of its ``config.yaml``, or an empty text.
         settings: its learning rate and the options of its parts.
     """
@@ -69,6 +71,7 @@ class Standing:
     measured: dict[str, Measured] = field(default_factory=dict)
     seconds: float | None = None
     fairart: str = ""
+    parameters: int | None = None
     config: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -122,20 +125,22 @@ def _of_folder(folder: Path) -> list[Standing]:
 
 def _standing(folder: Path, name: str, lines: Sequence[dict[str, str]]) -> Standing:
     first = lines[0]
-    more = [key for key in first if key not in (*KNOWN, *TABLE, *PER_CLASS)]
+    more = [key for key in first if key not in (*KNOWN, *TABLE, *PER_CLASS, PARAMETERS)]
     varying = {key: first[key] for key in more if not key.startswith("model.")}
     sizes = [f"{key.partition('.')[2]} {first[key]}" for key in more if key.startswith("model.") and first[key]]
     place = cell_folder(folder, name)
     record = Record.load(place)
     config = place / CONFIG
     return Standing(
-        table=", ".join([_data_name(first["dataset"]), first["model"], *sizes]),
+        # As the tables of the grid have it, so that comparisons are found by it.
+        table=f"{_data_name(first['dataset'])}, {first['model']}" + (f" ({', '.join(sizes)})" if sizes else ""),
         row=row_label(first["method"], {key: value for key, value in varying.items() if value}),
         seed=int(first["seed"]),
         cell=name,
         measured=_measured(lines),
         seconds=None if record is None else record.training.get("seconds"),
         fairart="" if record is None else record.fairart,
+        parameters=int(first.get(PARAMETERS) or 0) or None,
         config=config.read_text(encoding="utf-8") if config.is_file() else "",
         settings=_settings(config),
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from fairart.benchmark.check import Checked
 from fairart.benchmark.comparisons import power_warnings
 from fairart.benchmark.file import Grid
 from fairart.benchmark.selecting import Selected
@@ -22,8 +23,7 @@ from fairart.benchmark.workers import Finished
 from fairart.evaluation import DamagedFileError, EvaluationResult
 from fairart.files import write_text
 from fairart.reporting.grouped import GroupedTable, to_latex, to_markdown
-from fairart.runs.config import RunConfig
-from fairart.runs.folders import EVALUATION
+from fairart.runs.folders import EVALUATION, WEIGHTS
 
 __all__ = ["Book", "GridRun"]
 
@@ -91,7 +91,7 @@ class Book:
     Args:
         folder: of the benchmark.
         grid: the cells.
-        full: the complete configuration of each cell's run, by name.
+        checked: the complete configuration of each cell's run, and the size of its network.
         retry_failed: run cells again that failed earlier.
         verbose: a line for each cell on standard error.
         selected: how settings were chosen.
@@ -101,7 +101,7 @@ class Book:
         self,
         folder: Path,
         grid: Grid,
-        full: Mapping[str, RunConfig],
+        checked: Checked,
         *,
         retry_failed: bool = False,
         verbose: bool = True,
@@ -117,19 +117,21 @@ class Book:
             try:
                 self._results[name] = EvaluationResult.load(cell_folder(folder, name) / EVALUATION)
             except DamagedFileError:
-                # Whole, but in the format of another fairart: the weights are still good.
-                found[name] = "trained"
+                # Whole, but in the format of another fairart: weights that are there are still good.
+                found[name] = "trained" if (cell_folder(folder, name) / WEIGHTS).exists() else "no weights"
         left = [name for name, state in found.items() if state != "done" and (retry_failed or state != "failed")]
         self.tasks = [
             Task(
                 folder=str(cell_folder(folder, name)),
                 config=self._cells[name].config.to_dict(),
-                full=full[name].to_dict(),
+                full=checked.full[name].to_dict(),
                 plan=plan,
             )
             for name in left
         ]
-        self._entries = {cell.name: Entry(cell, full[cell.name]) for cell in grid.cells}
+        self._entries = {
+            cell.name: Entry(cell, checked.full[cell.name], parameters=checked.parameters[cell.name]) for cell in grid.cells
+        }
         for name in found.keys() - set(left):
             self._read(name)
         self._say_what_is_there(found, len(left))
@@ -152,12 +154,12 @@ class Book:
         record = Record.load(folder)
         if record is not None and record.error:
             failure = f"{record.error.get('type')}: {record.error.get('message')}"
-            self._entries[name] = Entry(entry.cell, entry.full, failure=failure)
+            self._entries[name] = replace(entry, failure=failure)
         elif record is not None and record.evaluation:
             result = self._results.get(name) or EvaluationResult.load(folder / EVALUATION)
-            self._entries[name] = Entry(entry.cell, entry.full, result=result)
+            self._entries[name] = replace(entry, result=result, failure="")
         else:
-            self._entries[name] = Entry(entry.cell, entry.full, failure=f"it left no {RECORD} that can be read")
+            self._entries[name] = replace(entry, failure=f"it left no {RECORD} that can be read")
 
     def write(self) -> GridRun:
         """Write the tables and the pages of what is finished."""
@@ -205,14 +207,15 @@ class Book:
         return self._compared
 
     def _say_what_is_there(self, found: Mapping[str, State], left: int) -> None:
-        counts = {state: list(found.values()).count(state) for state in ("done", "failed", "interrupted", "trained")}
+        counts = {state: list(found.values()).count(state) for state in get_args(State)}
         words = {
             "done": "done already",
-            "trained": "to be evaluated only",
-            "interrupted": "interrupted",
             "failed": "failed earlier (--retry-failed)",
+            "interrupted": "interrupted",
+            "trained": "to be evaluated only",
+            "no weights": "to be trained anew, for want of their weights",
         }
-        detail = [f"{count} {words[state]}" for state, count in counts.items() if count]
+        detail = [f"{counts[state]} {said}" for state, said in words.items() if counts[state]]
         self._print(f"{len(found)} cell{'s' * (len(found) != 1)}{': ' if detail else ''}{', '.join(detail)}; {left} to run")
         for warning in power_warnings(self.grid.comparisons, self.grid.cells):
             self._print(f"note: {warning}")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fairart.benchmark.tables.entries import CORRUPTIONS, Entry, blocks, failed_of, results_of
+from fairart.benchmark.portable import portable
+from fairart.benchmark.tables.entries import CORRUPTIONS, Entry, blocks, failed_of, network_notes, results_of
 from fairart.escapes import csv_text
 from fairart.evaluation import AttackResult, EvaluationResult
 from fairart.evaluation.results.flags import failed_checks
@@ -38,7 +39,8 @@ def class_tables(entries: Sequence[Entry]) -> list[GroupedTable]:
             heading = f"{title}: accuracy of each class in per cent, {label}"
             doubted = [(method, "") for method, several in block.items() if failed_of(several, label)]
             marked = {(name, key) for name in names for key in doubted}
-            tables.append(grouped_table(rows, title=heading, corner="class", doubtful=marked))
+            notes = network_notes(block)
+            tables.append(grouped_table(rows, title=heading, corner="class", doubtful=marked, notes=notes))
     return tables
 
 
@@ -48,7 +50,7 @@ def class_accuracies(result: EvaluationResult) -> dict[str, npt.NDArray[np.float
     return {**found, CORRUPTIONS: result.corruptions.mean_class_accuracy()} if len(result.corruptions) else found
 
 
-IDENTITY = ("cell", "method", "dataset", "model", "trainer", "objective", "averaging", "seed")
+IDENTITY = ("cell", "method", "dataset", "model", "parameters", "trainer", "objective", "averaging", "seed")
 NUMBERS = ("attack", "severity", "class", "name", "n", "correct", "accuracy", "doubtful")
 
 
@@ -65,8 +67,10 @@ def long_form(entries: Sequence[Entry]) -> str:
     more = list(dict.fromkeys(name for entry in entries for name in (*entry.cell.row, *entry.cell.table) if name not in IDENTITY))
     rows: list[list[Any]] = [[*IDENTITY, *more, *NUMBERS]]
     for entry in entries:
-        values = {**flat(entry.full), "cell": entry.cell.name, "method": entry.cell.method}
-        said = flat(entry.cell.config)
+        # Without paths of this machine: the same results are the same file everywhere.
+        values = portable(flat(entry.full)) | {"cell": entry.cell.name, "method": entry.cell.method}
+        values["parameters"] = entry.parameters
+        said = portable(flat(entry.cell.config))
         who = [*(values.get(name) for name in IDENTITY), *(said.get(name, values.get(name)) for name in more)]
         checks = entry.result.checks if entry.result is not None else ()
         for attack, severity, result in _columns(entry.result):

@@ -17,7 +17,17 @@ from fairart.reporting.grouped import GroupedTable, Key, grouped_table
 from fairart.reporting.tables import DECILE_FROM, Spread
 from fairart.runs.config import RunConfig
 
-__all__ = ["CORRUPTIONS", "Block", "Entry", "blocks", "failed_of", "method_tables", "metric_tables", "results_of"]
+__all__ = [
+    "CORRUPTIONS",
+    "Block",
+    "Entry",
+    "blocks",
+    "failed_of",
+    "method_tables",
+    "metric_tables",
+    "network_notes",
+    "results_of",
+]
 
 
 @dataclass(frozen=True)
@@ -29,12 +39,14 @@ class Entry:
         full: the complete configuration of its run.
         result: its evaluation, or None.
         failure: the error, or an empty text.
+        parameters: of the network, their number; None where it is not known.
     """
 
     cell: Cell
     full: RunConfig
     result: EvaluationResult | None = None
     failure: str = ""
+    parameters: int | None = None
 
 
 CORRUPTIONS = "corruptions"
@@ -74,7 +86,7 @@ def _method_table(title: str, block: Block) -> GroupedTable:
         title=f"{title}: accuracy in per cent",
         corner="method",
         highest=list(dict.fromkeys(highest)),
-        notes=[*_reading(block), *_attack_notes(block, apart), *_failures(block), *_doubts(block)],
+        notes=[*_reading(block), *network_notes(block), *_attack_notes(block, apart), *_failures(block), *_doubts(block)],
         doubtful={(row, key) for row, entries in block.items() for key in rows[row] if failed_of(entries, key[0])},
     )
 
@@ -142,6 +154,16 @@ def _reading(block: Block) -> Iterator[str]:
     yield f"test images: {', '.join(map(str, sizes))}"
 
 
+def network_notes(block: Block) -> list[str]:
+    """The size of the network, for the notes of a table; nothing where it is not known.
+
+    Args:
+        block: the rows of the table, which are of one model.
+    """
+    sizes = {entry.parameters for entries in block.values() for entry in entries if entry.parameters is not None}
+    return [f"network: {' or '.join(f'{size:,}' for size in sorted(sizes))} parameters"] if sizes else []
+
+
 def _attack_notes(block: Block, apart: set[str]) -> Iterator[str]:
     details: dict[str, str] = {}
     for entries in block.values():
@@ -196,6 +218,7 @@ def metric_tables(entries: Sequence[Entry], metrics: Sequence[str], reference: s
             row: _spreads([_metrics(entry, metrics, base) for entry in several if entry.result]) for row, several in block.items()
         }
         notes = [f"mCE and metrics with a baseline compare with {reference}, seed by seed"] if reference else []
+        notes += network_notes(block)
         table = grouped_table(rows, title=f"{title}: metrics", corner="method", scale=1.0, digits=3, notes=notes)
         tables += [table] if table.columns else []
     return tables

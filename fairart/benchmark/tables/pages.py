@@ -6,14 +6,17 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from fairart.benchmark.portable import portable
 from fairart.benchmark.selecting import Selected
 from fairart.benchmark.state import cell_folder
-from fairart.benchmark.tables.entries import Entry
+from fairart.benchmark.tables.entries import Entry, network_notes
 from fairart.benchmark.tables.selected import HEAD, selection_rows
 from fairart.reporting.grouped import GroupedTable
 from fairart.reporting.page import write_page
+from fairart.reporting.run_results import Run
 from fairart.runs.collect import collect
 
 __all__ = ["page_names", "write_pages"]
@@ -40,22 +43,30 @@ def write_pages(
         The files.
     """
     tables: dict[str, list[Path]] = {}
+    of: dict[str, list[Entry]] = {}
     chosen: dict[str, list[Selected]] = {}
     for entry in entries:
         if entry.result is not None:
             tables.setdefault(entry.cell.table_name, []).append(cell_folder(folder, entry.cell.name))
+            of.setdefault(entry.cell.table_name, []).append(entry)
             chosen[entry.cell.table_name] = [one for one in selected if one.is_of(entry.cell.config)]
     names = page_names(list(tables))
     return [
         write_page(
-            collect(cells),
+            [_portable(run) for run in collect(cells)],
             folder / names[name],
             title=f"Benchmark: {name}",
+            facts=[("network", size.removeprefix("network: ")) for size in network_notes({"": of[name]})],
             comparisons=comparisons.get(name, ()),
             selection=[HEAD, *selection_rows(chosen[name])] if chosen[name] else (),
         )
         for name, cells in tables.items()
     ]
+
+
+def _portable(run: Run) -> Run:
+    """A cell as the page shows it: called as its folder is, without paths of this machine."""
+    return replace(run, name=Path(run.name).name, config=portable(run.config))
 
 
 def page_names(tables: Sequence[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from art.preprocessing.standardisation_mean_std.utils import broadcastable_mean_
 from torch import Tensor, nn
 
 from fairart.attacks.common import ClipValues
+from fairart.models.logits import logits_of
 
 __all__ = ["Network", "clip_values_of", "logits_of", "restored_modes"]
 
@@ -171,18 +172,6 @@ class Network(nn.Module):
     def for_attack(self) -> Network:
         """The network as the passes of one attack see it."""
         return self
-
-
-def logits_of(out: Any) -> Tensor:
-    """Logits of a model's output: the tensor itself, its entry ``logits``, or (N, K, 1, 1) without the last two dimensions."""
-    if isinstance(out, Tensor) and out.ndim == 2:
-        return out
-    if not isinstance(out, Tensor):
-        out = out["logits"] if isinstance(out, Mapping) else getattr(out, "logits", out)
-    if isinstance(out, Tensor) and out.ndim == 4 and out.shape[2:] == (1, 1):
-        out = out.flatten(1)
-    logits: Tensor = out
-    return logits
 
 
 def _active(classifier: PyTorchClassifier, *, fit: bool) -> list[PreprocessorPyTorch]:

@@ -12,6 +12,7 @@ from fairart.did_you_mean import did_you_mean
 from fairart.evaluation.results.affine_results import AffineResults
 from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.ensemble_results import EnsembleResults
 from fairart.evaluation.results.groups import GroupedResult, GroupsLike, resolve_groups
 from fairart.evaluation.results.ood_results import OodResults
 from fairart.evaluation.results.outcome import AttackResult
@@ -42,6 +43,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         groups: attributes of the samples, see :meth:`by_group`.
         shifts: results on shifted test sets, with samples of their own.
         affine: accuracy against the degree of rotation, scale and shear.
+        ensemble: what the members of an ensemble predict; None where the model is none.
         temperature: temperatures, and the confidences that they scale; None where none were asked for.
 
     Raises:
@@ -63,6 +65,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         shifts: ShiftResults | None = None,
         temperature: TemperatureResults | None = None,
         affine: AffineResults | None = None,
+        ensemble: EnsembleResults | None = None,
     ) -> None:
         if not results:
             raise ValueError("an evaluation holds at least one result, got none")
@@ -88,6 +91,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         self.shifts = ShiftResults() if shifts is None else shifts
         self.temperature = temperature
         self.affine = AffineResults() if affine is None else affine
+        self.ensemble = ensemble
         if any(result.nb_classes != first.nb_classes for result in self.shifts.values()):
             raise ValueError(f"the results of shifts have another number of classes than {first.nb_classes}")
 

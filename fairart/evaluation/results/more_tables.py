@@ -1,9 +1,10 @@
-"""The tables of an evaluation that only some have: by group, on shifted test sets, against affine changes, after scaling."""
+"""The tables that only some evaluations have: groups, shifted test sets, affine changes, temperatures, members of ensembles."""
 
 from __future__ import annotations
 
 from fairart.evaluation.results.affine_table import affine_grid, affine_notes
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.ensemble_table import ensemble_grids, ensemble_notes
 from fairart.evaluation.results.grid import Grid
 from fairart.evaluation.results.group_table import group_grids, group_notes
 from fairart.evaluation.results.shift_table import shift_grid, shift_notes
@@ -26,4 +27,6 @@ def more_tables(result: EvaluationData) -> list[tuple[list[Grid], list[str]]]:
     if result.temperature is not None:
         grids = [temperature_grid(result.temperature), class_temperature_grid(result)]
         found.append((grids, temperature_notes(result.temperature)))
+    if result.ensemble is not None:
+        found.append((ensemble_grids(result), ensemble_notes(result.ensemble)))
     return found

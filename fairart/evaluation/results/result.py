@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fairart.evaluation.results import storage
 from fairart.evaluation.results.affine_table import render_affine, render_affine_html
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.ensemble_table import render_ensemble, render_ensemble_html
 from fairart.evaluation.results.frames import evaluation_frame
 from fairart.evaluation.results.group_table import group_frame, render_groups, render_groups_html
 from fairart.evaluation.results.groups import GroupsLike
@@ -45,7 +46,7 @@ class EvaluationResult(EvaluationData):
         """Plain text: a row for each class, a column for each attack, overall and worst rows, configurations below; then a row
         for each corruption, a column for each severity; then a table for each certificate; for each attribute of the samples
         tables by group and by class within each group; classes on shifted test sets, and against rotation, scale and shear;
-        calibration before and after temperature scaling.
+        calibration before and after temperature scaling; of an ensemble, where its members disagree.
 
         Args:
             intervals: print 95 % intervals beside the numbers.
@@ -58,6 +59,7 @@ class EvaluationResult(EvaluationData):
             *render_shifts(self, intervals=intervals),
             *render_affine(self),
             *render_temperature(self),
+            *render_ensemble(self, intervals=intervals),
         ]
 
     def _repr_html_(self) -> str:
@@ -68,6 +70,7 @@ class EvaluationResult(EvaluationData):
             + render_shifts_html(self)
             + render_affine_html(self)
             + render_temperature_html(self)
+            + render_ensemble_html(self)
         )
 
     def grouped(self, groups: GroupsLike) -> EvaluationResult:
@@ -89,6 +92,7 @@ class EvaluationResult(EvaluationData):
             shifts=self.shifts,
             temperature=self.temperature,
             affine=self.affine,
+            ensemble=self.ensemble,
         )
 
     def to_frame(self, *, by: str | None = None) -> DataFrame:
@@ -147,4 +151,5 @@ class EvaluationResult(EvaluationData):
             shifts=found.shifts,
             temperature=found.temperature,
             affine=found.affine,
+            ensemble=found.ensemble,
         )

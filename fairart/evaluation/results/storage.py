@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fairart import packed
 from fairart.evaluation.errors import DamagedFileError
 from fairart.evaluation.results.affine_results import AffineResults
 from fairart.evaluation.results.canonical import canonical
@@ -18,6 +19,7 @@ from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.certificate_storage import certificates_from_list, certificates_to_list
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.ensemble_results import EnsembleResults
 from fairart.evaluation.results.groups import Groups
 from fairart.evaluation.results.groups.storage import groups_from_dict, groups_to_dict
 from fairart.evaluation.results.ood_results import OodResults
@@ -111,6 +113,7 @@ def _only_where_there(result: EvaluationData) -> dict[str, Any]:
         "shifts": _shifts_to_dict(result.shifts, next(iter(result.values()))),
         "affine": _affine_to_dict(result.affine),
         "temperature": None if result.temperature is None else result.temperature.to_dict(),
+        "ensemble": None if result.ensemble is None else result.ensemble.to_dict(),
     }
     return {name: part for name, part in found.items() if part is not None}
 
@@ -174,13 +177,14 @@ class Contents:
     shifts: ShiftResults
     temperature: TemperatureResults | None
     affine: AffineResults
+    ensemble: EnsembleResults | None
 
 
 def load(path: str | Path) -> Contents:
     """Read a file of :func:`save`, and check that its counts are those of its predictions.
 
     Args:
-        path: file.
+        path: file; a packed one (``NAME.xz``) may be in its place, see :mod:`fairart.packed`.
 
     Returns:
         The arguments of an ``EvaluationResult``.
@@ -191,7 +195,7 @@ def load(path: str | Path) -> Contents:
     """
     file = Path(path)
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(packed.read_bytes(file).decode("utf-8"))
     except ValueError as error:  # no JSON, or no text at all
         raise DamagedFileError(f"{file} is damaged or no evaluation: it is not JSON ({error})") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
@@ -233,6 +237,7 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
     groups, shifts = groups_from_dict(data.get("groups"), by_label), _shifts_from_dict(data.get("shifts"), common)
     scaled = data.get("temperature")
     temperature = None if scaled is None else TemperatureResults.from_dict(scaled, by_label, shifts)
+    together = data.get("ensemble")
     return Contents(
         results,
         corruptions,
@@ -245,6 +250,7 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
         shifts,
         temperature,
         _affine_from_dict(data.get("affine"), labels, common),
+        None if together is None else EnsembleResults.from_dict(together, by_label),
     )
 
 

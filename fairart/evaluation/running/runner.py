@@ -33,7 +33,7 @@ from fairart.evaluation.running.partial import Columns, PartialResults, Unit
 from fairart.evaluation.running.progress import Progress
 from fairart.evaluation.running.random_state import sample_seeds
 from fairart.evaluation.running.scaling import COLUMNS, Scaling
-from fairart.evaluation.running.scores import Scores, checked_logits, predict
+from fairart.evaluation.running.scores import Scores, checked_logits, predict, vote_columns
 from fairart.evaluation.running.units import fill
 from fairart.fingerprint import array_digest, spec_fingerprint
 from fairart.plugins import BUILTIN
@@ -85,20 +85,21 @@ class Runner:
     def _images(self, indices: IntArray) -> Tensor:
         return input_batch(self.target, self.x, indices)
 
-    def _score(self, x: Tensor, indices: IntArray, name: str, scale: Scale | None = None) -> Scores:
+    def _score(self, x: Tensor, indices: IntArray, name: str, scale: Scale | None = None, *, votes: bool = False) -> Scores:
         network = self.target.network
         network.eval()  # an attack may have left it otherwise
         seed = sample_seeds(self.seed, f"{name}/score", indices[:1].tolist())[0]
         with isolated_random_state(seed, network.device):
-            return predict(network, x, indices, self.target.classifier.nb_classes, scale)
+            return predict(network, x, indices, self.target.classifier.nb_classes, scale, votes=votes)
 
     def _scale(self, places: IntArray | None) -> Scale | None:
         """Further confidences of logits: of the test images at some places, or of other images."""
         return None if self.scaling is None else functools.partial(self.scaling.columns, places=places)
 
-    def _columns(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+    def _columns(self, columns: Mapping[str, Any], *, votes: bool = False) -> dict[str, Any]:
         more = () if self.scaling is None else COLUMNS.values()
-        return {**columns, **dict.fromkeys(more, np.float64)}
+        guesses = vote_columns(self.target.network) if votes else ()
+        return {**columns, **dict.fromkeys(more, np.float64), **dict.fromkeys(guesses, np.int64)}
 
     def logits(self) -> npt.NDArray[np.float64]:
         """(n, K) of the samples themselves, in eval mode. Nothing of them is kept on disk: they are cheap."""
@@ -116,9 +117,9 @@ class Runner:
         """Scores of the n samples themselves, in eval mode."""
 
         def compute(place: IntArray) -> Columns:
-            return self._score(self._images(place), place, "clean", self._scale(place)).columns()
+            return self._score(self._images(place), place, "clean", self._scale(place), votes=True).columns()
 
-        return Scores.of(self._fill(Unit("clean", "clean", len(self.labels), {}, self._columns(SCORED)), compute))
+        return Scores.of(self._fill(Unit("clean", "clean", len(self.labels), {}, self._columns(SCORED, votes=True)), compute))
 
     def corruption(self, source: CorruptionSource, name: str, severity: int) -> Scores:
         """Scores of the images of one corruption at one severity.
@@ -213,7 +214,7 @@ class Runner:
             return self._attack_batch(spec, standing[place])
 
         identity = {**spec_fingerprint(spec), "samples attacked": array_digest(standing)}
-        found = self._fill(Unit("attack", spec.label, len(standing), identity, self._columns(ATTACKED)), compute)
+        found = self._fill(Unit("attack", spec.label, len(standing), identity, self._columns(ATTACKED, votes=True)), compute)
         scores = clean.copy()
         scores.put(standing, Scores.of(found))
         # One number a sample was kept; the maximum and the shares follow here, whatever the batches were.
@@ -227,7 +228,7 @@ class Runner:
         x = self._images(indices)
         x_adv = self._perturb(spec, x, indices)
         kept = spec.hold(x_adv, x, network.clip_values)
-        scores = self._score(kept, indices, spec.name, self._scale(indices))
+        scores = self._score(kept, indices, spec.name, self._scale(indices), votes=True)
         return {**scores.columns(), "moved": _distance(kept, x), "excess": _distance(x_adv, kept)}
 
     def _perturb(self, spec: AttackSpec, x: Tensor, indices: IntArray) -> Tensor:

@@ -14,8 +14,9 @@ from torch import Tensor
 from fairart.engine.network import Network
 from fairart.evaluation.errors import EvaluationError
 from fairart.evaluation.running.partial import Columns
+from fairart.models.ensemble import Ensemble, combined_logits
 
-__all__ = ["Scores", "checked_logits", "predict", "scores_of"]
+__all__ = ["Scores", "checked_logits", "ensemble_of", "predict", "scores_of", "vote_columns"]
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -33,7 +34,7 @@ class Scores:
     Args:
         predictions: (n,) predicted classes.
         confidences: (n,) softmax probability of the predicted class, in (0, 1].
-        more: name -> (n,) further confidences, such as scaled ones.
+        more: name -> (n,) further confidences, such as scaled ones, and the predictions of the members of an ensemble.
     """
 
     predictions: IntArray
@@ -66,6 +67,8 @@ def predict(
     indices: IntArray,
     nb_classes: int,
     scale: Callable[[FloatArray], Columns] | None = None,
+    *,
+    votes: bool = False,
 ) -> Scores:
     """Score one batch.
 
@@ -75,20 +78,53 @@ def predict(
         indices: (b,) their positions in the data, for messages.
         nb_classes: K.
         scale: further confidences of logits (b, K), or None.
+        votes: of an ensemble, the predictions of each member too, under the names of :func:`vote_columns`.
 
     Raises:
         EvaluationError: no logits of shape (b, K), or some that are not finite.
     """
-    return scores_of(checked_logits(network, x, indices, nb_classes), scale)
+    ensemble = ensemble_of(network)
+    if not votes or ensemble is None:
+        return scores_of(checked_logits(network, x, indices, nb_classes), scale)
+    # The members once, for their own predictions and for those of the ensemble.
+    with torch.no_grad():
+        members = ensemble.member_logits(network.preprocessed(x))
+        logits = _checked(combined_logits(members, ensemble.combine), len(x), indices, nb_classes)
+    found = scores_of(logits, scale)
+    guesses = [one.argmax(dim=1).cpu().numpy().astype(np.int64) for one in members]
+    return Scores(found.predictions, found.confidences, {**found.more, **dict(zip(vote_columns(network), guesses, strict=True))})
+
+
+def ensemble_of(network: Network) -> Ensemble | None:
+    """The model, if it is an ensemble.
+
+    Args:
+        network: the model with its preprocessing.
+    """
+    return network.module if isinstance(network.module, Ensemble) else None
+
+
+def vote_columns(network: Network) -> list[str]:
+    """Names of the members' predictions among the columns; none where the model is no ensemble.
+
+    Args:
+        network: the model with its preprocessing.
+    """
+    ensemble = ensemble_of(network)
+    return [] if ensemble is None else [f"vote_{place}" for place in range(len(ensemble.names))]
 
 
 def checked_logits(network: Network, x: Tensor, indices: IntArray, nb_classes: int) -> Tensor:
     """The logits (b, K) of one batch; see :func:`predict` for arguments and errors."""
     with torch.no_grad():
         logits = network(x)
-    if not isinstance(logits, Tensor) or logits.shape != (len(x), nb_classes):
+    return _checked(logits, len(x), indices, nb_classes)
+
+
+def _checked(logits: Any, number: int, indices: IntArray, nb_classes: int) -> Tensor:
+    if not isinstance(logits, Tensor) or logits.shape != (number, nb_classes):
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise EvaluationError(f"the model must give logits of shape ({len(x)}, {nb_classes}) for this batch, got {shape}")
+        raise EvaluationError(f"the model must give logits of shape ({number}, {nb_classes}) for this batch, got {shape}")
     finite = torch.isfinite(logits).all(dim=1)
     if not bool(finite.all()):
         where = int(indices[int((~finite).nonzero()[0])])

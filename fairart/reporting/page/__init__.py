@@ -22,6 +22,7 @@ from fairart.reporting.page.affine import affine
 from fairart.reporting.page.certificates import certificates
 from fairart.reporting.page.comparisons import comparisons as planned_comparisons
 from fairart.reporting.page.corruptions import corruptions
+from fairart.reporting.page.ensembles import ensembles
 from fairart.reporting.page.groups import groups
 from fairart.reporting.page.label_noise import label_noise
 from fairart.reporting.page.outliers import outliers
@@ -56,6 +57,7 @@ def render_page(
     title: str | None = None,
     comparisons: Sequence[GroupedTable] = (),
     selection: Sequence[Sequence[str]] = (),
+    facts: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The page as text.
 
@@ -68,6 +70,7 @@ def render_page(
         comparisons: tables of planned comparisons; they take the place of the differences to the first method, whose p-values
             are not corrected.
         selection: how settings were chosen: the names of the columns, then a row for each method.
+        facts: further lines of the page's head: name and value.
 
     Raises:
         ValueError: no run, runs of other test samples, or two of one method and seed.
@@ -83,7 +86,7 @@ def render_page(
         "page.html",
         title=title or _title(methods, runs),
         notices=_notices(runs, comparison),
-        facts=_facts(methods, runs, comparison),
+        facts=[*_facts(methods, runs, comparison), *facts],
         comparison=comparison,
         methods=list(methods),
         planned=planned_comparisons(comparisons),
@@ -118,6 +121,7 @@ def write_page(
     title: str | None = None,
     comparisons: Sequence[GroupedTable] = (),
     selection: Sequence[Sequence[str]] = (),
+    facts: Sequence[tuple[str, str]] = (),
 ) -> Path:
     """Write the page. An older file is replaced only when the new one is complete.
 
@@ -127,12 +131,13 @@ def write_page(
         title: of the page.
         comparisons: as for :func:`render_page`.
         selection: as for :func:`render_page`.
+        facts: as for :func:`render_page`.
 
     Returns:
         The path.
     """
     final = Path(path)
-    text = render_page(runs, title=title, comparisons=comparisons, selection=selection)
+    text = render_page(runs, title=title, comparisons=comparisons, selection=selection, facts=facts)
     with replaced(final) as file:
         file.write(text.encode("utf-8"))
     return final
@@ -142,7 +147,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
     names = (
         *("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "outliers"),
         "certificates",
-        *("groups", "shifts", "affine", "temperature"),
+        *("groups", "shifts", "affine", "temperature", "ensembles"),
     )
     if comparison is None:
         return dict.fromkeys(names)
@@ -160,6 +165,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "shifts": shifts(comparison),
         "affine": affine(comparison),
         "temperature": temperature(comparison),
+        "ensembles": ensembles(comparison),
         "outliers": outliers(comparison),
     }
 
