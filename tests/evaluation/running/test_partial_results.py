@@ -53,11 +53,11 @@ def scored(monkeypatch):
 
     count, predict = Count(), scores.predict
 
-    def counted(*arguments):
+    def counted(*arguments, **options):
         if count.batches == count.kill_at:
             raise Killed
         count.batches += 1
-        return predict(*arguments)
+        return predict(*arguments, **options)
 
     monkeypatch.setattr(runner, "predict", counted)
     return count
