@@ -20,9 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fairart import packed
 from fairart.benchmark.file import read_grid
+from fairart.benchmark.selecting import choices_of, selected_so_far
 from fairart.benchmark.state import cell_folder
 from fairart.files import write_text
+from fairart.runs.folders import HISTORY
 from fairart.statistics import class_false_positive_score
 
 FloatArray = npt.NDArray[np.float64]
@@ -74,10 +77,11 @@ def collect(grid_folder: Path, grid_file: Path) -> dict[str, list[dict[str, floa
         grid_file: the grid.
     """
     rows: dict[str, list[dict[str, float]]] = {}
-    for cell in read_grid(grid_file).cells:
-        path = cell_folder(grid_folder, cell.name) / "history.jsonl"
-        if path.is_file():
-            history = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    grid = read_grid(grid_file)
+    for cell in grid.decided(choices_of(selected_so_far(grid, grid_folder))).cells:
+        path = cell_folder(grid_folder, cell.name) / HISTORY
+        if packed.is_file(path):
+            history = [json.loads(line) for line in packed.read_bytes(path).decode("utf-8").splitlines()]
             rows.setdefault(cell.row_name, []).append(figures(history, float(cell.config.eps)))
     return rows
 

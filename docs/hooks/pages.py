@@ -76,7 +76,9 @@ def leaderboard_pages() -> dict[str, str]:
     """The leaderboard of the checked-in studies: the page itself, and a page of the site that leads there."""
     from fairart.benchmark.leaderboard import leaderboard_page
 
-    folders = sorted(path.parent for path in (ROOT / "benchmarks" / "results").glob("study_*/results.csv"))
+    found = sorted(path.parent for path in (ROOT / "benchmarks" / "results").glob("study_*/results.csv"))
+    # Rows of one table are trained alike; those of the question are trained for less long, and stand in benchmarks/README.md.
+    folders = [folder for folder in found if not folder.name.startswith("study_question")]
     if not folders:
         return {"leaderboard.md": "# Leaderboard\n\nNo study is checked in yet.\n"}
     commands = "\n".join(
