@@ -120,6 +120,8 @@ class PeakMemory:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> PeakMemory:
+        # At once: what is over before the first look of the thread has a peak as well.
+        self.peak = resident()
         self._thread.start()
         return self
 

@@ -187,11 +187,11 @@ class Interrupted:
     def __init__(self, monkeypatch):
         self.batches, self.at, predict = 0, None, scores.predict
 
-        def counted(*arguments):
+        def counted(*arguments, **options):
             if self.batches == self.at:
                 raise KeyboardInterrupt
             self.batches += 1
-            return predict(*arguments)
+            return predict(*arguments, **options)
 
         monkeypatch.setattr("fairart.evaluation.running.runner.predict", counted)
 

@@ -99,11 +99,11 @@ def test_an_evaluation_scores_what_it_made_and_goes_on_after_a_kill(classifier, 
     assert whole.affine["rotation", 30].predictions.tolist() == alone["clean"].predictions.tolist()
     score, calls = Runner._score, []
 
-    def killed(self, x, indices, name, scale=None):
+    def killed(self, x, indices, name, *rest, **options):
         calls.append(name)
         if calls.count("affine/rotation/30") == 2:
             raise KeyboardInterrupt
-        return score(self, x, indices, name, scale)
+        return score(self, x, indices, name, *rest, **options)
 
     monkeypatch.setattr(Runner, "_score", killed)
     with pytest.raises(KeyboardInterrupt):

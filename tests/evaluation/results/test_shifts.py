@@ -143,11 +143,11 @@ def test_an_interrupted_shift_goes_on(classifier, digits, tmp_path, monkeypatch)
     whole = evaluate(classifier, digits.x, digits.y, **common)
     score, calls = Runner._score, []
 
-    def killed(self, x, indices, name, scale=None):
+    def killed(self, x, indices, name, *rest, **options):
         calls.append(name)
         if calls.count("shift/two") == 3:
             raise KeyboardInterrupt
-        return score(self, x, indices, name, scale)
+        return score(self, x, indices, name, *rest, **options)
 
     monkeypatch.setattr(Runner, "_score", killed)
     with pytest.raises(KeyboardInterrupt):

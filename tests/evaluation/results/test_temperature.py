@@ -138,11 +138,11 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_result(scaled, tmp_path, 
 
     whole, score, calls = scaled(temperature=True), Runner._score, []
 
-    def killed(self, x, indices, name, scale=None):
+    def killed(self, x, indices, name, *rest, **options):
         calls.append(name)
         if calls.count("pgd") == 2:
             raise KeyboardInterrupt
-        return score(self, x, indices, name, scale)
+        return score(self, x, indices, name, *rest, **options)
 
     monkeypatch.setattr(Runner, "_score", killed)
     with pytest.raises(KeyboardInterrupt):

@@ -117,7 +117,12 @@ def test_sets_names_and_options_by_name(run, tmp_path, digits):
 
 def test_a_folder_is_read_with_its_own_labels_a_batch_at_a_time(run, classifier, digits, folder, monkeypatch):
     sizes, predict = [], scores.predict
-    monkeypatch.setattr(runner, "predict", lambda network, x, *rest: sizes.append(len(x)) or predict(network, x, *rest))
+
+    def sized(network, x, *rest, **options):
+        sizes.append(len(x))
+        return predict(network, x, *rest, **options)
+
+    monkeypatch.setattr(runner, "predict", sized)
     read = CorruptionFolder(folder, corruptions=NAMES, nb_classes=10)
     half = run(read, severities=[2], x=digits.x[:60], y=digits.y[:60], batch_size=32)
     assert max(sizes) == 32

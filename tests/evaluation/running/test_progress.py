@@ -42,11 +42,11 @@ def test_it_ends_at_a_total_that_counts_only_what_is_worked_on(classifier, digit
 def test_what_was_done_before_counts_but_not_for_the_time_left(classifier, digits, bars, tmp_path, monkeypatch):
     predict, calls = scores.predict, []
 
-    def killed(*arguments):
+    def killed(*arguments, **options):
         if len(calls) == 4:
             raise KeyboardInterrupt
         calls.append(1)
-        return predict(*arguments)
+        return predict(*arguments, **options)
 
     monkeypatch.setattr(runner, "predict", killed)
     with pytest.raises(KeyboardInterrupt):
