@@ -127,8 +127,13 @@ def grid_from_mapping(
     labelled = methods or {str(name): {"trainer": name} for name in axes.get("trainer", ())}
     varying = {name: values for name, values in axes.items() if methods or name != "trainer"}
     selections = () if spaces is None else selections_of(spaces, labelled, base, varying, where=where)
-    made = list(_product(base, methods, axes, where, choices or {}))
-    made = _without(made, _list(document.get("exclude"), f"{where}: exclude"), methods, f"{where}: exclude")
+    products = list(_product(base, methods, axes, where, choices or {}))
+    excluded = _list(document.get("exclude"), f"{where}: exclude")
+    made = _without([item for _, item in products], excluded, methods, f"{where}: exclude")
+    # Nothing is chosen for combinations of which no cell is left.
+    left = set(map(id, made))
+    needed = {selection for selection, item in products if id(item) in left}
+    selections = tuple(selection for selection in selections if selection.name in needed)
     made += [
         _included(entry, base, methods, f"{where}: include") for entry in _list(document.get("include"), f"{where}: include")
     ]
@@ -230,15 +235,16 @@ def _product(
     axes: Mapping[str, list[Any]],
     where: str,
     choices: Mapping[str, Mapping[str, Any]],
-) -> Iterable[tuple[str, RunConfig]]:
+) -> Iterable[tuple[str, tuple[str, RunConfig]]]:
+    """Name of the selection that a cell belongs to, if there is one, and the cell."""
     if not methods and not axes:
         return
     for label, fields in (methods or {"": {}}).items():
         for values in itertools.product(*axes.values()):
             varying = dict(zip(axes, values, strict=True))
             fixed = {name: value for name, value in varying.items() if name != "seed" and (methods or name != "trainer")}
-            chosen = choices.get(selection_name(label or str(varying.get("trainer", "")), fixed), {})
-            yield _made(label, {**base, **fields, **varying, **chosen}, where)
+            selection = selection_name(label or str(varying.get("trainer", "")), fixed)
+            yield selection, _made(label, {**base, **fields, **varying, **choices.get(selection, {})}, where)
 
 
 def _made(label: str, values: Values, where: str) -> tuple[str, RunConfig]:

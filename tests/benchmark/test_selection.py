@@ -193,3 +193,22 @@ def test_selections_are_apart_for_every_data_set_and_model() -> None:
     assert rates == pytest.approx(
         {(one.method, one.fixed["model.batch_norm"]): 0.01 * (1 + place) for place, one in enumerate(grid.selections)}
     )
+
+
+def test_nothing_is_chosen_for_combinations_that_are_excluded() -> None:
+    document = {
+        "methods": ["at", "trades"],
+        "grid": {"eps": ["8/255", 0.1], "epsilon_scheduler": ["none", "ccm"], "seed": [0, 1]},
+        "space": {"lr": [0.01, 0.1]},
+        "selection": {"trials": 2},
+        "exclude": [{"method": "at", "epsilon_scheduler": "ccm"}, {"method": "trades", "eps": 0.1, "seed": 1}],
+    }
+    grid = grid_from_mapping(document)
+    # A combination with one seed left is still chosen for; one without any is not.
+    assert {(one.method, one.fixed["eps"], one.fixed["epsilon_scheduler"]) for one in grid.selections} == {
+        ("at", 8 / 255, "none"),
+        ("at", 0.1, "none"),
+        *(("trades", eps, scheduler) for eps in (8 / 255, 0.1) for scheduler in ("none", "ccm")),
+    }
+    chosen = grid.decided({one.name: {"lr": 0.01} for one in grid.selections})
+    assert {cell.config.lr for cell in chosen.cells} == {0.01}
