@@ -23,6 +23,10 @@ WORDS = (
     "cublas_status_alloc_failed",
 )
 """How libraries say it where they have no exception of its own for it."""
+ONEDNN = "could not create a primitive"
+"""What oneDNN says of the CPU's memory, and of other matters."""
+LITTLE = 256 << 20
+"""Bytes of free memory under which oneDNN's words are taken to be of memory."""
 DEPTH = 20
 """Errors in a chain that are looked at: one may have been made the cause of itself by mistake."""
 
@@ -39,10 +43,14 @@ def is_out_of_memory(error: BaseException | None) -> bool:
         if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError | NotEnoughMemoryError):
             return True
         # Other types quote the user's words: a file may have any name.
-        if isinstance(error, RuntimeError | OSError) and any(words in str(error).lower() for words in WORDS):
+        if isinstance(error, RuntimeError | OSError) and _says_so(str(error).lower()):
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _says_so(text: str) -> bool:
+    return any(words in text for words in WORDS) or (ONEDNN in text and available_memory() < LITTLE)
 
 
 def free_memory(device: torch.device) -> int:

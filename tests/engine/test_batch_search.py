@@ -83,7 +83,9 @@ def test_a_step_that_takes_more_than_foreseen_does_not_fit() -> None:
     [
         MemoryError(),
         torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"
+        ),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     ],
 )
@@ -115,7 +117,7 @@ def test_what_will_be_taken_later_and_by_others_is_left_free(monkeypatch: pytest
 
 def test_a_system_that_does_not_tell_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setattr(batch_search, "Path", lambda path: tmp_path / "nothing" / str(path).strip("/"))
-    with pytest.raises(OptionError, match="batch_size 'auto' on the CPU needs Linux.*give a number"):
+    with pytest.raises(OptionError, match=r"batch_size 'auto' on the CPU needs Linux.*give a number"):
         Room(torch.device("cpu"))
 
 

@@ -21,17 +21,19 @@ def test_memory_is_named_by_type_by_words_and_through_a_chain() -> None:
     assert is_out_of_memory(torch.cuda.OutOfMemoryError("x"))
     assert is_out_of_memory(RuntimeError(TORCH))
     assert is_out_of_memory(OSError(12, "Cannot allocate memory"))
-    try:
-        try:
-            raise MemoryError
-        except MemoryError as error:
-            raise PluginError("plugin 'p': attack 'a' raised MemoryError: ") from error
-    except PluginError as error:
-        assert is_out_of_memory(error)
+    named = PluginError("plugin 'p': attack 'a' raised MemoryError: ")
+    named.__cause__ = MemoryError()
+    assert is_out_of_memory(named)
     assert not is_out_of_memory(None)
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     # A user's own words are in it.
     assert not is_out_of_memory(ValueError("there is no file 'out of memory.npz'"))
+
+
+def test_what_onednn_says_is_of_memory_only_where_there_is_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    for free, expected in ((100 << 20, True), (4 << 30, False)):
+        monkeypatch.setattr("fairart.engine.shortage.available_memory", lambda free=free: free)
+        assert is_out_of_memory(RuntimeError("could not create a primitive")) is expected
 
 
 def test_a_chain_that_leads_back_to_itself_ends() -> None:
@@ -65,7 +67,7 @@ def test_the_fuller_error_is_made_once_the_tensors_of_the_failed_step_are_free()
         assert held[0]() is None
         return NotEnoughMemoryError(f"{error}; 96 would", batch_size=256)
 
-    with pytest.raises(NotEnoughMemoryError, match="^batch 256 does not fit.*; 96 would$") as caught:
+    with pytest.raises(NotEnoughMemoryError, match=r"^batch 256 does not fit.*; 96 would$") as caught:  # noqa: SIM117
         with shortage_explained(explain), memory_shortage(256, CPU):
             failing()
     assert isinstance(caught.value.__cause__, NotEnoughMemoryError)
