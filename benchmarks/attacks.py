@@ -217,6 +217,7 @@ def autoattack(subject: Subject, art: bool, savings: bool = False) -> dict[str, 
     contenders = {"fairart": own, "pyautoattack": run, **({"ART": of_art(subject, make)} if art else {})}
     if savings:
         contenders["network as it is"] = without(own, "with_fixed_weights", lambda *_: contextlib.nullcontext())
+        contenders["in bfloat16"] = ours(subject, "autoattack", precision="bf16")
         contenders["targets one by one"] = without(own, "try_targets_together", lambda *_: None)
     return contenders
 
@@ -269,7 +270,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, nargs=3, default=(7, 3, 3), metavar="N", help="for PGD, Square, AutoAttack")
     parser.add_argument("--queries", type=int, default=1000, help="of Square Attack")
     parser.add_argument("--without-art", action="store_true", help="leave ART's ensemble out, which takes many times as long")
-    parser.add_argument("--savings", action="store_true", help="AutoAttack also without each way of saving time")
+    parser.add_argument("--savings", action="store_true", help="AutoAttack also without each way of saving time, and in bfloat16")
     parser.add_argument("--output", type=Path)
     return parser.parse_args()
 
