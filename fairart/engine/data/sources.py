@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from fairart.draws import Part
 from fairart.engine.data.arrays import as_array, check_pair, uint8_divisor
-from fairart.engine.data.worker_ends import is_worker_end, why_it_ended
+from fairart.engine.data.worker_ends import is_lost, why_it_ended
 from fairart.fingerprint import short_digest
 from fairart.statistics import Groups
 
@@ -149,8 +149,8 @@ class _LoaderGenerator(DataGenerator):  # type: ignore[misc]  # ART has no types
                 for batch in self._batches:
                     return tuple(as_array(part) for part in batch)
                 self._batches = iter(self._loader)
-        except RuntimeError as error:
-            if not is_worker_end(error):
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            if not self._loader.num_workers or not is_lost(error):
                 raise
             raise RuntimeError(
                 f"one of {self._loader.num_workers} processes of the data loader ended. {why_it_ended(error)} Take fewer "

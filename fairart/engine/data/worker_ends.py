@@ -7,15 +7,22 @@ from pathlib import Path
 
 from fairart.datasets.memory import available_memory, memory_text
 
-__all__ = ["is_worker_end", "why_it_ended"]
+__all__ = ["is_lost", "is_worker_end", "why_it_ended"]
 
 SHARED = Path("/dev/shm")
 """Through which processes hand over images."""
 
 
 def is_worker_end(error: BaseException) -> bool:
-    """Whether an error is that of a loader whose process ended."""
-    return isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+    """Whether an error is that of a loader whose process ended; what the data set itself raised in a process is not."""
+    # Of its data set's errors the loader says "in DataLoader worker process 0".
+    return isinstance(error, RuntimeError) and "DataLoader worker (pid" in str(error)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error that was raised while the next batch was taken over is that of a process that is gone."""
+    cut = isinstance(error, ConnectionError | EOFError) and "in DataLoader worker process" not in str(error)
+    return cut or is_worker_end(error)
 
 
 def why_it_ended(error: BaseException) -> str:

@@ -42,22 +42,40 @@ def test_the_likely_cause_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 class Ending(Dataset[Any]):
-    """Kills the process that reads its fifth sample."""
+    """Kills the process that reads its third sample, or raises an error of its own there.
+
+    Args:
+        error: what is raised; None for a kill.
+    """
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
 
     def __len__(self) -> int:
         return 8
 
     def __getitem__(self, index: int) -> Any:
-        if index == 4:
+        if index == 2 and self.error is None:
             os.kill(os.getpid(), signal.SIGBUS)
+        if index == 2:
+            raise self.error
         return torch.zeros(1, 2, 2), index % 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs signals and fork")
 def test_the_user_s_own_loader_is_explained_as_well() -> None:
     generator = as_generator(DataLoader(Ending(), batch_size=2, num_workers=1, multiprocessing_context="fork"))
-    assert np.shape(generator.get_batch()[0]) == (2, 1, 2, 2)
     said = r"^one of 1 processes of the data loader ended\. .*Take fewer \(num_workers\), or none"
-    assert np.shape(generator.get_batch()[0]) == (2, 1, 2, 2)
-    with pytest.raises(RuntimeError, match=said):
+    with pytest.raises(RuntimeError, match=said):  # noqa: PT012  # which batch is lost, the system decides
+        generator.get_batch()
+        generator.get_batch()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
+@pytest.mark.parametrize("error", [RuntimeError("a fault of its own"), EOFError("a file that ends")])
+def test_what_the_data_set_raises_comes_through(error: Exception) -> None:
+    generator = as_generator(DataLoader(Ending(error), batch_size=1, num_workers=1, multiprocessing_context="fork"))
+    assert np.shape(generator.get_batch()[0]) == (1, 1, 2, 2)
+    generator.get_batch()
+    with pytest.raises(type(error), match=str(error)):
         generator.get_batch()
