@@ -71,7 +71,7 @@ def test_options_given_beat_those_of_the_run(fairart_command, trained):
     [
         (["--atack", "pgd"], "unknown flag --atack; did you mean '--attack'"),
         (["--attack", "pdg"], "there is no attack 'pdg'; did you mean 'pgd'"),
-        (["--set", "fgsm.eps=1"], "'fgsm' is not among the attacks and certificates of this evaluation"),
+        (["--set", "fgsm.eps=1"], "'fgsm' is not among the attacks, certificates and defences of this evaluation"),
         (["--set", "pgd.max_itr=1"], "attack 'pgd' has no option 'max_itr'; did you mean 'max_iter'"),
         (["--set", "pgd.eps=-1"], "eps must be >= 0"),
         (["--attack", "pgd", "--attack", "pgd"], "two attacks are labelled 'pgd'"),

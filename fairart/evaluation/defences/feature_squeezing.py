@@ -15,7 +15,8 @@ __all__ = ["FeatureSqueezingDefence"]
 class FeatureSqueezingDefence(ArtDefence):
     """Round every value to a few bits (Xu et al., NDSS 2018), by ART's ``FeatureSqueezing``.
 
-    The gradient goes through the identity.
+    The gradient goes through the identity. A smoother stairway in its place changes nothing: its slope is positive for every
+    value alone, and steps in L-inf follow the sign.
 
     Args:
         bit_depth: bits a value. ART's own default, 8, leaves images of 8 bits as they are; the paper takes 1 to 5.

@@ -23,7 +23,7 @@ class SpatialSmoothingDefence(ArtDefence):
         window_size: pixels a side, ART's default.
     """
 
-    stand_in_name: ClassVar[str] = "mean of the window"
+    stand_in_name: ClassVar[str] = "mean of the middle third of the window"
 
     def __init__(self, *, window_size: Annotated[int, Option("pixels a side of the window", low=1)] = 3) -> None:
         super().__init__(SpatialSmoothing(window_size=window_size, channels_first=True, clip_values=(0.0, 1.0)))
@@ -35,9 +35,15 @@ class SpatialSmoothingDefence(ArtDefence):
         return {}
 
     def stand_in(self, x: Tensor) -> Tensor:
-        """The mean of the window: a median has the gradient of one pixel alone."""
-        before = self.window_size // 2
-        after = self.window_size - 1 - before
+        """The mean of the values around the median.
+
+        The median itself has the gradient of one pixel alone, so that each step of an attack moves a few pixels. Of identity,
+        mean of the window, median and this one, it was this with which PGD fooled most images (Fashion-MNIST, windows of 3 and 5).
+        """
+        size, (number, channels, height, width) = self.window_size, x.shape
+        before = size // 2
+        after = size - 1 - before
         padded = functional.pad(x, (before, after, before, after), mode="replicate")
-        mean: Tensor = functional.avg_pool2d(padded, self.window_size, stride=1)
-        return mean
+        windows = functional.unfold(padded, size).view(number, channels, size**2, height, width)
+        middle, beside = size**2 // 2, size**2 // 6
+        return windows.sort(dim=2).values[:, :, middle - beside : middle + beside + 1].mean(dim=2)
