@@ -37,8 +37,8 @@ class SpatialSmoothingDefence(ArtDefence):
     def stand_in(self, x: Tensor) -> Tensor:
         """The mean of the values around the median.
 
-        The median itself has the gradient of one pixel alone, so that each step of an attack moves a few pixels. Of identity,
-        mean of the window, median and this one, it was this with which PGD fooled most images (Fashion-MNIST, windows of 3 and 5).
+        The median itself has the gradient of one pixel alone: each step of an attack moves a few pixels. Of identity, mean of the
+        window, median and this one, it was this with which PGD fooled most images (Fashion-MNIST, windows of 3 and 5).
         """
         size, (number, channels, height, width) = self.window_size, x.shape
         before = size // 2
