@@ -335,4 +335,4 @@ def test_certificates_stand_in_file_and_table(fairart_command, trained):
 def test_an_option_of_a_certificate_that_does_not_run_is_refused(fairart_command, trained):
     code, _, err = fairart_command("evaluate", trained, "--set", "smoothing.n=5")
     assert code == 2
-    assert "'smoothing' is not among the attacks and certificates of this evaluation" in err
+    assert "'smoothing' is not among the attacks, certificates and defences of this evaluation" in err
