@@ -363,8 +363,8 @@ def test_defences_stand_in_file_table_comparison_and_page(fairart_command, train
     ("flags", "told"),
     [
         (["--defence", "jpg"], "there is no defence 'jpg'; did you mean 'jpeg'"),
-        (["--defence", "jpeg", "--set", "jpeg.quality=high"], "defence 'jpeg': quality expects a whole number, got 'high'"),
-        (["--defence", "jpeg", "--set", "jpeg.quality=101"], "quality must be <= 100"),
+        (["--defence", "jpeg", "--set", "jpeg.quality=high"], "defence 'jpeg': quality expects int, got 'high'"),
+        (["--defence", "jpeg", "--set", "jpeg.quality=101"], "quality must be >= 1 and <= 100, got 101"),
         (["--defence", "jpeg", "--defence", "jpeg"], "two defences are labelled 'jpeg'"),
         (["--set", "jpeg.quality=10"], "'jpeg' is not among the attacks, certificates and defences of this evaluation"),
     ],
