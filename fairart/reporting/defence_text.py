@@ -23,10 +23,12 @@ def defence_grid(comparison: ComparisonData) -> Grid:
     below = [
         "undefended: without the defence; naive: examples made without it, then defended; BPDA: made through it",
         "both: right under the naive attack and under BPDA",
-        *dict.fromkeys(f"{found.name}: in the gradient of BPDA stands its {found.stand_in}" for found in comparison.by_defence),
+        *dict.fromkeys(
+            f"{found.name}: BPDA has '{found.stand_in}' in its place in the gradient" for found in comparison.by_defence
+        ),
     ]
     if any(cell.doubtful for found in comparison.by_defence for cell in found.cells.values()):
-        below.append(f"{FAILED}: robust only to who does not know of the defence (obfuscated gradients)")
+        below.append(f"{FAILED}: robust only while the attack does not know of the defence (obfuscated gradients)")
     columns = ("defence, attack", "method", "clean", "undefended", "naive", "BPDA", "both", "worst class: naive", "BPDA")
     return Grid("input defences", columns, tuple(filter(None, blocks)), 2, tuple(below))
 

@@ -70,7 +70,7 @@ def test_tables_and_json_have_both_numbers_and_the_mark(runs):
     assert f"{naive:.1f} ± " in line
     assert " !" in line
     assert f"{bpda:.1f} ± 0.0" in line
-    assert "robust only to who does not know of the defence" in text
+    assert "robust only while the attack does not know of the defence" in text
     for style in ("markdown", "latex"):
         assert "input defences" in render_comparison(comparison, style=style)
     (plain,) = json.loads(json.dumps(comparison.to_dict()))["defences"]

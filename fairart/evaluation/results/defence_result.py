@@ -71,12 +71,12 @@ class DefendedAttack:
 
     @cached_property
     def illusion(self) -> PairedTest:
-        """Naive less BPDA accuracy, with its exact McNemar test: robustness that is there only for who does not know."""
+        """Naive less BPDA accuracy, with its exact McNemar test: what holds only while the attack does not know of the defence."""
         return mcnemar(self.naive, self.bpda)
 
     @cached_property
     def gain(self) -> PairedTest:
-        """BPDA less undefended accuracy: what the defence is worth against who knows of it."""
+        """BPDA less undefended accuracy: what the defence is worth against an attack that knows of it."""
         return mcnemar(self.bpda, self.undefended)
 
     @property

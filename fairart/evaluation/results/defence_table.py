@@ -85,7 +85,9 @@ def _verdict(one: DefendedAttack, failed: bool) -> str:
     both, undefended = per_cent(one.both.accuracy), per_cent(one.undefended.accuracy)
     text = f"{one.attack}: {both} % are right under both, {undefended} % without the defence"
     if failed:
-        return f"{FAILED} {text}; the naive number is there only for who does not know of the defence (obfuscated gradients)"
+        return (
+            f"{FAILED} {text}; the naive number holds only while the attack does not know of the defence (obfuscated gradients)"
+        )
     if one.illusion.interval[1] < 0:
         return f"{text}; BPDA finds less than the naive attack: its stand-in leads astray, take the lower number"
     return text

@@ -13,15 +13,15 @@ from fairart.evaluation.results.sanity_check import SanityCheck
 
 __all__ = ["DEFENCE_CHECK", "check_defences"]
 
-DEFENCE_CHECK = "robust also to who knows of the defence"
+DEFENCE_CHECK = "robust also against an attack that knows of the defence"
 
 
 def check_defences(defences: Iterable[DefenceResult]) -> Iterator[SanityCheck]:
     """One check for every defence and attack.
 
     The naive number is marked where it is above that of BPDA by more than the 95 % interval of the difference on the same
-    samples; or where it is so much above that of the undefended model, and BPDA's is not: the gain is there only for who does not
-    know of the defence. In both cases the defence hides the gradient, and does not withstand the attack.
+    samples; or where it is so much above that of the undefended model, and BPDA's is not: the gain is there only while the
+    attack does not know of the defence. In both cases the defence hides the gradient, and does not withstand the attack.
 
     Args:
         defences: what was measured.

@@ -34,7 +34,7 @@ def _group(comparison: Comparison, found: ByDefence) -> dict[str, Any]:
                 "index": at,
                 "doubtful": found.cells[label].doubtful,
                 "rows": _rows(found.cells[label], comparison),
-                "overall": _row("overall", [found.cells[label].overall(kind) for kind in KINDS], found.cells[label].illusion),
+                "overall": _overall(found.cells[label]),
                 "interval": _interval(found.cells[label]),
             }
             for at, label in enumerate(comparison.methods)
@@ -44,26 +44,50 @@ def _group(comparison: Comparison, found: ByDefence) -> dict[str, Any]:
 
 
 def _rows(cell: DefenceCell, comparison: Comparison) -> list[dict[str, Any]]:
-    columns = [cell.classes(kind) for kind in KINDS]
+    columns, ends = [cell.classes(kind) for kind in KINDS], [_ends(cell, kind) for kind in KINDS]
+    of_illusion = cell.attacks[0].class_illusion_intervals if len(cell.attacks) == 1 else None
     return [
-        _row(name, [column[place] for column in columns], cell.illusion_of_classes[place])
+        {
+            "name": name,
+            "cells": [
+                _cell(column[place], None if pairs is None else pairs[place]) for column, pairs in zip(columns, ends, strict=True)
+            ],
+            "illusion": _difference(cell.illusion_of_classes[place], None if of_illusion is None else of_illusion[place]),
+        }
         for place, name in enumerate(comparison.classes)
     ]
 
 
-def _row(name: str, spreads: list[Spread], illusion: Spread) -> dict[str, Any]:
-    value = None if math.isnan(illusion.mean) else round(illusion.mean, 6)
+def _overall(cell: DefenceCell) -> dict[str, Any]:
+    one = len(cell.attacks) == 1
     return {
-        "name": name,
-        "cells": [_cell(spread) for spread in spreads],
-        "illusion": {"text": points(illusion.mean), "value": value},
+        "name": "overall",
+        "cells": [_cell(cell.overall(kind), cell.results(kind)[0].accuracy_interval if one else None) for kind in KINDS],
+        "illusion": _difference(cell.illusion, cell.attacks[0].illusion.interval if one else None),
     }
 
 
-def _cell(spread: Spread) -> dict[str, Any]:
+def _ends(cell: DefenceCell, kind: str) -> Any:
+    """(K, 2) intervals of the classes of a single run; None for several, whose spread stands in their place."""
+    return cell.results(kind)[0].confidence_interval if len(cell.attacks) == 1 else None
+
+
+def _cell(spread: Spread, ends: Any) -> dict[str, Any]:
     if math.isnan(spread.mean):
-        return {"text": "-", "value": None, "strength": 0}
-    return {"text": spread_text(spread), "value": round(spread.mean, 6), "strength": round(100 * (1 - spread.mean))}
+        return {"text": "-", "value": None, "strength": 0, "interval": ""}
+    return {
+        "text": spread_text(spread),
+        "value": round(spread.mean, 6),
+        "strength": round(100 * (1 - spread.mean)),
+        "interval": "" if ends is None else f"{per_cent(float(ends[0]))} to {per_cent(float(ends[1]))}",
+    }
+
+
+def _difference(spread: Spread, ends: Any) -> dict[str, Any]:
+    if math.isnan(spread.mean):
+        return {"text": "-", "value": None, "interval": ""}
+    interval = "" if ends is None else f"{points(float(ends[0]))} to {points(float(ends[1]))}"
+    return {"text": points(spread.mean), "value": round(spread.mean, 6), "interval": interval}
 
 
 def _interval(cell: DefenceCell) -> str:

@@ -246,10 +246,10 @@ def outcome(label, right):
 @pytest.mark.parametrize(
     ("undefended", "naive", "bpda", "passed", "said"),
     [
-        (20, 150, 25, False, "there only for who does not know"),
+        (20, 150, 25, False, "holds only while the attack does not know"),
         (20, 150, 150, True, "are right under both"),  # it withstands both
         (20, 22, 20, True, "are right under both"),  # a difference within its interval
-        (20, 30, 24, False, "there only for who does not know"),  # a gain that BPDA does not find
+        (20, 30, 24, False, "holds only while the attack does not know"),  # a gain that BPDA does not find
         (20, 100, 150, True, "its stand-in leads astray"),
     ],
 )
