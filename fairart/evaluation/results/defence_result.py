@@ -71,7 +71,7 @@ class DefendedAttack:
 
     @cached_property
     def illusion(self) -> PairedTest:
-        """Naive less BPDA accuracy, with its exact McNemar test: what holds only while the attack does not know of the defence."""
+        """Naive less BPDA accuracy, by the exact McNemar test: what holds only while the attack knows nothing of the defence."""
         return mcnemar(self.naive, self.bpda)
 
     @cached_property

@@ -274,3 +274,12 @@ def test_results_of_other_samples_are_refused():
         EvaluationResult([outcome("clean", 1)], defences=[DefenceResult("jpeg", {}, other, [])])
     with pytest.raises(KeyError, match="no attack 'pdg' on defence 'jpeg'"):
         DefenceResult("jpeg", {}, outcome("a", 1), [])["pdg"]
+
+
+def test_other_groups_leave_the_other_parts_as_they_are(classifier, digits):
+    few = SimpleNamespace(x=digits.x[:30], y=digits.y[:30])
+    result = evaluated(classifier, few, ["jpeg"], [], certificates=["lipschitz"], ood={"noise": "noise"})
+    grouped = result.grouped({"half": np.arange(30) % 2})
+    assert list(grouped.groups) == ["half"]
+    for part in ("certificates", "ood", "defences"):
+        assert grouped.to_dict()[part] == result.to_dict()[part]
