@@ -14,9 +14,8 @@ from scipy.stats import t
 from fairart.benchmark.state import Record, cell_folder
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-HEAD = "cell,method,dataset,model,trainer,objective,averaging,seed,attack,severity,class,name,n,correct,accuracy,doubtful".split(
-    ","
-)
+RUN = ["cell", "method", "dataset", "model", "trainer", "objective", "averaging", "seed"]
+HEAD = [*RUN, "attack", "severity", "class", "name", "n", "correct", "accuracy", "doubtful"]
 
 
 @pytest.fixture
