@@ -1,4 +1,4 @@
-"""Sets of runs that differ in one factor alone, and what each shows."""
+"""Sets of runs that differ in one factor alone, and what each shows; ``benchmarks/factors.py`` says it in words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Value:
     """The runs of one value of a factor, one a seed.
 
     Args:
-        name: the value, such as ``"sgd, lr 0.1"``.
+        name: the value, such as ``"sgd lr 0.1"``.
         runs: in the order of their seeds.
     """
 
@@ -114,7 +114,7 @@ def _values(factor: str, group: Sequence[Run], usual: Mapping[Setting, int]) -> 
 
 
 def figures(comparison: Comparison, attack: str) -> dict[str, Any]:
-    """What a comparison shows under one attack; see the head of this file.
+    """What a comparison shows under one attack; see ``benchmarks/factors.py``.
 
     Args:
         comparison: of one factor.

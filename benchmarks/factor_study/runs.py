@@ -115,7 +115,7 @@ def _read(folder: Path, record: Record) -> Run:
 
 
 def said(factor: str, setting: Setting) -> str:
-    """A value in words: ``"sgd, lr 0.1"``; names of parts speak for themselves."""
+    """A value in words: ``"sgd lr 0.1"``; names of parts speak for themselves."""
     words = []
     for name, value in setting:
         plain = f"{value:.4g}" if isinstance(value, float) else str(value)
