@@ -46,7 +46,7 @@ def document(folders: Sequence[Path]) -> dict[str, Any]:
     entries = []
     for one in found:
         attacks = {attack: figures(one, attack) for attack in one.attacks}
-        entries.append({"factor": one.factor, "context": one.context, "attacks": attacks})
+        entries.append({"factor": one.factor, "where": one.where, "context": one.context, "attacks": attacks})
     return {"cells": len(runs), "failed": failed, "conclusions": conclusions(entries), "comparisons": entries}
 
 

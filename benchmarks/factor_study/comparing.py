@@ -22,7 +22,7 @@ __all__ = ["Comparison", "Value", "comparisons", "figures", "ranks"]
 FloatArray = npt.NDArray[np.float64]
 
 WHERE = ("training", "data set", "architecture")
-"""Factors that are always said of a comparison; of the others only what is not the most usual value."""
+"""Factors that conclusions are drawn for one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +53,13 @@ class Comparison:
 
     Args:
         factor: its name.
-        context: what the other factors are, where they vary among all runs.
+        where: training, data set and architecture, where they vary among all runs and are not the factor.
+        context: all other factors that are not at their most usual value.
         values: the reference first: the value that most of all runs have.
     """
 
     factor: str
+    where: str
     context: str
     values: tuple[Value, ...]
 
@@ -96,8 +98,9 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
             values = _values(factor, group, counts[factor])
             if len(values) > 1:
                 usual = {name: counts[name].most_common(1)[0][0] for name in varying}
-                words = [said(name, given) for name, given in others if name in WHERE or given != usual[name]]
-                found.append(Comparison(factor=factor, context=", ".join(words), values=values))
+                where = ", ".join(said(name, given) for name, given in others if name in WHERE)
+                rest = [said(name, given) for name, given in others if name not in WHERE and given != usual[name]]
+                found.append(Comparison(factor=factor, where=where, context=", ".join(rest), values=values))
     return found
 
 

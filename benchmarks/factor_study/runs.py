@@ -22,7 +22,7 @@ FACTORS: dict[str, tuple[str, ...]] = {
     "training": ("trainer", "objective"),
     "data set": ("dataset", "eps"),
     "architecture": ("model", "model.*"),
-    "optimiser, learning rate": ("optimizer", "lr"),
+    "optimiser, learning rate": ("optimizer", "lr", "momentum"),
     "batch size": ("batch_size",),
     "weight decay": ("weight_decay",),
     "epochs": ("epochs",),
@@ -118,6 +118,8 @@ def said(factor: str, setting: Setting) -> str:
     """A value in words: ``"sgd lr 0.1"``; names of parts speak for themselves."""
     words = []
     for name, value in setting:
+        if value is None:
+            continue  # a setting that the value does not have, as adamw has no momentum
         plain = f"{value:.4g}" if isinstance(value, float) else str(value)
         words.append(plain if isinstance(value, str) else f"{name.rpartition('.')[2].replace('_', ' ')} {plain}")
     return " ".join(words) or f"no {factor}"

@@ -11,18 +11,19 @@ __all__ = ["conclusions", "table"]
 
 
 def conclusions(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A line for each factor and attack: over all its comparisons with the reference, is it the same classes, and the same gap?
+    """Over all comparisons with the reference: is it the same classes, and the same gap?
+
+    One line for each factor, each training, data set and architecture, and each attack.
 
     Args:
         found: ``comparisons`` of :func:`document`.
     """
-    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    lines: dict[tuple[str, str, str], dict[str, Any]] = {}
     for entry in found:
         for attack, one in entry["attacks"].items():
-            line = lines.setdefault(
-                (entry["factor"], attack),
-                {"factor": entry["factor"], "attack": attack, "pairs": 0, "ranks": [], "spread_larger": 0, "spread_smaller": 0},
-            )
+            of = {"factor": entry["factor"], "where": entry["where"], "attack": attack}
+            counts = {"pairs": 0, "spread_larger": 0, "spread_smaller": 0}
+            line = lines.setdefault((entry["factor"], entry["where"], attack), {**of, **counts, "ranks": []})
             for index, value in enumerate(one["values"][1:], start=1):
                 low, high = value["std_less_reference"]["interval"]
                 line["pairs"] += 1
@@ -59,7 +60,8 @@ def table(found: Mapping[str, Any]) -> str:
         for attack, one in entry["attacks"].items():
             for index, value in enumerate(one["values"]):
                 alike = one["rank_agreement"]
-                cells = [entry["factor"], entry["context"], attack, value["value"], str(len(value["seeds"]))]
+                context = ", ".join(filter(None, (entry["where"], entry["context"])))
+                cells = [entry["factor"], context, attack, value["value"], str(len(value["seeds"]))]
                 cells += [_share(value["average"]), _share(value["std"])]
                 cells.append(_share(value["std_less_reference"], sign="+") if index else "(reference)")
                 cells += [", ".join(value["worst_three"]), _number(value["seeds_rank_alike"])]
@@ -74,12 +76,14 @@ def table(found: Mapping[str, Any]) -> str:
 
 
 def _overview(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    head = "| factor | attack | pairs with the reference | rank correlation, median | lowest | std larger | std smaller |"
-    lines = [head, "| --- | --- |" + " ---: |" * 5]
+    head = "| factor | where | attack | pairs with the reference | rank correlation, median | lowest | std larger | std smaller |"
+    lines = [head, "| --- | --- | --- |" + " ---: |" * 5]
     for one in found:
         ranks_known = [f"{np.median(one['ranks']):.2f}", f"{min(one['ranks']):.2f}"] if one["ranks"] else ["-", "-"]
         counts = [str(one[name]) for name in ("spread_larger", "spread_smaller")]
-        lines.append("| " + " | ".join([one["factor"], one["attack"], str(one["pairs"]), *ranks_known, *counts]) + " |")
+        lines.append(
+            "| " + " | ".join([one["factor"], one["where"], one["attack"], str(one["pairs"]), *ranks_known, *counts]) + " |"
+        )
     return lines
 
 

@@ -66,7 +66,7 @@ def test_settings_are_sorted_into_factors(study: Any) -> None:
     )
     found = study.runs.settings_of(config)
     assert found["architecture"] == (("model", "small-cnn"), ("model.width", 8))
-    assert found["optimiser, learning rate"] == (("optimizer", "adamw"), ("lr", 0.1))
+    assert found["optimiser, learning rate"] == (("optimizer", "adamw"), ("lr", 0.1), ("momentum", None))
     assert found["remedy"] == (("class_sampling", "balanced"),)
     assert not any("seed" in name for pairs in found.values() for name, _ in pairs)
     assert study.runs.said("optimiser, learning rate", found["optimiser, learning rate"]) == "adamw lr 0.1"
@@ -79,15 +79,23 @@ def test_comparisons_differ_in_one_factor_alone_and_begin_with_the_usual_value(s
         for seed in (0, 1)
         for settings in ({}, {"lr": 0.1}, {"batch_size": 64}, {"trainer": "standard"}, {"trainer": "standard", "lr": 0.1})
     ]
-    found = {(one.factor, one.context): [value.name for value in one.values] for one in study.comparing.comparisons(runs)}
+    found = {
+        (one.factor, one.where, one.context): [value.name for value in one.values] for one in study.comparing.comparisons(runs)
+    }
     assert found == {
         # batch size 64 with standard training and lr 0.1 with batch size 64 were not run: two factors apart from some.
-        ("training", ""): ["standard", "at"],
-        ("training", "sgd lr 0.1"): ["standard", "at"],
-        ("optimiser, learning rate", "at"): ["sgd lr 0.03", "sgd lr 0.1"],
-        ("optimiser, learning rate", "standard"): ["sgd lr 0.03", "sgd lr 0.1"],
-        ("batch size", "at"): ["batch size 128", "batch size 64"],
+        ("training", "", ""): ["standard", "at"],
+        ("training", "", "sgd lr 0.1"): ["standard", "at"],
+        ("optimiser, learning rate", "at", ""): ["sgd lr 0.03", "sgd lr 0.1"],
+        ("optimiser, learning rate", "standard", ""): ["sgd lr 0.03", "sgd lr 0.1"],
+        ("batch size", "at", ""): ["batch size 128", "batch size 64"],
     }
+
+
+def test_optimiser_and_its_own_settings_are_one_factor(study: Any) -> None:
+    runs = [run_of(study, (1, 2, 3, 4)), run_of(study, (1, 2, 3, 4), optimizer="adamw", lr=0.001, weight_decay=0.0005)]
+    (found,) = study.comparing.comparisons(runs)
+    assert [value.name for value in found.values] == ["sgd lr 0.03", "adamw lr 0.001"]
 
 
 def test_values_are_compared_by_the_seeds_that_all_of_them_have(study: Any) -> None:
@@ -157,6 +165,7 @@ def test_conclusions_count_pairs_whose_interval_excludes_zero(study: Any) -> Non
 
     entry = {
         "factor": "epochs",
+        "where": "at",
         "attacks": {
             "clean": {
                 "values": [{}, value(0.1, 0.2), value(-0.1, 0.2), value(-0.2, -0.1), value(None, None)],
@@ -164,7 +173,9 @@ def test_conclusions_count_pairs_whose_interval_excludes_zero(study: Any) -> Non
             }
         },
     }
-    (line,) = study.text.conclusions([entry])
+    elsewhere = {**entry, "where": "standard"}
+    line, other = study.text.conclusions([entry, elsewhere])
+    assert (line["where"], other["where"]) == ("at", "standard")
     assert (line["pairs"], line["spread_larger"], line["spread_smaller"], line["ranks"]) == (4, 1, 1, [0.8, 0.4, 0.6])
 
 
