@@ -51,7 +51,7 @@ def noise(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, stand_in in {"CIFAR10": Images, "CIFAR100": Hundred, "FashionMNIST": Grey}.items():
         monkeypatch.setattr(torchvision.datasets, name, stand_in)
@@ -75,6 +75,7 @@ def document(name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("name", GRIDS)
 def test_grid_passes_the_checks_of_a_dry_run(name: str, tmp_path: Path) -> None:
     text = (FOLDER / name).read_text(encoding="utf-8")
@@ -88,6 +89,7 @@ def test_grid_passes_the_checks_of_a_dry_run(name: str, tmp_path: Path) -> None:
     assert len(seeds) >= 2, "one seed says nothing about training again"
 
 
+@pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("name", TUNINGS)
 def test_search_passes_its_checks(name: str) -> None:
     check_tuning(read_tuning(FOLDER / name))
