@@ -13,8 +13,8 @@ turns, so that whatever else the machine does weighs on all alike:
 Efficiency is threads / shared; scaling is single / (2 shared), and apart / shared is what sharing itself costs. Each is
 the median over the rounds of the ratio within a round.
 
-Results: one run on digits, split among 1, 2 and 4 processes, in float64 without batch-norm and in float32 with it; compared are the
-confusion matrices of all epochs and of the trained network on the test images, clean and under PGD.
+Results: one run on digits, split among 1, 2 and 4 processes, in float64 without batch-norm and in float32 with it; compared are
+the confusion matrices of all epochs and of the trained network on the test images, clean and under PGD.
 
 --smoke tries all of it at toy size.
 """
@@ -24,11 +24,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,30 +44,32 @@ from fairart.runs.devices import leave
 
 CLASSES = 10
 BUDGET = {"eps": 8 / 255, "eps_step": 2 / 255, "max_iter": 10}
-MODELS: dict[str, dict[str, Any]] = {"small-cnn": {}, "preact-resnet-18": {"width": 8}}
+MODELS: dict[str, dict[str, Any]] = {
+    "small-cnn": {"options": {}, "batch": 128, "batches": 16},
+    "preact-resnet-18": {"options": {"width": 8}, "batch": 64, "batches": 6},
+}
+"""Options of each model, samples of a batch, and batches of an epoch: as many as take about two seconds."""
 METHODS = ("at", "trades")
 TURNS = ("shared", "threads", "single", "apart")
 CASES = {"float64, no batch-norm": False, "float32, batch-norm": True}
 FULL = {
-    "batch": 128,
-    "batches": 4,
     "side": 32,
     "rounds": 7,
     "models": MODELS,
     "methods": METHODS,
     "epochs": 4,
     "splits": (1, 2, 4),
+    "split_batch": 128,
 }
 SMOKE = {
     **FULL,
-    "batch": 16,
-    "batches": 2,
     "side": 8,
     "rounds": 1,
-    "models": {"small-cnn": {"width": 2}},
+    "models": {"small-cnn": {"options": {"width": 2}, "batch": 16, "batches": 2}},
     "methods": ("at",),
     "epochs": 1,
     "splits": (1, 2),
+    "split_batch": 16,
 }
 
 
@@ -95,7 +96,7 @@ def classifier_of(model: nn.Module, shape: tuple[int, ...]) -> PyTorchClassifier
 
 
 def seconds_of_an_epoch(method: str, model: str, settings: dict[str, Any], *, share: int, fabric: Any = None) -> float:
-    """Train two epochs on random images, and time the faster one.
+    """Train an epoch on random images, and time it.
 
     Args:
         method: name of a trainer.
@@ -104,20 +105,24 @@ def seconds_of_an_epoch(method: str, model: str, settings: dict[str, Any], *, sh
         share: that the images are divided by, and the batches.
         fabric: shares every batch; None for one process.
     """
-    side, batch = settings["side"], settings["batch"] // share
+    sizes, side = settings["models"][model], settings["side"]
+    batch = sizes["batch"] // share
     random = np.random.default_rng(0)
-    x = random.integers(0, 256, (batch * settings["batches"], 3, side, side), dtype=np.uint8)
+    x = random.integers(0, 256, (batch * sizes["batches"], 3, side, side), dtype=np.uint8)
     y = np.arange(len(x)) % CLASSES
     torch.manual_seed(0)
-    network = create("model", model, input_shape=(3, side, side), nb_classes=CLASSES, **settings["models"][model])
+    network = create("model", model, input_shape=(3, side, side), nb_classes=CLASSES, **sizes["options"])
     trainer = create("trainer", method, classifier=classifier_of(network, (3, side, side)), fabric=fabric, **BUDGET)
-    trainer.fit(x, y, batch_size=batch, nb_epochs=2, seed=0, verbose=False)
-    return min(record.seconds for record in trainer.history)
+    trainer.fit(x, y, batch_size=batch, nb_epochs=1, seed=0, verbose=False)
+    seconds: float = trainer.history[-1].seconds
+    return seconds
 
 
 def take_turns(fabric: Any, folder: str, settings: dict[str, Any]) -> None:
     """Time every turn of every round; the first process writes ``speed.json``: model -> method -> turn -> seconds of an epoch."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    # Not timed: what is loaded and allocated at the first step.
+    seconds_of_an_epoch(settings["methods"][0], next(iter(settings["models"])), settings, share=2)
     alone = {"threads": 2, "single": 1}
     for model in settings["models"]:
         for method in settings["methods"]:
@@ -170,7 +175,8 @@ def train_a_split(fabric: Any, folder: str, settings: dict[str, Any]) -> None:
     """Train on digits in all the processes of a Fabric; the first one writes what it found into ``<processes>.json``."""
     torch.set_num_threads(1)
     data = create("dataset", "digits")
-    x, y = data.x_train[: 60 * settings["batch"]], data.y_train[: 60 * settings["batch"]]
+    batch = settings["split_batch"]
+    x, y = data.x_train[: 20 * batch], data.y_train[: 20 * batch]
     found: dict[str, Any] = {}
     for case, batch_norm in CASES.items():
         for method in settings["methods"]:
@@ -180,7 +186,7 @@ def train_a_split(fabric: Any, folder: str, settings: dict[str, Any]) -> None:
                 model = without_batch_norm(model).double()
             classifier = classifier_of(model, (1, 8, 8))
             trainer = create("trainer", method, classifier=classifier, fabric=fabric, eps=0.1, eps_step=0.025, max_iter=10)
-            trainer.fit(x, y, batch_size=settings["batch"], nb_epochs=settings["epochs"], seed=0, verbose=False)
+            trainer.fit(x, y, batch_size=batch, nb_epochs=settings["epochs"], seed=0, verbose=False)
             if fabric.global_rank == 0:
                 found.setdefault(case, {})[method] = {
                     "epochs": [record.robust.counts.tolist() for record in trainer.history],
@@ -215,14 +221,14 @@ def difference(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return {"equal": not any(shares.values()), "moved": shares, "largest_class_difference": largest}
 
 
-def splits(settings: dict[str, Any]) -> dict[str, Any]:
+def splits(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Case -> method -> number of processes -> difference from one process."""
     with tempfile.TemporaryDirectory() as folder:
         for processes in settings["splits"]:
             together(processes, train_a_split, folder, settings)
         runs = {number: json.loads(Path(folder, f"{number}.json").read_text()) for number in settings["splits"]}
     first, *others = settings["splits"]
-    return {
+    yield {
         case: {
             method: {str(number): difference(runs[first][case][method], runs[number][case][method]) for number in others}
             for method in settings["methods"]
@@ -231,15 +237,15 @@ def splits(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def speed(settings: dict[str, Any]) -> dict[str, Any]:
-    """Model -> method -> seconds of each turn, and ratios."""
-    with tempfile.TemporaryDirectory() as folder:
-        together(2, take_turns, folder, settings)
-        found = json.loads(Path(folder, "speed.json").read_text())
-    return {
-        model: {method: {"seconds": times, **ratios(times)} for method, times in methods.items()}
-        for model, methods in found.items()
-    }
+def speed(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Model -> method -> seconds of each turn, and ratios: what is known after each model."""
+    known: dict[str, Any] = {}
+    for model, options in settings["models"].items():
+        with tempfile.TemporaryDirectory() as folder:
+            together(2, take_turns, folder, {**settings, "models": {model: options}})
+            found = json.loads(Path(folder, "speed.json").read_text())
+        known[model] = {method: {"seconds": times, **ratios(times)} for method, times in found[model].items()}
+        yield known
 
 
 def table(found: dict[str, Any]) -> str:
@@ -275,15 +281,11 @@ def main() -> None:
     for name, measure in (("speed", speed), ("splits", splits)):
         if arguments.only not in (None, name):
             continue
-        found[name] = measure(settings)
-        found["settings"] = {
-            "torch": torch.__version__,
-            "processor": platform.processor(),
-            "cores": os.cpu_count(),
-            **settings,
-        }
-        if arguments.output:
-            write_text(arguments.output, json.dumps(found, indent=1) + "\n")
+        for known in measure(settings):
+            found[name] = known
+            found["settings"] = {"torch": torch.__version__, "cores": os.cpu_count(), "load": os.getloadavg()[0], **settings}
+            if arguments.output:
+                write_text(arguments.output, json.dumps(found, indent=1) + "\n")
     sys.stdout.write(table(found))
 
 

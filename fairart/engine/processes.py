@@ -94,9 +94,14 @@ class FabricProcesses(Processes):
 
     def reduce_(self, tensor: Tensor, op: Literal["sum", "max"] = "sum") -> Tensor:
         """See :meth:`Processes.reduce_`."""
-        if self.size > 1:
-            reduced: Tensor = self._together(lambda: self.fabric.all_reduce(tensor.clone(), reduce_op=op))
-            tensor.copy_(reduced)
+        if self.size == 1:
+            return tensor
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # Fabric's own meets everybody at a barrier first: a second round trip, and on a GPU the host waits for the device.
+            operation = torch.distributed.ReduceOp.MAX if op == "max" else torch.distributed.ReduceOp.SUM
+            self._together(lambda: torch.distributed.all_reduce(tensor, op=operation))
+        else:
+            tensor.copy_(self._together(lambda: self.fabric.all_reduce(tensor.clone(), reduce_op=op)))
         return tensor
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:

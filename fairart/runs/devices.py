@@ -87,8 +87,8 @@ def start(function: Callable[..., None], *arguments: Any, device: str, devices: 
 
 def _killed(devices: int, how: str) -> str:
     return (
-        f"one of {devices} processes was killed{how}, often because the memory is full; the others were ended. --resume goes on from "
-        "the last checkpoint, with any number of --devices; --gradient-accumulation-steps needs less memory"
+        f"one of {devices} processes was killed{how}, often because the memory is full; the others were ended. --resume goes on "
+        "from the last checkpoint, with any number of --devices; --gradient-accumulation-steps needs less memory"
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from fairart import draws
 from fairart.draws import Part, PartGenerator
 from fairart.engine.data.sources import batch_slices
-from fairart.engine.processes import ONE_PROCESS, FabricProcesses
+from fairart.engine.processes import ONE_PROCESS, FabricProcesses, ProcessLostError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import shared_runs
@@ -166,6 +166,37 @@ def classifier_with_two_processes():
 def test_what_is_no_fabric_is_refused():
     with pytest.raises(TypeError, match=r"launched lightning\.fabric\.Fabric, got int"):
         FabricProcesses(2)
+
+
+class Broken:
+    """A Fabric whose collectives fail as gloo's do."""
+
+    world_size, global_rank = 2, 0
+
+    def __init__(self, message):
+        self.message = message
+
+    def all_reduce(self, *args, **kwargs):
+        raise RuntimeError(self.message)
+
+    broadcast = barrier = all_reduce
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda processes: processes.reduce_(torch.ones(2)), id="sum"),
+        pytest.param(lambda processes: processes.same(1), id="broadcast"),
+        pytest.param(lambda processes: processes.gathered(1), id="gather"),
+        pytest.param(lambda processes: processes.wait(), id="wait"),
+    ],
+)
+def test_a_process_that_is_gone_is_told_from_other_errors(call):
+    gone = "[../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242"
+    with pytest.raises(ProcessLostError, match="another of the 2 processes of this run ended"):
+        call(FabricProcesses(Broken(gone)))
+    with pytest.raises(RuntimeError, match=r"^out of memory$"):
+        call(FabricProcesses(Broken("out of memory")))
 
 
 def test_one_process_changes_nothing():
