@@ -68,9 +68,8 @@ def on_ray(tasks: Sequence[Task], options: RayOptions) -> Generator[Finished]:
                 finished = _collected(ray, done, task)
                 if finished.machine_lost and lost[task.folder] < MACHINES:
                     lost[task.folder] += 1
-                    warnings.warn(
-                        f"a machine of the Ray cluster was lost, {Path(task.folder).name} goes on on another", stacklevel=3
-                    )
+                    name = Path(task.folder).name
+                    warnings.warn(f"a machine of the Ray cluster was lost; {name} goes on on another one", stacklevel=3)
                     submit(task)
                     continue
                 (Path(task.folder) / token).unlink(missing_ok=True)
