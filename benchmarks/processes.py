@@ -85,7 +85,12 @@ class Leaving:
 
 
 def together(processes: int, function: Callable[..., None], *arguments: Any) -> None:
-    """Run a function in new processes, with a launched Fabric."""
+    """Run a function in new processes, one in this one, with a launched Fabric."""
+    if processes == 1:
+        alone = Fabric(accelerator="cpu", devices=1)
+        alone.launch()
+        function(alone, *arguments)
+        return
     Fabric(accelerator="cpu", devices=processes, strategy="ddp_spawn").launch(Leaving(function), *arguments)
 
 

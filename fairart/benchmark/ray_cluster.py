@@ -48,8 +48,7 @@ def on_ray(tasks: Sequence[Task], options: RayOptions) -> Generator[Finished]:
         raise RuntimeError("workers 'ray' need Ray: pip install 'fairart[ray]'") from None
     with cluster(ray, options) as ours:
         _check_room(ray, options, ours)
-        # A cell whose worker died is recorded as failed, not tried again: it may have used all memory. A lost machine is no
-        # fault of its cells.
+        # A cell whose worker died is recorded as failed, not tried again: it may have used all memory.
         remote = ray.remote(num_cpus=options.num_cpus, num_gpus=options.num_gpus, max_retries=0)(_run_there)
         running: dict[Any, Task] = {}
         lost: Counter[str] = Counter()
@@ -66,10 +65,7 @@ def on_ray(tasks: Sequence[Task], options: RayOptions) -> Generator[Finished]:
                 (done, *_), _ = ray.wait(list(running), num_returns=1)
                 task = running.pop(done)
                 finished = _collected(ray, done, task)
-                if finished.machine_lost and lost[task.folder] < MACHINES:
-                    lost[task.folder] += 1
-                    name = Path(task.folder).name
-                    warnings.warn(f"a machine of the Ray cluster was lost; {name} goes on on another one", stacklevel=3)
+                if finished.machine_lost and _may_go_on(task, lost):
                     submit(task)
                     continue
                 (Path(task.folder) / token).unlink(missing_ok=True)
@@ -89,6 +85,15 @@ def _check_room(ray: Any, options: RayOptions, ours: bool) -> None:
             if ours:
                 raise RuntimeError(detail)
             warnings.warn(f"{detail}: the benchmark waits until more are free", UserWarning, stacklevel=4)
+
+
+def _may_go_on(task: Task, lost: Counter[str]) -> bool:
+    """Whether a cell goes on after its machine was lost, which is no fault of the cell; counts it."""
+    lost[task.folder] += 1
+    if lost[task.folder] > MACHINES:
+        return False
+    warnings.warn(f"a machine of the Ray cluster was lost; {Path(task.folder).name} goes on on another one", stacklevel=4)
+    return True
 
 
 def _leave(folder: Path, token: str) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -43,15 +41,16 @@ def test_a_sample_in_another_cell_counts_once(processes: ModuleType) -> None:
     assert found["largest_class_difference"] == pytest.approx(0.2)
 
 
-def test_all_of_it_runs_at_toy_size(tmp_path: Path) -> None:
+def test_all_of_it_runs_at_toy_size(
+    processes: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "processes.json"
-    command = [sys.executable, str(BENCHMARKS / "processes.py"), "--smoke", "--output", str(output)]
     # One thread, whatever is asked for: two that wait for each other on a busy machine take minutes.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
-    found = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert found.returncode == 0, found.stderr
+    monkeypatch.setenv("OMP_THREAD_LIMIT", "1")
+    monkeypatch.setattr(sys, "argv", ["processes.py", "--smoke", "--output", str(output)])
+    processes.main()
     written = json.loads(output.read_text())
     speed = written["speed"]["small-cnn"]["at"]
     assert all(len(seconds) == 1 and seconds[0] > 0 for seconds in speed["seconds"].values())
     assert written["splits"]["float64, no batch-norm"]["at"]["2"]["equal"]
-    assert "| small-cnn | at |" in found.stdout
+    assert "| small-cnn | at |" in capsys.readouterr().out
