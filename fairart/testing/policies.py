@@ -217,8 +217,8 @@ def _check_parts(weighting: ClassWeighting, terms: LossTerms, labels: Tensor, wh
         total += part.item() * (rows.stop - rows.start) / number
     require(
         math.isclose(total, whole, rel_tol=1e-4, abs_tol=1e-6),
-        f"{type(weighting).__name__}: combine() gives another loss for a batch than for its parts together: sum what looks across "
-        "the batch by self.all_reduce(), and set looks_across_batch = True",
+        f"{type(weighting).__name__}: combine() gives another loss for a batch than for its parts together: sum what "
+        "looks across the batch by self.all_reduce(), and set looks_across_batch = True",
     )
 
 
