@@ -54,6 +54,7 @@ TURNS = ("shared", "threads", "single", "apart")
 CASES = {"float64, no batch-norm": False, "float32, batch-norm": True}
 FULL = {
     "side": 32,
+    "threads": 2,
     "rounds": 7,
     "models": MODELS,
     "methods": METHODS,
@@ -64,6 +65,8 @@ FULL = {
 SMOKE = {
     **FULL,
     "side": 8,
+    # Two that wait for each other on a busy machine take minutes.
+    "threads": 1,
     "rounds": 1,
     "models": {"small-cnn": {"options": {"width": 2}, "batch": 16, "batches": 2}},
     "methods": ("at",),
@@ -128,7 +131,7 @@ def take_turns(fabric: Any, folder: str, settings: dict[str, Any]) -> None:
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     # Not timed: what is loaded and allocated at the first step.
     seconds_of_an_epoch(settings["methods"][0], next(iter(settings["models"])), settings, share=2)
-    alone = {"threads": 2, "single": 1}
+    alone = {"threads": settings["threads"], "single": 1}
     for model in settings["models"]:
         for method in settings["methods"]:
             times: dict[str, list[float]] = {turn: [] for turn in TURNS}

@@ -45,8 +45,6 @@ def test_all_of_it_runs_at_toy_size(
     processes: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "processes.json"
-    # One thread, whatever is asked for: two that wait for each other on a busy machine take minutes.
-    monkeypatch.setenv("OMP_THREAD_LIMIT", "1")
     monkeypatch.setattr(sys, "argv", ["processes.py", "--smoke", "--output", str(output)])
     processes.main()
     written = json.loads(output.read_text())
