@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,27 @@ def refuse_a_checkpoint(fabric: Any, folder: str) -> None:
         except ValueError as error:
             told.append(f"{type(error).__name__}: {error}")
     Path(folder, f"{fabric.global_rank}.json").write_text(json.dumps(told))
+
+
+def lose_the_other(rank: int, folder: str) -> None:
+    """Two processes of gloo, of which the second one is killed; the first one writes what its next sum raises."""
+    from types import SimpleNamespace
+
+    from fairart.engine.processes import FabricProcesses
+
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    unused = {"all_reduce": None, "broadcast": None}
+    processes = FabricProcesses(SimpleNamespace(world_size=2, global_rank=rank, **unused))
+    assert processes.reduce_(torch.ones(3)).tolist() == [2.0] * 3
+    assert processes.reduce_(torch.tensor([rank]), "max").tolist() == [1]
+    if rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        processes.reduce_(torch.ones(3))
+    except RuntimeError as error:
+        Path(folder, "told").write_text(f"{type(error).__name__}: {error}")
+    # Not by the interpreter's own end: threads of the broken group abort it now and then.
+    os._exit(0)
 
 
 def train_all(fabric: Any, folder: str, methods: list[str], dtype: torch.dtype, nb_epochs: int, steps: int = 1) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from fairart.engine.processes import ONE_PROCESS, FabricProcesses, ProcessLostEr
 sys.path.insert(0, str(Path(__file__).parent))
 import shared_runs
 from shared_runs import assert_alike
+
+PATIENCE = 300
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +201,17 @@ def test_a_process_that_is_gone_is_told_from_other_errors(call):
         call(FabricProcesses(Broken(gone)))
     with pytest.raises(RuntimeError, match=r"^out of memory$"):
         call(FabricProcesses(Broken("out of memory")))
+
+
+def test_what_gloo_says_of_a_killed_process_is_understood(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    crew = [context.Process(target=shared_runs.lose_the_other, args=(rank, str(tmp_path))) for rank in range(2)]
+    for process in crew:
+        process.start()
+    for process in crew:
+        process.join(PATIENCE)
+    assert [process.exitcode for process in crew] == [0, -signal.SIGKILL]
+    assert (tmp_path / "told").read_text().startswith("ProcessLostError: another of the 2 processes of this run ended")
 
 
 def test_one_process_changes_nothing():
