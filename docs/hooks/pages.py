@@ -31,6 +31,7 @@ REFERENCE = {
         "fairart.evaluation",
         "fairart.evaluation.attacks",
         "fairart.evaluation.certificates",
+        "fairart.evaluation.defences",
         "fairart.evaluation.results.comparing",
     ),
     "bounds": ("fairart.bounds",),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairart.cli.evaluate_flags import add_corruption_flags, add_model_flags, add_ood_flags, add_test_flags
 from fairart.cli.evaluation_tables import show_evaluation
 from fairart.cli.fail_under import parse_gate
 from fairart.cli.output import print_json, stdout_kept_clean
@@ -27,14 +28,15 @@ def parser() -> Parser:
     """The flags of ``fairart evaluate``."""
     made = Parser(
         prog="fairart evaluate",
-        usage="fairart evaluate RUN [--attack NAME ...] [--corruptions NAMES] [--certificate NAME ...] [flags]\n"
+        usage="fairart evaluate RUN [--attack NAME ...] [--corruptions NAMES] [--certificate NAME ...] "
+        "[--defence NAME ...] [flags]\n"
         "       fairart evaluate RUN RUN ... --ensemble [MEAN] --output FOLDER [flags]\n"
         "       fairart evaluate --model MODEL [--weights FILE] --dataset NAME --output FOLDER [flags]",
         description="Evaluate a run, or any model and weight file, on test images, class by class: clean, under attacks, "
         "corrupted, and certified. The folder of the run, or --output, gets evaluation.json. After an interruption the same "
         "command resumes.",
         epilog="Attacks are listed by 'fairart plugins --kind attack', the options of one by 'fairart plugins attack NAME'; "
-        "likewise certificates, corruptions and models. eps and eps_step of an attack are those of the run unless set.",
+        "likewise certificates, defences, corruptions and models. eps and eps_step of an attack are those of the run unless set.",
     )
     made.add_argument("runs", metavar="RUN", nargs="*", help="folder of a run, written by 'fairart train'")
     made.add_argument(
@@ -45,7 +47,7 @@ def parser() -> Parser:
         help="evaluate several runs as one classifier, by the mean of their probabilities (default) or logits, and where they "
         "disagree; --output is the folder of the result",
     )
-    _add_model_flags(made)
+    add_model_flags(made)
     made.add_argument("--attack", metavar="NAME", action="append", help="may be given again (default: pgd); none for none")
     made.add_argument(
         "--eps",
@@ -58,14 +60,14 @@ def parser() -> Parser:
         metavar="NAME.OPTION=VALUE",
         action="append",
         default=[],
-        help="an option of an attack, certificate or corruption, or (as model.OPTION, dataset.OPTION) of --model and --dataset, "
-        "such as pgd.max_iter=20; may be given again",
+        help="an option of an attack, certificate, defence or corruption, or (as model.OPTION, dataset.OPTION) of --model and "
+        "--dataset, such as pgd.max_iter=20; may be given again",
     )
-    _add_corruption_flags(made)
+    add_corruption_flags(made)
     made.add_argument(
         "--certificate", metavar="NAME", action="append", default=[], help="such as smoothing or ibp; may be given again"
     )
-    _add_ood_flags(made)
+    add_ood_flags(made)
     made.add_argument("--batch-size", type=at_least(1), default=512, metavar="N", help="batch size (default: 512)")
     made.add_argument(
         "--seed", type=at_least(0), default=0, metavar="N", help="seed of random starts and corruptions (default: 0)"
@@ -89,98 +91,11 @@ def parser() -> Parser:
         help="exit with code 1 if a metric is below a value, such as worst-class=0.3 (in the worst result) or pgd.accuracy=0.45; "
         "may be given again",
     )
-    made.add_argument(
-        "--groups",
-        metavar="COLUMN|FILE",
-        action="append",
-        default=[],
-        help="tables by group as well: a column of the data set (site for the array site_test of an npz file), or a .npy or .csv "
-        "file of one value a test image; may be given again",
-    )
-    made.add_argument(
-        "--shift",
-        metavar="NAME=DATASET",
-        action="append",
-        default=[],
-        help="a shifted test set, such as camera-2=npz:camera2.npz or =folder:PATH: accuracy and calibration of each class on "
-        "it, and what is lost; may be given again",
-    )
-    made.add_argument(
-        "--affine",
-        metavar="NAME[=DEGREES]",
-        action="append",
-        default=[],
-        help="accuracy of each class against the degree of rotation, scale or shear, such as rotation=-30,0,30, or all; may be "
-        "given again",
-    )
-    made.add_argument(
-        "--temperature",
-        action="store_true",
-        help="calibration before and after temperature scaling, one for all and one a class: each half of the test images is "
-        "scaled by temperatures of the other half",
-    )
+    add_test_flags(made)
     made.add_argument("--restart", action="store_true", help="start again instead of resuming an interrupted evaluation")
     made.add_argument("--plugins-dir", metavar="FOLDER", help="folder of plugins (*.py) to load, besides the run's own")
     add_common_flags(made)
     return made
-
-
-def _add_model_flags(made: Parser) -> None:
-    group = made.add_argument_group("a model instead of a run")
-    group.add_argument(
-        "--model",
-        metavar="MODEL",
-        help="a registered name, module:callable, ./file.py:callable, or robustbench:NAME, timm:NAME, torchvision:NAME, "
-        "hf:OWNER/NAME",
-    )
-    group.add_argument("--weights", metavar="FILE", help="weight file (.pt, .pth, .tar, .ckpt, .bin, .safetensors)")
-    group.add_argument("--dataset", metavar="NAME", help="data set: a registered name, npz:PATH, npy:FOLDER or folder:FOLDER")
-    group.add_argument("--data-root", metavar="FOLDER", help="folder of the data files (default: FAIRART_DATA, ~/.cache/fairart)")
-    group.add_argument("--output", metavar="FOLDER", help="folder for evaluation.json")
-    group.add_argument(
-        "--normalization",
-        metavar="HOW",
-        help="of the input: none, dataset, MEAN:STD, the name of published constants, or auto: what model or file say, else "
-        "what a trial on a few hundred images shows clearly (default: auto)",
-    )
-    group.add_argument("--weights-key", metavar="KEY", help="where the weights are in the file, if several fit")
-    group.add_argument("--weights-index", type=at_least(0), metavar="N", help="position in a list of state dicts")
-    group.add_argument("--no-strict", action="store_true", help="load what fits, even if tensors are missing or left over")
-
-
-def _add_corruption_flags(made: Parser) -> None:
-    made.add_argument(
-        "--corruptions",
-        metavar="NAMES",
-        help="common15, extra4, paper18, all, or names with commas: made of the test images, unless a folder is given",
-    )
-    made.add_argument(
-        "--corruptions-dir",
-        metavar="FOLDER",
-        help="folder in the layout of CIFAR-10-C to read them from; without --corruptions all of them",
-    )
-    made.add_argument("--severities", type=_severities, metavar="1,3,5", help="severities of the corruptions (default: 1 to 5)")
-    made.add_argument(
-        "--reference", metavar="FILE", help="an evaluation.json with these corruptions, to take the mean corruption error against"
-    )
-
-
-def _add_ood_flags(made: Parser) -> None:
-    made.add_argument(
-        "--ood",
-        metavar="NAME=DATASET",
-        action="append",
-        help="outliers that the scores should tell from the test images: a data set of the same image size, or noise, "
-        "gaussian-noise, blurred, permuted, digits, fooling, unseen (also without NAME=); may be given again",
-    )
-    made.add_argument(
-        "--ood-scores",
-        metavar="NAMES",
-        help="with commas: energy, msp, max-logit, entropy (default: these), mahalanobis, knn (extra ood)",
-    )
-    made.add_argument(
-        "--ood-attack", metavar="SCORES", help="attack these scores by PGD, both ways; options by --set ood.eps=... and the like"
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -199,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_flags(arguments)
     _ood_sets(arguments)
     attacks = [] if arguments.attack == ["none"] else arguments.attack or ["pgd"]
-    options = _options(arguments, [*attacks, *arguments.certificate])
+    options = _options(arguments, [*attacks, *arguments.certificate, *arguments.defence])
     gates = [parse_gate(text, attacks) for text in arguments.fail_under]
     _check_before_imports(arguments, attacks)
     folder = Path(arguments.output or arguments.folder).expanduser()
@@ -289,6 +204,7 @@ def _evaluated(
         sanity_samples=arguments.sanity_samples,
         verbose=not arguments.quiet,
         certificates=arguments.certificate,
+        defences=arguments.defence,
     )
     if arguments.ensemble is not None:
         from fairart.runs.evaluate_ensemble import evaluate_ensemble
@@ -358,13 +274,6 @@ def _ood(arguments: argparse.Namespace, options: dict[str, Any]) -> Any:
     return OodRequest(sets=_ood_sets(arguments), options=options, data_root=arguments.data_root)
 
 
-def _severities(text: str) -> tuple[int, ...]:
-    words = [word.strip() for word in text.split(",")]
-    if not all(word in ("1", "2", "3", "4", "5") for word in words):
-        raise argparse.ArgumentTypeError(f"expects whole numbers from 1 to 5 with commas, got {text!r}")
-    return tuple(sorted({int(word) for word in words}))
-
-
 def _options(arguments: argparse.Namespace, attacks: list[str]) -> dict[str, dict[str, Any]]:
     options: dict[str, dict[str, Any]] = {}
     known = arguments.corruptions is None
@@ -374,7 +283,7 @@ def _options(arguments: argparse.Namespace, attacks: list[str]) -> dict[str, dic
         # If corruptions are made, the name may be one of them; those names are checked later.
         if known and name not in attacks and name not in others:
             raise OptionError(
-                f"--set {text}: {name!r} is not among the attacks and certificates of this evaluation; "
+                f"--set {text}: {name!r} is not among the attacks, certificates and defences of this evaluation; "
                 f"{did_you_mean(name, attacks)}"
             )
         options.setdefault(name, {})[option] = value
@@ -395,3 +304,5 @@ def _check_before_imports(arguments: argparse.Namespace, attacks: list[str]) -> 
         manager.find("attack", name)
     for name in arguments.certificate:
         manager.find("certificate", name)
+    for name in arguments.defence:
+        manager.find("defence", name)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["jpeg_round_trip"]
+__all__ = ["jpeg_round_trip", "smooth_jpeg_round_trip"]
 
 _BLOCK = 8
 # Annex K of the standard: step sizes of the 8 x 8 coefficients at quality 50.
@@ -36,6 +36,9 @@ _CHROMA_STEPS = (
 )
 _TO_YCC = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
 _RED_CR, _GREEN_CB, _GREEN_CR, _BLUE_CB = 1.402, -0.344136286, -0.714136286, 1.772
+
+_LEAST_SLOPE = 0.1
+"""Of the smooth stairway, where it is flattest. Without it, PGD fooled fewer images (Fashion-MNIST, qualities 10 to 50)."""
 
 
 def jpeg_round_trip(x: Tensor, quality: int) -> Tensor:
@@ -67,6 +70,45 @@ def jpeg_round_trip(x: Tensor, quality: int) -> Tensor:
     return torch.cat([brightness + red_shift, brightness + green_shift, brightness + blue_shift], dim=1).clamp_(0, 255)
 
 
+def smooth_jpeg_round_trip(x: Tensor, quality: int) -> Tensor:
+    """The same compression with a gradient: nothing is rounded but the coefficients, and these by a smooth stairway.
+
+    The stairway is flat where a coefficient lies on a step, and steep between two steps (Shin & Song, NeurIPS 2017 workshop,
+    take a cubic as well). So its gradient is small along what the compression takes away, which is most of the high frequencies,
+    and large along what it keeps. It is nowhere 0: where every coefficient lies on a step, there would be no direction at all.
+
+    Args:
+        x: (n, C, H, W) in [0, 255]; three channels are stored in colour, any other number channel by channel.
+        quality: 1 to 100.
+
+    Returns:
+        (n, C, H, W), differentiable in ``x``.
+    """
+    if x.shape[1] != 3:
+        return _smooth_planes(x, _LUMA_STEPS, quality)
+    to_ycc = x.new_tensor(_TO_YCC)
+    ycc = torch.einsum("ij,njhw->nihw", to_ycc, x)
+    height, width = x.shape[2:]
+    padded = functional.pad(ycc[:, 1:], (0, width % 2, 0, height % 2), mode="replicate")
+    chroma = _smooth_planes(functional.avg_pool2d(padded, 2) + 128, _CHROMA_STEPS, quality) - 128
+    wide = functional.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)[:, :, :height, :width]
+    brightness = _smooth_planes(ycc[:, :1], _LUMA_STEPS, quality)
+    return torch.einsum("ij,njhw->nihw", torch.linalg.inv(to_ycc), torch.cat([brightness, wide], dim=1))
+
+
+def _smooth_planes(planes: Tensor, table: tuple[tuple[int, ...], ...], quality: int) -> Tensor:
+    blocks = _blocks(planes - 128)
+    transform, steps = _cosines().to(planes), _steps(table, quality, planes)
+    kept = _stairway(transform @ blocks @ transform.mT / steps) * steps
+    return _unblocked(transform.mT @ kept @ transform, planes.shape) + 128
+
+
+def _stairway(values: Tensor) -> Tensor:
+    nearest = values.round().detach()
+    beside = values - nearest
+    return nearest + _LEAST_SLOPE * beside + (1 - _LEAST_SLOPE) * 4 * beside**3
+
+
 def _steps(table: tuple[tuple[int, ...], ...], quality: int, like: Tensor) -> Tensor:
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
     return ((like.new_tensor(table) * percent + 50) / 100).floor().clamp(1, 255)
@@ -83,16 +125,29 @@ def _cosines() -> Tensor:
 
 
 def _through_blocks(planes: Tensor, table: tuple[tuple[int, ...], ...], quality: int) -> Tensor:
-    number, channels, height, width = planes.shape
-    padded = functional.pad(planes - 128, (0, -width % _BLOCK, 0, -height % _BLOCK), mode="replicate")
-    rows, columns = padded.shape[2] // _BLOCK, padded.shape[3] // _BLOCK
-    blocks = padded.reshape(number, channels, rows, _BLOCK, columns, _BLOCK).transpose(3, 4)
+    blocks = _blocks(planes - 128)
     transform, steps = _cosines().to(planes), _steps(table, quality, planes)
     # Coders hold coefficients in eighths and round half a step away from zero: ties are common, and each is a whole step.
     eighths = (transform @ blocks @ transform.mT * 8).round_()
     kept = ((eighths.abs() + 4 * steps) / (8 * steps)).floor_() * eighths.sign() * steps
-    restored = (transform.mT @ kept @ transform).transpose(3, 4).reshape(padded.shape)
-    return (restored[:, :, :height, :width].round() + 128).clamp_(0, 255)
+    restored = _unblocked(transform.mT @ kept @ transform, planes.shape)
+    return (restored.round() + 128).clamp_(0, 255)
+
+
+def _blocks(planes: Tensor) -> Tensor:
+    """(n, C, rows, columns, 8, 8) blocks of planes (n, C, H, W), widened to whole blocks by their last pixels."""
+    number, channels, height, width = planes.shape
+    padded = functional.pad(planes, (0, -width % _BLOCK, 0, -height % _BLOCK), mode="replicate")
+    rows, columns = padded.shape[2] // _BLOCK, padded.shape[3] // _BLOCK
+    return padded.reshape(number, channels, rows, _BLOCK, columns, _BLOCK).transpose(3, 4)
+
+
+def _unblocked(blocks: Tensor, shape: torch.Size) -> Tensor:
+    """The planes (n, C, H, W) that blocks were cut from."""
+    number, channels, height, width = shape
+    rows, columns = blocks.shape[2:4]
+    whole = blocks.transpose(3, 4).reshape(number, channels, rows * _BLOCK, columns * _BLOCK)
+    return whole[:, :, :height, :width]
 
 
 def _halve(chroma: Tensor) -> Tensor:

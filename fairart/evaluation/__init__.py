@@ -9,6 +9,7 @@ from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.results.affine_results import AffineResults
 from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.defence_result import DefenceResult, DefendedAttack
 from fairart.evaluation.results.groups import GroupedResult, Groups
 from fairart.evaluation.results.ood_detection import Detection
 from fairart.evaluation.results.ood_results import OodResults
@@ -26,6 +27,8 @@ __all__ = [
     "CertificateResult",
     "CorruptionResults",
     "DamagedFileError",
+    "DefenceResult",
+    "DefendedAttack",
     "Detection",
     "EvaluationError",
     "EvaluationResult",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +21,26 @@ from fairart.engine.data import check_inputs, check_labels, uint8_divisor
 from fairart.engine.network import Network, check_model
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.specs import Attacks, AttackSpec, resolve_attacks
-from fairart.evaluation.certificates.specs import Certificates, CertificateSpec, resolve_certificates
+from fairart.evaluation.certificates.specs import Certificates, resolve_certificates
+from fairart.evaluation.defences.specs import Defences, resolve_defences
 from fairart.evaluation.ood.plan import Outliers, resolve_ood
 from fairart.evaluation.ood.running import score_outliers
 from fairart.evaluation.ood.settings import OodSettings
-from fairart.evaluation.results.affine_results import AffineResults, affine_label
-from fairart.evaluation.results.certificate_result import CertificateResult
-from fairart.evaluation.results.corruption_results import CorruptionResults, corruption_label
 from fairart.evaluation.results.groups import GroupsLike, resolve_groups
-from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.result import EvaluationResult
-from fairart.evaluation.results.shift_results import ShiftResults
-from fairart.evaluation.results.temperature import ScaledResult, TemperatureResults
+from fairart.evaluation.running import parts
 from fairart.evaluation.running.affine import Affine, check_affine
 from fairart.evaluation.running.broken import check_unbroken
-from fairart.evaluation.running.corrupted import Corruptions, CorruptionSource, resolve_corruptions
+from fairart.evaluation.running.corrupted import Corruptions, resolve_corruptions
+from fairart.evaluation.running.defending import defend
 from fairart.evaluation.running.partial import PartialResults
 from fairart.evaluation.running.progress import Progress
 from fairart.evaluation.running.runner import Runner
-from fairart.evaluation.running.scaling import COLUMNS, Scaling
-from fairart.evaluation.running.scores import Scores
-from fairart.evaluation.running.shifted import Shifted, Shifts, check_shifts
+from fairart.evaluation.running.scaling import Scaling
+from fairart.evaluation.running.shifted import Shifts, check_shifts
 from fairart.evaluation.running.votes import votes_of
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES, run_checks
+from fairart.evaluation.sanity.defences import check_defences
 from fairart.fingerprint import array_digest, classifier_fingerprint
 
 __all__ = ["evaluate"]
@@ -70,6 +67,7 @@ def evaluate(
     shifts: Shifts | None = None,
     affine: Affine | None = None,
     temperature: bool = False,
+    defences: Defences = (),
     checkpoint: str | Path | None = None,
     sanity_samples: int = SANITY_SAMPLES,
     verbose: bool = True,
@@ -115,6 +113,9 @@ def evaluate(
             degrees.
         temperature: also scale confidences by temperatures, one for all and one for each predicted class, fitted on clean test
             images and used on others: each half of the test images by those of the other half, shifted images by those of all.
+        defences: input defences, as ``attacks``: ``["jpeg", ("feature-squeezing", {"bit_depth": 2})]``. Each is measured clean,
+            and under every attack twice: naively, with examples made for the undefended model, and by BPDA, with examples
+            made through the defence. Needs clip values.
         checkpoint: a folder for partial results. Finished batches are kept there, and a killed evaluation resumes
             from them and returns the same result as without the interruption. Files that are damaged, or that belong to
             other weights, data or settings, are discarded with a warning.
@@ -125,7 +126,8 @@ def evaluate(
 
     Returns:
         The outcome of every sample under ``"clean"`` and each attack's label, of the corrupted images under ``corruptions``,
-        the scores of outliers under ``ood``, and what is certified under ``certificates``.
+        the scores of outliers under ``ood``, what is certified under ``certificates``, and what input defences do under
+        ``defences``.
 
     Raises:
         TypeError: no ``PyTorchClassifier``.
@@ -141,12 +143,14 @@ def evaluate(
     images = check_inputs(x, classifier)
     if len(images) != len(labels):
         raise ValueError(f"x and y must be of one length, got {len(images)} samples and {len(labels)} labels")
-    names = _check_names(class_names, classifier.nb_classes)
     attributes = resolve_groups(groups, len(labels))
+    names = _check_names(class_names, classifier.nb_classes)
+    common: dict[str, Any] = {"nb_classes": classifier.nb_classes, "class_names": names}
     for option, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0), ("sanity_samples", sanity_samples, 0)):
         _check_whole(option, value, least)
     specs = _checked_attacks(attacks, classifier)
     certifying = [one.checked(classifier) for one in resolve_certificates(certificates)]
+    defending = [one.checked(classifier) for one in resolve_defences(defences)]
     shifted = check_shifts(shifts, classifier)
     curves = check_affine(affine, classifier)
     check_model(
@@ -163,24 +167,23 @@ def evaluate(
     config = {**_config(classifier, network, len(labels), batch_size, seed), "sanity_samples": int(sanity_samples)}
     kept = PartialResults()
     if checkpoint is not None:
-        settings = {"temperature": True} if temperature else {}
-        kept = PartialResults(checkpoint, {**_fingerprint(classifier, images, labels, config), **settings})
-    common: dict[str, Any] = {"nb_classes": classifier.nb_classes, "class_names": names}
+        kept = PartialResults(checkpoint, _fingerprint(classifier, images, labels, config, temperature=temperature))
     corrupted = 0 if source is None else len(source.names) * len(at) * len(source.labels)
     total = (1 + len(specs) + sum(one.certificate.rounds for one in certifying)) * len(labels) + corrupted
-    total += outliers.work(len(labels))
-    total += sum(len(y) for _, y in shifted.values()) + len(labels) * sum(len(degrees) for degrees in curves.values())
+    total += len(labels) * (len(defending) * (1 + 2 * len(specs)) + sum(len(degrees) for degrees in curves.values()))
+    total += outliers.work(len(labels)) + sum(len(y) for _, y in shifted.values())
     with Progress(total, verbose=verbose) as progress, _repeatable():
         runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
         if temperature:
             runner = dataclasses.replace(runner, scaling=Scaling.of(runner.logits(), labels, seed))
-        results, scores = _attacked(runner, specs, common)
-        corruption_results = _corrupted(runner, source, at, common)
-        certified = [_certified(runner, one, common) for one in certifying]
+        results, scores = parts.attack_results(runner, specs, common)
+        corruption_results = parts.corruption_results(runner, source, at, common)
+        certified = [parts.certificate_result(runner, one, common) for one in certifying]
         check_unbroken(certified, results)
-        shift_results, shift_scores = _shifted(runner, shifted, common)
-        affine_results = _affine(runner, curves, common)
+        shift_results, shift_scores = parts.shift_results(runner, shifted, common)
+        affine_results = parts.affine_results(runner, curves, common)
         ood_results = score_outliers(runner, outliers, names)
+        defended = [defend(runner, one, specs, results, common) for one in defending]
         progress.begin("sanity checks")
         checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
     return EvaluationResult(
@@ -190,12 +193,13 @@ def evaluate(
         ood=ood_results,
         config=config,
         versions=_versions(),
-        checks=checks,
+        checks=[*checks, *check_defences(defended)],
         groups=attributes,
         shifts=shift_results,
         affine=affine_results,
-        temperature=_scaled(runner, results, scores, shift_results, shift_scores),
+        temperature=parts.temperature_results(runner, results, scores, shift_results, shift_scores),
         ensemble=votes_of(runner.target.network, results, scores),
+        defences=defended,
     )
 
 
@@ -219,109 +223,8 @@ def _repeatable() -> Iterator[None]:
         cudnn.benchmark, cudnn.deterministic = before
 
 
-def _attacked(runner: Runner, specs: Sequence[AttackSpec], common: dict[str, Any]) -> tuple[list[AttackResult], list[Scores]]:
-    clean = runner.clean()
-    wrong = int((clean.predictions != runner.labels).sum())
-    # Only what is right on clean data is attacked.
-    runner.progress.expect(-wrong * len(specs))
-
-    def result(scores: Scores, **more: Any) -> AttackResult:
-        return AttackResult(
-            labels=runner.labels, predictions=scores.predictions, confidences=scores.confidences, **common, **more
-        )
-
-    results, every = [result(clean, label="clean", config={"attack": "none", "options": {}})], [clean]
-    for spec in specs:
-        scores, perturbation = runner.attack(spec, clean)
-        results.append(result(scores, label=spec.label, config=spec.config, perturbation=perturbation))
-        every.append(scores)
-    return results, every
-
-
-def _corrupted(
-    runner: Runner, source: CorruptionSource | None, severities: Sequence[int], common: dict[str, Any]
-) -> CorruptionResults:
-    if source is None:
-        return CorruptionResults()
-    found = {}
-    for name in source.names:
-        for severity in severities:
-            scores = runner.corruption(source, name, severity)
-            found[name, severity] = AttackResult(
-                label=corruption_label(name, severity),
-                labels=source.labels,
-                config={"corruption": name, "severity": severity},
-                predictions=scores.predictions,
-                confidences=scores.confidences,
-                **common,
-            )
-    about = {**source.describe(), "severities": list(severities)}
-    return CorruptionResults(found, source={**about, "own_labels": not np.array_equal(source.labels, runner.labels)})
-
-
-def _certified(runner: Runner, spec: CertificateSpec, common: dict[str, Any]) -> CertificateResult:
-    predictions, radii = runner.certificate(spec)
-    return CertificateResult(
-        label=spec.label, labels=runner.labels, predictions=predictions, radii=radii, config=spec.config, **common
-    )
-
-
-def _shifted(runner: Runner, shifts: Shifted, common: dict[str, Any]) -> tuple[ShiftResults, list[Scores]]:
-    found, every = {}, []
-    for name, (x, labels) in shifts.items():
-        scores = runner.shift(name, x, labels)
-        found[name] = AttackResult(
-            label=name,
-            labels=labels,
-            config={"attack": "none", "options": {}, "shift": name},
-            predictions=scores.predictions,
-            confidences=scores.confidences,
-            **common,
-        )
-        every.append(scores)
-    return ShiftResults(found), every
-
-
-def _affine(runner: Runner, curves: Mapping[str, Sequence[float]], common: dict[str, Any]) -> AffineResults:
-    found = {}
-    for family, degrees in curves.items():
-        for degree in degrees:
-            scores = runner.affine(family, degree)
-            found[family, degree] = AttackResult(
-                label=affine_label(family, degree),
-                labels=runner.labels,
-                config={"affine": family, "degree": degree},
-                predictions=scores.predictions,
-                confidences=scores.confidences,
-                **common,
-            )
-    return AffineResults(found)
-
-
-def _scaled(
-    runner: Runner,
-    results: Sequence[AttackResult],
-    scores: Sequence[Scores],
-    shifts: ShiftResults,
-    shift_scores: Sequence[Scores],
-) -> TemperatureResults | None:
-    scaling = runner.scaling
-    if scaling is None:
-        return None
-
-    def scaled(result: AttackResult, found: Scores) -> ScaledResult:
-        return ScaledResult(result, {kind: found.more[column] for kind, column in COLUMNS.items()})
-
-    return TemperatureResults(
-        scaling.whole,
-        scaling.halves,
-        {result.label: scaled(result, found) for result, found in zip(results, scores, strict=True)},
-        {name: scaled(shifts[name], found) for name, found in zip(shifts, shift_scores, strict=True)},
-    )
-
-
 def _fingerprint(
-    classifier: PyTorchClassifier, images: Images, labels: npt.NDArray[np.int64], config: dict[str, Any]
+    classifier: PyTorchClassifier, images: Images, labels: npt.NDArray[np.int64], config: dict[str, Any], *, temperature: bool
 ) -> dict[str, Any]:
     """All that every number of an evaluation follows from."""
     return {
@@ -333,6 +236,7 @@ def _fingerprint(
         "device": config["device"],
         "number format": config["dtype"],
         **{f"version of {name}": version for name, version in _versions().items()},
+        **({"temperature": True} if temperature else {}),
     }
 
 

@@ -146,6 +146,14 @@ def fairart_register_certificates(register: Register) -> None:
 
 
 @hookimpl
+def fairart_register_defences(register: Register) -> None:
+    register("jpeg", "fairart.evaluation.defences.jpeg:JpegDefence")
+    register("feature-squeezing", "fairart.evaluation.defences.feature_squeezing:FeatureSqueezingDefence")
+    register("spatial-smoothing", "fairart.evaluation.defences.spatial_smoothing:SpatialSmoothingDefence")
+    register("total-variation", "fairart.evaluation.defences.total_variation:TotalVariationDefence")
+
+
+@hookimpl
 def fairart_register_datasets(register: Register) -> None:
     register("digits", "fairart.datasets.digits:load_digits")
     register("fashion-mnist", "fairart.datasets.vision:load_fashion_mnist")

@@ -94,6 +94,11 @@ def fairart_register_certificates(register: Register) -> None:
 
 
 @hookspec
+def fairart_register_defences(register: Register) -> None:
+    """Register subclasses of ``fairart.evaluation.defences.Defence``: what is done to an input before the model sees it."""
+
+
+@hookspec
 def fairart_register_corruptions(register: Register) -> None:
     """Register corruptions: functions ``corrupt(x, severity, *, generator) -> x`` on a batch in [0, 1]."""
 
@@ -141,6 +146,7 @@ HOOK_OF_KIND = {
     "fairness_metric": "fairart_register_fairness_metrics",
     "attack": "fairart_register_attacks",
     "certificate": "fairart_register_certificates",
+    "defence": "fairart_register_defences",
     "corruption": "fairart_register_corruptions",
     "dataset": "fairart_register_datasets",
     "model": "fairart_register_models",

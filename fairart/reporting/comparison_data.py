@@ -12,6 +12,7 @@ import numpy as np
 from fairart.evaluation import AttackResult
 from fairart.evaluation.results.comparing.common import PairedTest
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.reporting.by_defence import ByDefence, by_defence
 from fairart.reporting.by_group import ByGroup, by_group
 from fairart.reporting.by_shift import ByShift, by_shift
 from fairart.reporting.certified import CertificateMeans
@@ -160,6 +161,11 @@ class ComparisonData:
         return by_shift(self.methods)
 
     @cached_property
+    def by_defence(self) -> tuple[ByDefence, ...]:
+        """Every input defence that runs were evaluated behind; see :mod:`fairart.reporting.by_defence`."""
+        return by_defence(self.methods)
+
+    @cached_property
     def by_kind(self) -> ByKind | None:
         """Every class under every kind of robustness; None for fewer than three kinds. See :mod:`fairart.reporting.kinds`."""
         return by_kind(
@@ -241,6 +247,7 @@ class ComparisonData:
             },
             "groups": [found.to_dict() for found in self.by_group],
             "shifts": [found.to_dict(self.classes) for found in self.by_shift],
+            **({"defences": [found.to_dict(self.classes) for found in self.by_defence]} if self.by_defence else {}),
             **({} if self.by_kind is None else {"kinds": self.by_kind.to_dict(self.classes)}),
             "notices": list(self.notices),
         }

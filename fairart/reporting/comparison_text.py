@@ -14,6 +14,7 @@ from fairart.evaluation.results.flags import FAILED
 from fairart.notebooks import html_notes, html_table
 from fairart.reporting.by_group import ByGroup
 from fairart.reporting.comparison_data import Cell, ComparisonData
+from fairart.reporting.defence_text import defence_grid
 from fairart.reporting.ensembles import ensemble_lines
 from fairart.reporting.grid import Grid, p_text, per_cent, points, spread_text
 from fairart.reporting.kinds.text import kind_grids, kind_notes
@@ -277,6 +278,7 @@ def render_comparison(comparison: ComparisonData, *, style: str = "text", classe
     grids = [main, *(class_grid(comparison, attack) for attack in comparison.attacks if classes)]
     grids += [group_grid(comparison, found) for found in comparison.by_group]
     grids += [shift_grid(comparison)] if comparison.by_shift else []
+    grids += [defence_grid(comparison)] if comparison.by_defence else []
     grids += kind_grids(comparison.by_kind, comparison.classes) if classes else []
     return FORMATS[style](grids, _notes(comparison, classes))
 
@@ -293,6 +295,7 @@ def render_html(comparison: ComparisonData) -> str:
         parts.append(f"<details><summary>Classes, {escape(terminal(attack))}</summary>{table}</details>")
     parts += [_html(group_grid(comparison, found)) for found in comparison.by_group]
     parts += [_html(shift_grid(comparison))] if comparison.by_shift else []
+    parts += [_html(defence_grid(comparison))] if comparison.by_defence else []
     return f"<div>{''.join([*parts, html_notes(_notes(comparison, classes=True))])}</div>"
 
 

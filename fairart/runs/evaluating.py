@@ -40,8 +40,8 @@ class Request:
         certificates: registered names, or (name, options) pairs, with a ``label`` for a second setting of one certificate.
         reference: an ``evaluation.json`` with these corruptions, to take the mean corruption error (mCE) against.
         ood: sets of outliers, with scores and attacks on the scores; None for none.
-        options: attack, corruption or certificate -> its options. ``surrogate`` of the transfer attack may be the folder of a
-            run.
+        options: attack, corruption, certificate or defence -> its options. ``surrogate`` of the transfer attack may be the folder
+            of a run.
         batch_size: batch size.
         seed: of the attacks' random starts, of the corruptions made, and of the choice under ``limit``.
         limit: evaluate that many test images, drawn at random; ``"100/class"`` for so many of each class.
@@ -54,6 +54,7 @@ class Request:
         data_root: folder of their data files; None for that of the run.
         affine: curves of accuracy against degree: family -> degrees, None for its own ones.
         temperature: scale confidences by temperatures, and measure calibration before and after.
+        defences: input defences, registered names or (name, options) pairs, with a ``label`` for a second setting of one.
     """
 
     attacks: Sequence[plan.Attack] = ("pgd",)
@@ -77,6 +78,7 @@ class Request:
     data_root: str | None = None
     affine: Mapping[str, Sequence[float] | None] = field(default_factory=dict)
     temperature: bool = False
+    defences: Sequence[plan.Attack] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,7 @@ class Prepared:
         certificates: names with complete options.
         surrogates: label -> folder of the surrogate's run.
         ood: settings of the outliers, if there are any.
+        defences: names with complete options.
     """
 
     request: Request
@@ -96,6 +99,7 @@ class Prepared:
     certificates: Sequence[tuple[str, Mapping[str, Any]]]
     surrogates: Mapping[str, str]
     ood: OodSettings | None = None
+    defences: Sequence[tuple[str, Mapping[str, Any]]] = ()
 
 
 def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str | Path], PyTorchClassifier]) -> Prepared:
@@ -107,17 +111,19 @@ def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str |
         surrogate: loads the classifier of a run.
 
     Raises:
-        UnknownNameError: no such attack, corruption, certificate, set of outliers or score.
-        OptionError: options of an attack or certificate that is not run, or that it does not have; a bad limit.
+        UnknownNameError: no such attack, corruption, certificate, defence, set of outliers or score.
+        OptionError: options of an attack, certificate or defence that is not run, or that it does not have; a bad limit.
     """
     plan.parse_limit(request.limit)
     given = request.options or {}
     names = [name for name in request.attacks if isinstance(name, str)]
     certified = [name for name in request.certificates if isinstance(name, str)]
-    plan.check_options(given, [*names, *certified], plan.names_to_make(request.corruptions, request.corruptions_dir))
+    defended = [name for name in request.defences if isinstance(name, str)]
+    plan.check_options(given, [*names, *certified, *defended], plan.names_to_make(request.corruptions, request.corruptions_dir))
     asked = budget if request.eps is None else plan.Budget(request.eps, norm=budget.norm)
     chosen = plan.choose_attacks(asked, request.attacks, given)
     certificates = plan.choose_certificates(asked, request.certificates, given)
+    defences = plan.choose_defences(request.defences, given)
     # By label: two settings of one attack may each have their own.
     surrogates = {
         own.get("label", name): str(own["surrogate"]) for name, own in chosen if isinstance(own.get("surrogate"), str | Path)
@@ -132,6 +138,7 @@ def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str |
         certificates=certificates,
         surrogates=surrogates,
         ood=check_ood(request.ood, asked),
+        defences=defences,
     )
 
 
@@ -202,6 +209,7 @@ def carry_out(
         shifts=shifts,
         affine=asked.affine or None,
         temperature=asked.temperature,
+        defences=prepared.defences,
         checkpoint=folder / PARTIAL,
         verbose=asked.verbose,
         sanity_samples=asked.sanity_samples,

@@ -18,6 +18,7 @@ from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
 from fairart.evaluation.certificates.specs import resolve_certificates
+from fairart.evaluation.defences.specs import resolve_defences
 from fairart.evaluation.results.corruption_results import check_same_kind
 from fairart.evaluation.results.groups import Groups
 from fairart.evaluation.running.corrupted import CorruptionSource
@@ -33,6 +34,7 @@ __all__ = [
     "check_reference",
     "choose_attacks",
     "choose_certificates",
+    "choose_defences",
     "choose_images",
     "corruption_source",
     "groups_of",
@@ -60,8 +62,8 @@ def check_options(options: Options, attacks: Sequence[str], corruptions: Sequenc
     """Refuse options of what is not run.
 
     Args:
-        options: attack, certificate or corruption -> its options.
-        attacks: names of the attacks and certificates.
+        options: attack, certificate, defence or corruption -> its options.
+        attacks: names of the attacks, certificates and defences.
         corruptions: names of the corruptions that are made.
 
     Raises:
@@ -144,6 +146,24 @@ def choose_certificates(budget: Budget, certificates: Sequence[Attack], options:
         chosen.append((name, {**own, **given}))
     # Before data and weights are loaded.
     resolve_certificates(chosen)
+    return chosen
+
+
+def choose_defences(defences: Sequence[Attack], options: Options) -> list[tuple[str, dict[str, Any]]]:
+    """Input defences with their options.
+
+    Args:
+        defences: registered names, or (name, options) pairs.
+        options: defence -> its options, for those given by name.
+
+    Raises:
+        UnknownNameError: no such defence.
+        OptionError: an option that it does not have, or a bad value.
+    """
+    pairs = [(one, options.get(one, {})) if isinstance(one, str) else one for one in defences]
+    chosen = [(name, dict(given)) for name, given in pairs]
+    # Before data and weights are loaded.
+    resolve_defences(chosen)
     return chosen
 
 

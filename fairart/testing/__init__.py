@@ -17,6 +17,7 @@ from __future__ import annotations
 from fairart.testing.augmentations import check_augmentation
 from fairart.testing.certificates import check_certificate
 from fairart.testing.datasets import check_dataset
+from fairart.testing.defences import check_defence
 from fairart.testing.evaluation import check_attack, check_corruption, check_fairness_metric
 from fairart.testing.models import check_model
 from fairart.testing.objectives import check_objective
@@ -42,6 +43,7 @@ __all__ = [
     "check_classification_loss",
     "check_corruption",
     "check_dataset",
+    "check_defence",
     "check_epsilon_scheduler",
     "check_fairness_metric",
     "check_model",

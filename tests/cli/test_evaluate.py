@@ -71,7 +71,7 @@ def test_options_given_beat_those_of_the_run(fairart_command, trained):
     [
         (["--atack", "pgd"], "unknown flag --atack; did you mean '--attack'"),
         (["--attack", "pdg"], "there is no attack 'pdg'; did you mean 'pgd'"),
-        (["--set", "fgsm.eps=1"], "'fgsm' is not among the attacks and certificates of this evaluation"),
+        (["--set", "fgsm.eps=1"], "'fgsm' is not among the attacks, certificates and defences of this evaluation"),
         (["--set", "pgd.max_itr=1"], "attack 'pgd' has no option 'max_itr'; did you mean 'max_iter'"),
         (["--set", "pgd.eps=-1"], "eps must be >= 0"),
         (["--attack", "pgd", "--attack", "pgd"], "two attacks are labelled 'pgd'"),
@@ -335,4 +335,43 @@ def test_certificates_stand_in_file_and_table(fairart_command, trained):
 def test_an_option_of_a_certificate_that_does_not_run_is_refused(fairart_command, trained):
     code, _, err = fairart_command("evaluate", trained, "--set", "smoothing.n=5")
     assert code == 2
-    assert "'smoothing' is not among the attacks and certificates of this evaluation" in err
+    assert "'smoothing' is not among the attacks, certificates and defences of this evaluation" in err
+
+
+def test_defences_stand_in_file_table_comparison_and_page(fairart_command, trained, tmp_path):
+    flags = ("--defence", "jpeg", "--defence", "feature-squeezing", "--set", "jpeg.quality=20", "--sanity-samples", "0")
+    code, out, err = fairart_command("evaluate", trained, *QUICK, *flags)
+    assert (code, err) == (0, "")
+    result = EvaluationResult.load(trained / "evaluation.json")
+    assert out.startswith(result.table())
+    assert list(result.defences) == ["jpeg", "feature-squeezing"]
+    assert result.defences["jpeg"].config["options"] == {"quality": 20}
+    # Trained at eps 0.1, so attacked at eps 0.1 behind the defence as well.
+    assert result.defences["jpeg"]["pgd"].bpda.config["options"]["eps"] == 0.1
+    assert "jpeg: jpeg(quality=20); not random; coder: Pillow" in out
+    assert not (trained / "evaluation.partial").exists()
+    code, out, _ = fairart_command("compare", trained)
+    assert code == 0
+    assert "input defences" in out
+    assert "jpeg, pgd" in out
+    code, _, _ = fairart_command("report", trained, "--output", tmp_path / "page.html")
+    assert code == 0
+    assert '<section id="defences"' in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--defence", "jpg"], "there is no defence 'jpg'; did you mean 'jpeg'"),
+        (["--defence", "jpeg", "--set", "jpeg.quality=high"], "defence 'jpeg': quality expects int, got 'high'"),
+        (["--defence", "jpeg", "--set", "jpeg.quality=101"], "quality must be >= 1 and <= 100, got 101"),
+        (["--defence", "jpeg", "--defence", "jpeg"], "two defences are labelled 'jpeg'"),
+        (["--set", "jpeg.quality=10"], "'jpeg' is not among the attacks, certificates and defences of this evaluation"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_defence_is_told_in_one_line(fairart_command, trained, flags, told):
+    code, out, err = fairart_command("evaluate", trained, *flags)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert told in err

@@ -67,7 +67,7 @@ def classifier(trained_weights):
 
 @pytest.fixture
 def register(monkeypatch):
-    """Registers attacks and metrics of a plugin named 'stranger' for one test."""
+    """Registers attacks, defences and metrics of a plugin named 'stranger' for one test."""
 
     def add(**things):
         manager = PluginManager(entry_points=False, strict=True)
@@ -77,6 +77,11 @@ def register(monkeypatch):
             @hookimpl
             def fairart_register_attacks(self, register):
                 for name, function in things.get("attacks", {}).items():
+                    register(name, function)
+
+            @hookimpl
+            def fairart_register_defences(self, register):
+                for name, function in things.get("defences", {}).items():
                     register(name, function)
 
             @hookimpl

@@ -91,6 +91,12 @@ def test_certificates(name: str) -> None:
     testing.check_certificate(create("certificate", name))
 
 
+@pytest.mark.parametrize("name", built_in("defence"))
+@pytest.mark.parametrize("input_shape", [(1, 8, 8), (3, 9, 11)])
+def test_defences(name: str, input_shape: tuple[int, int, int]) -> None:
+    testing.check_defence(create("defence", name), input_shape=input_shape)
+
+
 @pytest.mark.parametrize("name", built_in("corruption"))
 def test_corruptions(name: str, tmp_path: Path) -> None:
     options = {}

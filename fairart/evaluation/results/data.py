@@ -12,6 +12,7 @@ from fairart.did_you_mean import did_you_mean
 from fairart.evaluation.results.affine_results import AffineResults
 from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.corruption_results import CorruptionResults
+from fairart.evaluation.results.defence_result import DefenceResult
 from fairart.evaluation.results.ensemble_results import EnsembleResults
 from fairart.evaluation.results.groups import GroupedResult, GroupsLike, resolve_groups
 from fairart.evaluation.results.ood_results import OodResults
@@ -30,7 +31,8 @@ CLEAN = "clean"
 
 class EvaluationData(Mapping[str, AttackResult]):
     """All results of one evaluation by label, ``"clean"`` first. Results of corrupted images are in ``corruptions``,
-    scores of outliers in ``ood``, those of certificates in ``certificates`` (label -> result).
+    scores of outliers in ``ood``, those of certificates in ``certificates`` (label -> result), those behind input defences in
+    ``defences`` (label -> result).
 
     Args:
         results: one a label, all of the same samples.
@@ -45,6 +47,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         affine: accuracy against the degree of rotation, scale and shear.
         ensemble: what the members of an ensemble predict; None where the model is none.
         temperature: temperatures, and the confidences that they scale; None where none were asked for.
+        defences: one a label, all of the same samples as the results.
 
     Raises:
         ValueError: no result, two of one label, results of different samples, corruptions with other classes, or groups of
@@ -66,6 +69,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         temperature: TemperatureResults | None = None,
         affine: AffineResults | None = None,
         ensemble: EnsembleResults | None = None,
+        defences: Sequence[DefenceResult] = (),
     ) -> None:
         if not results:
             raise ValueError("an evaluation holds at least one result, got none")
@@ -92,6 +96,7 @@ class EvaluationData(Mapping[str, AttackResult]):
         self.temperature = temperature
         self.affine = AffineResults() if affine is None else affine
         self.ensemble = ensemble
+        self.defences = _defences(defences, first)
         if any(result.nb_classes != first.nb_classes for result in self.shifts.values()):
             raise ValueError(f"the results of shifts have another number of classes than {first.nb_classes}")
 
@@ -215,4 +220,14 @@ def _by_label(certificates: Sequence[CertificateResult], first: AttackResult) ->
         if one.nb_classes != first.nb_classes or not np.array_equal(one.labels, first.labels):
             raise ValueError(f"a certificate is of the samples of the evaluation: {one.label!r} has other labels")
         found[one.label] = one
+    return found
+
+
+def _defences(defences: Sequence[DefenceResult], first: AttackResult) -> dict[str, DefenceResult]:
+    found = {one.label: one for one in defences}
+    if len(found) < len(defences):
+        raise ValueError(f"two defences have one label: {', '.join(one.label for one in defences)}")
+    for one in defences:
+        if one.clean.nb_classes != first.nb_classes or not np.array_equal(one.clean.labels, first.labels):
+            raise ValueError(f"a defence is of the samples of the evaluation: {one.label!r} has other labels")
     return found

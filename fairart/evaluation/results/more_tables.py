@@ -1,9 +1,11 @@
-"""The tables that only some evaluations have: groups, shifted test sets, affine changes, temperatures, members of ensembles."""
+"""The tables that only some evaluations have: groups, shifted test sets, affine changes, temperatures, members of ensembles,
+input defences."""
 
 from __future__ import annotations
 
 from fairart.evaluation.results.affine_table import affine_grid, affine_notes
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.defence_table import defence_grid, defence_notes
 from fairart.evaluation.results.ensemble_table import ensemble_grids, ensemble_notes
 from fairart.evaluation.results.grid import Grid
 from fairart.evaluation.results.group_table import group_grids, group_notes
@@ -29,4 +31,5 @@ def more_tables(result: EvaluationData) -> list[tuple[list[Grid], list[str]]]:
         found.append((grids, temperature_notes(result.temperature)))
     if result.ensemble is not None:
         found.append((ensemble_grids(result), ensemble_notes(result.ensemble)))
+    found += [([defence_grid(result, one)], defence_notes(result, one)) for one in result.defences.values()]
     return found

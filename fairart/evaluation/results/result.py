@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fairart.evaluation.results import storage
 from fairart.evaluation.results.affine_table import render_affine, render_affine_html
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.defence_table import render_defences, render_defences_html
 from fairart.evaluation.results.ensemble_table import render_ensemble, render_ensemble_html
 from fairart.evaluation.results.frames import evaluation_frame
 from fairart.evaluation.results.group_table import group_frame, render_groups, render_groups_html
@@ -46,7 +47,8 @@ class EvaluationResult(EvaluationData):
         """Plain text: a row for each class, a column for each attack, overall and worst rows, configurations below; then a row
         for each corruption, a column for each severity; then a table for each certificate; for each attribute of the samples
         tables by group and by class within each group; classes on shifted test sets, and against rotation, scale and shear;
-        calibration before and after temperature scaling; of an ensemble, where its members disagree.
+        calibration before and after temperature scaling; of an ensemble, where its members disagree; a table for each input
+        defence.
 
         Args:
             intervals: print 95 % intervals beside the numbers.
@@ -60,6 +62,7 @@ class EvaluationResult(EvaluationData):
             *render_affine(self),
             *render_temperature(self),
             *render_ensemble(self, intervals=intervals),
+            *render_defences(self, intervals=intervals),
         ]
 
     def _repr_html_(self) -> str:
@@ -71,6 +74,7 @@ class EvaluationResult(EvaluationData):
             + render_affine_html(self)
             + render_temperature_html(self)
             + render_ensemble_html(self)
+            + render_defences_html(self)
         )
 
     def grouped(self, groups: GroupsLike) -> EvaluationResult:
@@ -93,6 +97,9 @@ class EvaluationResult(EvaluationData):
             temperature=self.temperature,
             affine=self.affine,
             ensemble=self.ensemble,
+            certificates=list(self.certificates.values()),
+            ood=self.ood,
+            defences=list(self.defences.values()),
         )
 
     def to_frame(self, *, by: str | None = None) -> DataFrame:
@@ -152,4 +159,5 @@ class EvaluationResult(EvaluationData):
             temperature=found.temperature,
             affine=found.affine,
             ensemble=found.ensemble,
+            defences=found.defences,
         )

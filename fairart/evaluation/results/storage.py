@@ -19,6 +19,8 @@ from fairart.evaluation.results.certificate_result import CertificateResult
 from fairart.evaluation.results.certificate_storage import certificates_from_list, certificates_to_list
 from fairart.evaluation.results.corruption_results import CorruptionResults
 from fairart.evaluation.results.data import EvaluationData
+from fairart.evaluation.results.defence_result import DefenceResult
+from fairart.evaluation.results.defence_storage import defences_from_list, defences_to_list
 from fairart.evaluation.results.ensemble_results import EnsembleResults
 from fairart.evaluation.results.groups import Groups
 from fairart.evaluation.results.groups.storage import groups_from_dict, groups_to_dict
@@ -114,6 +116,7 @@ def _only_where_there(result: EvaluationData) -> dict[str, Any]:
         "affine": _affine_to_dict(result.affine),
         "temperature": None if result.temperature is None else result.temperature.to_dict(),
         "ensemble": None if result.ensemble is None else result.ensemble.to_dict(),
+        "defences": defences_to_list(result.defences, _attack_to_dict) if result.defences else None,
     }
     return {name: part for name, part in found.items() if part is not None}
 
@@ -178,6 +181,7 @@ class Contents:
     temperature: TemperatureResults | None
     affine: AffineResults
     ensemble: EnsembleResults | None
+    defences: list[DefenceResult]
 
 
 def load(path: str | Path) -> Contents:
@@ -251,6 +255,7 @@ def _from_dict(data: Mapping[str, Any]) -> Contents:
         temperature,
         _affine_from_dict(data.get("affine"), labels, common),
         None if together is None else EnsembleResults.from_dict(together, by_label),
+        defences_from_list(data.get("defences", ()), lambda entry: _attack_from_dict(entry, labels=labels, **common), by_label),
     )
 
 

@@ -26,7 +26,7 @@ Columns = dict[str, npt.NDArray[Any]]
 STATE = "state.json"
 FORMAT = "fairart.evaluation.partial"
 FORMAT_VERSION = 1
-OURS = re.compile(r"\.?(state\.json|(clean|attack|corruption|ood|certificate|shift|affine)-[\w-]*\.npz)(\.\d+\.tmp)?")
+OURS = re.compile(r"\.?(state\.json|(clean|attack|corruption|ood|certificate|shift|affine|defence)-[\w-]*\.npz)(\.\d+\.tmp)?")
 """Names of the files in the folder; a folder with other files is neither written to nor deleted."""
 
 SAVE_EVERY = 5.0
@@ -36,10 +36,11 @@ SAVE_EVERY = 5.0
 @dataclass(frozen=True)
 class Unit:
     """One part of an evaluation with a file of its own: clean data, an attack, a corruption at a severity, outliers, a
-    certificate, a shifted test set, or an affine change by a degree.
+    certificate, a shifted test set, an affine change by a degree, or clean data or an attack behind a defence.
 
     Args:
-        kind: ``"clean"``, ``"attack"``, ``"corruption"``, ``"ood"``, ``"certificate"``, ``"shift"`` or ``"affine"``.
+        kind: ``"clean"``, ``"attack"``, ``"corruption"``, ``"ood"``, ``"certificate"``, ``"shift"``, ``"affine"`` or
+            ``"defence"``.
         label: its label in the result.
         rows: samples to work on.
         fingerprint: settings that determine its numbers, besides those of the whole evaluation.

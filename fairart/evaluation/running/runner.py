@@ -38,7 +38,7 @@ from fairart.evaluation.running.units import fill
 from fairart.fingerprint import array_digest, spec_fingerprint
 from fairart.plugins import BUILTIN
 
-__all__ = ["Runner"]
+__all__ = ["Part", "Runner"]
 
 IntArray = npt.NDArray[np.int64]
 Scale = Callable[[npt.NDArray[np.float64]], Columns]
@@ -49,6 +49,24 @@ SLACK = 1e-6
 SCORED = {"predictions": np.int64, "confidences": np.float64}
 ATTACKED = {**SCORED, "moved": np.float64, "excess": np.float64}
 """What is kept of every sample; ``moved`` and ``excess`` are L-inf norms after and by the projection."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an evaluation that is kept in a file of its own.
+
+    Args:
+        kind: as in :class:`~fairart.evaluation.running.partial.Unit`.
+        label: its label.
+        identity: settings that determine its numbers, besides those of attack and evaluation.
+    """
+
+    kind: str
+    label: str
+    identity: Mapping[str, Any] = field(default_factory=dict)
+
+
+CLEAN_PART = Part("clean", "clean")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,13 +131,18 @@ class Runner:
                 found.append(logits.double().cpu().numpy())
         return np.concatenate(found)
 
-    def clean(self) -> Scores:
-        """Scores of the n samples themselves, in eval mode."""
+    def clean(self, part: Part = CLEAN_PART) -> Scores:
+        """Scores of the n samples themselves, in eval mode.
+
+        Args:
+            part: of the evaluation, that this is kept as.
+        """
 
         def compute(place: IntArray) -> Columns:
             return self._score(self._images(place), place, "clean", self._scale(place), votes=True).columns()
 
-        return Scores.of(self._fill(Unit("clean", "clean", len(self.labels), {}, self._columns(SCORED, votes=True)), compute))
+        unit = Unit(part.kind, part.label, len(self.labels), part.identity, self._columns(SCORED, votes=True))
+        return Scores.of(self._fill(unit, compute))
 
     def corruption(self, source: CorruptionSource, name: str, severity: int) -> Scores:
         """Scores of the images of one corruption at one severity.
@@ -194,12 +217,16 @@ class Runner:
             progress=self.progress,
         )
 
-    def attack(self, spec: AttackSpec, clean: Scores) -> tuple[Scores, Perturbation]:
+    def attack(
+        self, spec: AttackSpec, clean: Scores, *, part: Part | None = None, judge: Runner | None = None
+    ) -> tuple[Scores, Perturbation]:
         """Attack the samples that are right on clean data.
 
         Args:
             spec: the attack.
             clean: the scores on clean data.
+            part: of the evaluation, that this is kept as; by default the attack of this label.
+            judge: whose network scores what the attack found; by default the one that was attacked.
 
         Returns:
             Scores of the attacked samples, the clean ones where those are wrong already, and what the attack changed.
@@ -209,12 +236,14 @@ class Runner:
             PluginError: a third party's attack raised.
         """
         standing = np.flatnonzero(clean.predictions == self.labels)
+        kept_as = part or Part("attack", spec.label)
 
         def compute(place: IntArray) -> Columns:
-            return self._attack_batch(spec, standing[place])
+            return self._attack_batch(spec, standing[place], judge or self)
 
-        identity = {**spec_fingerprint(spec), "samples attacked": array_digest(standing)}
-        found = self._fill(Unit("attack", spec.label, len(standing), identity, self._columns(ATTACKED, votes=True)), compute)
+        identity = {**kept_as.identity, **spec_fingerprint(spec), "samples attacked": array_digest(standing)}
+        unit = Unit(kept_as.kind, kept_as.label, len(standing), identity, self._columns(ATTACKED, votes=True))
+        found = self._fill(unit, compute)
         scores = clean.copy()
         scores.put(standing, Scores.of(found))
         # One number a sample was kept; the maximum and the shares follow here, whatever the batches were.
@@ -222,13 +251,13 @@ class Runner:
         self._check_did_something(spec, perturbation)
         return scores, perturbation
 
-    def _attack_batch(self, spec: AttackSpec, indices: IntArray) -> Columns:
+    def _attack_batch(self, spec: AttackSpec, indices: IntArray, judge: Runner) -> Columns:
         network = self.target.network
         network.eval()
         x = self._images(indices)
         x_adv = self._perturb(spec, x, indices)
         kept = spec.hold(x_adv, x, network.clip_values)
-        scores = self._score(kept, indices, spec.name, self._scale(indices), votes=True)
+        scores = judge._score(kept, indices, spec.name, self._scale(indices), votes=True)
         return {**scores.columns(), "moved": _distance(kept, x), "excess": _distance(x_adv, kept)}
 
     def _perturb(self, spec: AttackSpec, x: Tensor, indices: IntArray) -> Tensor:

@@ -33,6 +33,7 @@ _ATTRIBUTE = {
     "fairness_metric": "{snake}_metric",
     "attack": "{snake}_attack",
     "certificate": "{camel}Certificate",
+    "defence": "{camel}Defence",
     "corruption": "{snake}_corruption",
     "dataset": "load_{snake}",
     "model": "build_{snake}",

@@ -22,6 +22,7 @@ from fairart.reporting.page.affine import affine
 from fairart.reporting.page.certificates import certificates
 from fairart.reporting.page.comparisons import comparisons as planned_comparisons
 from fairart.reporting.page.corruptions import corruptions
+from fairart.reporting.page.defences import defences
 from fairart.reporting.page.ensembles import ensembles
 from fairart.reporting.page.groups import groups
 from fairart.reporting.page.kinds import kinds
@@ -148,7 +149,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
     names = (
         *("summary", "ranges", "tests", "classes", "left_behind_notes", "errors", "calibration", "corruptions", "outliers"),
         *("certificates", "kinds"),
-        *("groups", "shifts", "affine", "temperature", "ensembles"),
+        *("groups", "shifts", "affine", "temperature", "ensembles", "defences"),
     )
     if comparison is None:
         return dict.fromkeys(names)
@@ -168,6 +169,7 @@ def _evaluations(comparison: Comparison | None) -> dict[str, Any]:
         "affine": affine(comparison),
         "temperature": temperature(comparison),
         "ensembles": ensembles(comparison),
+        "defences": defences(comparison),
         "outliers": outliers(comparison),
     }
 

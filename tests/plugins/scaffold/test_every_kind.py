@@ -182,6 +182,18 @@ def test_the_certificate_certifies_by_name_as_its_readme_says(
 
 
 @pytest.mark.usefixtures("installed")
+def test_the_defence_is_measured_by_name_as_its_readme_says(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = run_readme(written.folders["defence"])
+    assert [command[0] for command in commands] == ["plugins", "train", "evaluate"]
+    (defence,) = json.loads((tmp_path / "runs" / "at" / "evaluation.json").read_text())["defences"]
+    assert defence["config"]["options"] == {"sigma": 0.2, "draws": 8}
+    assert [one["attack"] for one in defence["attacks"]] == ["pgd"]
+
+
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("kind", ["fairness_metric", "corruption"])
 def test_the_code_of_its_readme_runs(written: Written, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     digits = create("dataset", "digits")
