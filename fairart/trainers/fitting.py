@@ -37,6 +37,7 @@ from fairart.engine.overfitting import OverfittingWatch
 from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.engine.randomness import Streams, isolated_random_state, set_global_random_state
 from fairart.engine.scheduling import Interval, chosen_interval
+from fairart.engine.shortage import memory_shortage
 from fairart.engine.training_pass import TrainingPass
 from fairart.engine.validation import ValidationAttack, Validator
 from fairart.execution import Execution, OnOverfitting
@@ -170,7 +171,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         if self.processes.rank == 0:
             warn_unused(self.method, self.budget, self.on_overfitting, nb_epochs=last, stacklevel=4)
         engine = self._engine(seed, scheduler, interval)
-        with self._left_whole(engine) as whole:
+        with self._left_whole(engine) as whole, memory_shortage(source.batch_size, self._network.device):
             self._tell_class_counts(source)
             self._start_policies()
             self.execution = self.processes.same(self.execution)
