@@ -16,7 +16,7 @@ from fairart.engine.network import Network
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationError, evaluate
 from fairart.evaluation.attacks import AttackTarget
-from fairart.evaluation.certificates import SmoothingCertificate, smoothed_radius
+from fairart.evaluation.certificates import SmoothingCertificate, smoothed_radius, smoothing
 
 pytest.importorskip("statsmodels")  # ART's radii need it
 
@@ -70,9 +70,7 @@ def test_counts_agree_with_arts_within_binomial_error(classifier, digits):
     certificate = SmoothingCertificate(**options)
     network = Network(classifier).eval()
     target = AttackTarget(classifier, network, tuple(range(12)))
-    ours = np.zeros_like(theirs)
-    for classes in certificate._classified(target, torch.from_numpy(x), 2000):
-        ours += nn.functional.one_hot(classes, 10).sum(dim=1).numpy()
+    ours = nn.functional.one_hot(certificate._classified(target, torch.from_numpy(x), 2000), 10).sum(dim=1).numpy()
     # Two samples of one binomial share differ by at most five standard errors.
     share = (ours + theirs) / 4000
     assert (np.abs(ours - theirs) <= 5 * np.sqrt(2 * 2000 * share * (1 - share)) + 1e-9).all()
@@ -120,8 +118,13 @@ def test_samples_classified_together_are_counted_as_alone(classifier, digits):
     certificate, network = SmoothingCertificate(sigma=0.3), Network(classifier).eval()
     x = torch.from_numpy(digits.x[:5])
     streams = [torch.Generator().manual_seed(seed) for seed in range(5)]
-    together = certificate._group(AttackTarget(classifier, network), x, 100, streams)
-    (alone,) = certificate._classified(AttackTarget(classifier, network, tuple(range(5))), x, 100)
+    together = certificate._logits(AttackTarget(classifier, network), x, 100, streams, torch.empty(500, 1, 8, 8)).argmax(dim=2)
+    alone = torch.cat(
+        [
+            certificate._classified(AttackTarget(classifier, network, (seed,)), x[seed : seed + 1], 100)
+            for seed in range(5)
+        ]
+    )
     assert (together != alone).sum() <= 1
 
 
@@ -138,7 +141,7 @@ def test_the_noise_is_normal_with_its_sigma_and_not_clipped(make_classifier):
     model = Watched()
     x = np.full((2, 1, 8, 8), 0.9, dtype=np.float32)
     certified(make_classifier(model, nb_classes=2), x, [0, 1], sigma=0.4, n=500)
-    noise = torch.cat([batch for batch in model.seen if len(batch) == 100]).numpy() - 0.9
+    noise = torch.cat([batch for batch in model.seen if len(batch) >= 100]).numpy() - 0.9
     assert abs(noise.std() - 0.4) < 0.01
     assert abs(noise.mean()) < 0.01
     assert noise.max() > 0.5
@@ -153,6 +156,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("kill_at", [1, 5, 9, 14])
 def test_it_resumes_within_the_draws_of_a_sample(classifier, digits, tmp_path, monkeypatch, kill_at):
     x, y = digits.x[:25], digits.y[:25]
+    monkeypatch.setattr(smoothing, "CALL", 1)
     whole = certified(classifier, x, y, n=450)
     calls, original = 0, SmoothingCertificate.round
 
