@@ -164,7 +164,9 @@ class SmoothingCertificate(Certificate):
         together = self._together(x)
         groups = [slice(first, first + together) for first in range(0, len(x), together)]
         memory = x.new_empty((min(together, len(x)) * max(sizes), *x.shape[1:]))
-        parts = [torch.cat([self._logits(target, x[group], size, streams[group], memory) for size in sizes], 1) for group in groups]
+        parts = [
+            torch.cat([self._logits(target, x[group], size, streams[group], memory) for size in sizes], 1) for group in groups
+        ]
         logits = torch.cat(parts)
         if not bool(torch.isfinite(logits).all()):
             raise EvaluationError(
@@ -173,9 +175,7 @@ class SmoothingCertificate(Certificate):
             )
         return logits.argmax(dim=2)
 
-    def _logits(
-        self, target: AttackTarget, x: Tensor, size: int, streams: Sequence[torch.Generator], memory: Tensor
-    ) -> Tensor:
+    def _logits(self, target: AttackTarget, x: Tensor, size: int, streams: Sequence[torch.Generator], memory: Tensor) -> Tensor:
         """(b, size, K) logits of noisy copies, which are written to the first rows of ``memory``."""
         noisy = memory[: len(x) * size].view(len(x), size, *x.shape[1:])
         for copies, stream in zip(noisy, streams, strict=True):

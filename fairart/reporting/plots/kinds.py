@@ -36,7 +36,7 @@ def kinds_of_robustness(
     """A panel of classes by kinds for each method, and one of Spearman's rank correlations between kinds.
 
     Colours are ranks within a column, light for the best class and dark for the worst. The correlations are means over
-    methods, with 95 % intervals by bootstrap over the test samples below.
+    methods, with 95 % intervals by bootstrap over seeds and test samples below.
 
     Args:
         found: the picture of a comparison, ``compare_runs(runs).by_kind``.

@@ -120,10 +120,7 @@ def test_samples_classified_together_are_counted_as_alone(classifier, digits):
     streams = [torch.Generator().manual_seed(seed) for seed in range(5)]
     together = certificate._logits(AttackTarget(classifier, network), x, 100, streams, torch.empty(500, 1, 8, 8)).argmax(dim=2)
     alone = torch.cat(
-        [
-            certificate._classified(AttackTarget(classifier, network, (seed,)), x[seed : seed + 1], 100)
-            for seed in range(5)
-        ]
+        [certificate._classified(AttackTarget(classifier, network, (seed,)), x[seed : seed + 1], 100) for seed in range(5)]
     )
     assert (together != alone).sum() <= 1
 
