@@ -69,7 +69,7 @@ def certify(
     progress.begin(spec.label)
     progress.skip(done)
     started, some = done, images(np.arange(min(number, PROBED)))
-    at_once = max(1, certificate.at_once(some, batch_size))
+    at_once = max(1, int(_asked(spec, lambda: certificate.at_once(some, batch_size))))
     try:
         with _ready(spec, target, some) as ready:
             while done < steps:
