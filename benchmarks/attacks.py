@@ -199,7 +199,7 @@ def without(robust: Robust, name: str, replacement: Any) -> Robust:
     return run
 
 
-def autoattack(subject: Subject, art: bool, savings: bool = False) -> dict[str, Robust]:
+def autoattack(subject: Subject, art: bool, savings: bool = False, half: bool = False) -> dict[str, Robust]:
     from pyautoattack import AutoAttack
 
     def run(seed: int) -> np.ndarray[Any, Any]:
@@ -215,6 +215,8 @@ def autoattack(subject: Subject, art: bool, savings: bool = False) -> dict[str, 
 
     own = ours(subject, "autoattack")
     contenders = {"fairart": own, "pyautoattack": run, **({"ART": of_art(subject, make)} if art else {})}
+    if half:
+        contenders["in bfloat16"] = ours(subject, "autoattack", precision="bf16")
     if savings:
         contenders["network as it is"] = without(own, "with_fixed_weights", lambda *_: contextlib.nullcontext())
         contenders["targets one by one"] = without(own, "try_targets_together", lambda *_: None)
@@ -270,6 +272,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--queries", type=int, default=1000, help="of Square Attack")
     parser.add_argument("--without-art", action="store_true", help="leave ART's ensemble out, which takes many times as long")
     parser.add_argument("--savings", action="store_true", help="AutoAttack also without each way of saving time")
+    parser.add_argument("--bf16", action="store_true", help="AutoAttack also with precision=bf16")
     parser.add_argument("--output", type=Path)
     return parser.parse_args()
 
@@ -285,7 +288,7 @@ def main() -> None:
     makers = {
         "pgd": pgd,
         "square": lambda part: square(part, arguments.queries),
-        "autoattack": lambda part: autoattack(part, not arguments.without_art, arguments.savings),
+        "autoattack": lambda part: autoattack(part, not arguments.without_art, arguments.savings, arguments.bf16),
     }
     results = {}
     for (name, make), images, rounds in zip(makers.items(), arguments.images, arguments.rounds, strict=True):

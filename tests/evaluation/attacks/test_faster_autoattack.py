@@ -103,3 +103,50 @@ def test_a_convolutional_network_has_the_outcomes_of_the_package(trained, make_c
     _, theirs = suite.run_standard_evaluation(right[0][kept], right[1][kept], batch_size=512)
     np.testing.assert_array_equal(result.predictions[kept.numpy()], theirs.numpy())
     assert 0.05 < result.accuracy < float(kept.float().mean()) - 0.1
+
+
+def outcome(model, images, labels, **options):
+    from art.estimators.classification import PyTorchClassifier
+
+    classifier = PyTorchClassifier(model, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0, 1), device_type="cpu")
+    return evaluate(classifier, images, labels, attacks=[("autoattack", {"eps": 0.12, **options})], seed=2, verbose=False)[
+        "autoattack"
+    ]
+
+
+def test_in_bfloat16_an_example_counts_only_if_it_fools_the_network_in_float32(trained):
+    model, images, labels = trained
+    options = {"version": "custom", "attacks_to_run": ["apgd-ce", "square"], "n_iter": 20, "n_queries": 200}
+    plain, half = outcome(model, images, labels, **options), outcome(model, images, labels, precision="bf16", **options)
+    assert "passes in bfloat16, verdicts in float32" in half.config["notes"]["precision"]
+    assert "precision" not in plain.config["notes"]
+    assert 0 < half.accuracy < 1
+    # APGD-T in float32 follows, which the plain suite here has not: it may break more, and rounding may cost one or two.
+    assert half.accuracy <= plain.accuracy + 2 / len(labels)
+    assert half.perturbation.max_linf <= 0.12 * (1 + 1e-5)
+
+
+def test_what_only_float32_breaks_is_broken_and_said(trained, monkeypatch):
+    model, images, labels = trained
+
+    class Blind(nn.Module):
+        """Gives the true class whatever the image: nothing in bfloat16 finds an example."""
+
+        def __init__(self, network):
+            super().__init__()
+            self.device, self.dtype, self.clip_values = network.device, network.dtype, network.clip_values
+
+        def forward(self, x):
+            return self.logits[: len(x)] + 0 * x.flatten(1).sum(dim=1, keepdim=True)
+
+    def blind(network, x):
+        form = Blind(network)
+        with torch.no_grad():
+            form.logits = nn.functional.one_hot(network(x).argmax(dim=1), 10).float()
+        return form
+
+    monkeypatch.setattr(module, "in_bfloat16", blind)
+    options = {"version": "custom", "attacks_to_run": ["apgd-ce"], "n_iter": 20}
+    with pytest.warns(UserWarning, match=r"images that survived it in bfloat16 did not survive apgd-ce and apgd-t in float32"):
+        half = outcome(model, images, labels, precision="bf16", **options)
+    assert half.accuracy <= outcome(model, images, labels, **options).accuracy
