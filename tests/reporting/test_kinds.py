@@ -272,6 +272,7 @@ def test_text_json_page_and_figure_say_the_same(runs, comparison):
     value, (low, high) = found.agreement.spearman[1, 0], found.agreement.spearman_intervals[1, 0]
     figure = plots.kinds_of_robustness(found, comparison.classes)
     assert f"{value:.2f}\n[{low:.2f}, {high:.2f}]" in [text.get_text() for text in figure.axes[-1].texts]
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["at, mean of 2 seeds", "trades, mean of 2 seeds"]
     bold = [text for text in figure.axes[0].texts if text.get_fontweight() == "bold"]
     assert len(bold) == found.methods["at"].marked.sum()
 
