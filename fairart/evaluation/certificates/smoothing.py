@@ -181,7 +181,8 @@ class SmoothingCertificate(Certificate):
         for copies, stream in zip(noisy, streams, strict=True):
             copies.normal_(0.0, self.sigma, generator=stream)
         noisy += x[:, None]
-        logits: Tensor = target.network(noisy.flatten(0, 1))
+        # A copy: a model may answer with a view of its input, which the next pass writes over.
+        logits: Tensor = target.network(noisy.flatten(0, 1)).clone()
         return logits.view(len(x), size, -1)
 
 

@@ -171,6 +171,25 @@ def test_a_cpu_makes_the_same_passes_whatever_the_batch_size(make_classifier):
             torch.testing.assert_close(one, its, rtol=0, atol=0)
 
 
+def test_the_draws_are_those_of_the_streams_also_for_a_model_that_answers_with_a_view_of_its_input(make_classifier):
+    class View(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return x.flatten(1)[:, :3]
+
+    certificate, x = SmoothingCertificate(sigma=0.5), torch.full((7, 1, 8, 8), 0.5)
+    classifier = make_classifier(View(), nb_classes=3)
+    seeds = tuple(range(40, 47))
+    found = certificate._classified(AttackTarget(classifier, Network(classifier).eval(), seeds), x, 250)
+    for row, seed in enumerate(seeds):
+        stream = torch.Generator().manual_seed(seed)
+        noise = torch.cat([torch.empty((size, 64)).normal_(0, 0.5, generator=stream) for size in (100, 100, 50)])
+        torch.testing.assert_close(found[row], noise[:, :3].argmax(dim=1))
+
+
 @pytest.fixture
 def convolutional(make_classifier):
     with torch.random.fork_rng():
