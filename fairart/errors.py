@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OptionError", "PluginError", "PolicyError", "UnknownNameError", "WeightsError"]
+__all__ = ["NotEnoughMemoryError", "OptionError", "PluginError", "PolicyError", "UnknownNameError", "WeightsError"]
 
 
 class OptionError(ValueError):
@@ -23,3 +23,16 @@ class PolicyError(ValueError):
 
 class WeightsError(ValueError):
     """A weight file cannot be read, holds no weights, or does not fit the model; the message says what would help."""
+
+
+class NotEnoughMemoryError(RuntimeError):
+    """A batch does not fit into memory; the message says which, and what would fit where that is known.
+
+    Args:
+        message: the sentence.
+        batch_size: samples of the batch that did not fit; None where that is not known.
+    """
+
+    def __init__(self, message: str, *, batch_size: int | None = None) -> None:
+        super().__init__(message)
+        self.batch_size = batch_size

@@ -133,6 +133,10 @@ def _check_group(group: Sequence[Cell], grid: Grid, reasons: dict[str, list[Cell
         with _collected(reasons, cell):
             if not remote:
                 build.resolved_device(config.device)
+            if config.batch_size == "auto":
+                raise OptionError(
+                    "batch_size 'auto' depends on the machine, and a grid compares runs of one batch size: give a number"
+                )
             if config.batch_size > len(data.y_train):
                 raise OptionError(f"batch_size {config.batch_size} is more than the {len(data.y_train)} training images")
             key = json.dumps([config.model, config.options.get("model")], default=str)

@@ -68,7 +68,8 @@ def parser() -> Parser:
         "--certificate", metavar="NAME", action="append", default=[], help="such as smoothing or ibp; may be given again"
     )
     add_ood_flags(made)
-    made.add_argument("--batch-size", type=at_least(1), default=512, metavar="N", help="batch size (default: 512)")
+    size = "images at a time, or auto: the most that fit into memory, found by trial (default: 512)"
+    made.add_argument("--batch-size", type=at_least(1, "auto"), default=512, metavar="N", help=size)
     made.add_argument(
         "--seed", type=at_least(0), default=0, metavar="N", help="seed of random starts and corruptions (default: 0)"
     )

@@ -46,16 +46,18 @@ class Parser(argparse.ArgumentParser):
         return namespace
 
 
-def at_least(low: int) -> Any:
-    """A type for argparse: a whole number not below ``low``."""
+def at_least(low: int, *words: str) -> Any:
+    """A type for argparse: a whole number not below ``low``, or one of some words."""
 
-    def read(text: str) -> int:
+    def read(text: str) -> int | str:
+        if text in words:
+            return text
         try:
             number = int(text)
         except ValueError:
             number = low - 1
         if number < low:
-            raise argparse.ArgumentTypeError(f"expects a whole number >= {low}, got {text!r}")
+            raise argparse.ArgumentTypeError(f"expects {' or '.join([f'a whole number >= {low}', *words])}, got {text!r}")
         return number
 
     return read

@@ -79,8 +79,24 @@ def stays_on_disk(nbytes: int, data_memory: str | None, *, where: str) -> tuple[
 
 
 def available_memory() -> int:
-    """Bytes that this process could still use: what the machine has free, and what its control group leaves."""
-    return min([_of_machine(), *_of_control_group()])
+    """Bytes that this process could still use: what the machine has free, and what its control group and own limits leave."""
+    return min([_of_machine(), *_of_control_group(), *_of_own_limits()])
+
+
+def _of_own_limits() -> list[int]:
+    """What ``ulimit -v`` and ``ulimit -d`` leave, where they are set."""
+    left = []
+    with contextlib.suppress(ImportError, OSError, ValueError, KeyError):
+        # Not on every system.
+        import resource
+
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        taken = dict(line.split(":", 1) for line in lines)
+        for kind, name in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
+            most = resource.getrlimit(kind)[0]
+            if most != resource.RLIM_INFINITY:
+                left.append(max(0, most - int(taken[name].split()[0]) * 1024))
+    return left
 
 
 def _of_machine() -> int:

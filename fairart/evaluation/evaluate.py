@@ -19,6 +19,7 @@ import fairart
 from fairart.datasets.stored import Images, StoredImages
 from fairart.engine.data import check_inputs, check_labels, uint8_divisor
 from fairart.engine.network import Network, check_model
+from fairart.engine.shortage import memory_shortage
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.attacks.specs import Attacks, AttackSpec, resolve_attacks
 from fairart.evaluation.certificates.specs import Certificates, resolve_certificates
@@ -136,6 +137,7 @@ def evaluate(
             checkpoint that is no folder of partial results.
         MissingTexturesError: frost is asked for, and there are no pictures to make it of.
         ModelError: a model that does not return logits, see :func:`fairart.engine.network.check_model`.
+        NotEnoughMemoryError: a batch does not fit into memory.
         EvaluationError: an attack did nothing, numbers that are not finite, or a certificate that an attack broke.
     """
     network = Network(classifier)
@@ -172,7 +174,7 @@ def evaluate(
     total = (1 + len(specs) + sum(one.certificate.rounds for one in certifying)) * len(labels) + corrupted
     total += len(labels) * (len(defending) * (1 + 2 * len(specs)) + sum(len(degrees) for degrees in curves.values()))
     total += outliers.work(len(labels)) + sum(len(y) for _, y in shifted.values())
-    with Progress(total, verbose=verbose) as progress, _repeatable():
+    with Progress(total, verbose=verbose) as progress, _repeatable(), memory_shortage(batch_size, network.device):
         runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
         if temperature:
             runner = dataclasses.replace(runner, scaling=Scaling.of(runner.logits(), labels, seed))

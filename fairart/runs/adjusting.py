@@ -20,6 +20,7 @@ from fairart.errors import OptionError
 from fairart.models.last_layer import adjust_logits, last_linear, tau_normalise
 from fairart.runs import build
 from fairart.runs.adjustments import parsed_adjustment
+from fairart.runs.batch_size import whole
 from fairart.runs.config import OFF, RunConfig
 from fairart.runs.folders import CONFIG, HISTORY, WEIGHTS, RunError, belongs_to, check_output, clear, read_config
 from fairart.runs.label_noise import read_label_noise, write_label_noise
@@ -91,7 +92,7 @@ def _retrain(
         trainer.fit(
             data.x_train,
             data.y_train,
-            batch_size=config.batch_size,
+            batch_size=whole(config),
             nb_epochs=epochs,
             scheduler=schedule,
             scheduler_interval="batch" if schedule.by_batch else "epoch",

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
@@ -18,6 +18,7 @@ from fairart.execution import (
     Compile,
     CudaGraphs,
     FoldBatchNorm,
+    GradientAccumulation,
     GradientClipping,
     KeepBest,
     LossScale,
@@ -182,7 +183,9 @@ class RunConfig:
     ] = "last"
     loss_scale: LossScale = "published"
     epochs: Annotated[int, Option("passes over the training images", low=1)] = 20
-    batch_size: Annotated[int, Option("images a batch", low=1)] = 128
+    batch_size: Annotated[
+        int | Literal["auto"], Option("images a batch, or auto: the most that fit into memory, found by trial", low=1)
+    ] = 128
     optimizer: Annotated[str, Option(f"sgd or adamw (default: sgd, {_XCIT} adamw)", choices=("sgd", "adamw"))] = BY_MODEL
     lr: Annotated[
         float,
@@ -208,6 +211,7 @@ class RunConfig:
         ),
     ] = BY_MODEL
     gradient_clipping: GradientClipping = None
+    gradient_accumulation_steps: GradientAccumulation = 1
     label_smoothing: Annotated[
         float, Option("share of each label that the training loss spreads over all classes", low=0, high=1, high_open=True)
     ] = 0.0

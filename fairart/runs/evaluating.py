@@ -6,16 +6,18 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
 from fairart.datasets.stored import Images, select
+from fairart.engine.shortage import shortage_explained
 from fairart.evaluation import EvaluationResult, evaluate, remove_partial
 from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES
 from fairart.runs import evaluation as plan
+from fairart.runs import evaluation_batch
 from fairart.runs.folders import EVALUATION, PARTIAL
 from fairart.runs.outliers import OodRequest, check_ood, described, load_ood
 from fairart.runs.shifts import load_shifts
@@ -42,7 +44,7 @@ class Request:
         ood: sets of outliers, with scores and attacks on the scores; None for none.
         options: attack, corruption, certificate or defence -> its options. ``surrogate`` of the transfer attack may be the folder
             of a run.
-        batch_size: batch size.
+        batch_size: images at a time, or ``"auto"``: the most that fit into memory, found by trial; the result says how many.
         seed: of the attacks' random starts, of the corruptions made, and of the choice under ``limit``.
         limit: evaluate that many test images, drawn at random; ``"100/class"`` for so many of each class.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``; None for that of the run, else ``"auto"``.
@@ -66,7 +68,7 @@ class Request:
     reference: str | Path | None = None
     ood: OodRequest | None = None
     options: Mapping[str, Mapping[str, Any]] | None = field(default_factory=dict)
-    batch_size: int = 512
+    batch_size: int | Literal["auto"] = 512
     seed: int = 0
     limit: plan.Limit = None
     device: str | None = None
@@ -168,6 +170,7 @@ def carry_out(
         MissingTexturesError: frost is requested, and its pictures are not installed.
         ValueError: bad severities, or a reference that does not fit.
         EvaluationError: an attack did nothing.
+        NotEnoughMemoryError: a batch does not fit into memory; the message says which would.
     """
     asked = prepared.request
     data = data.with_readable_test()
@@ -194,26 +197,27 @@ def carry_out(
     if asked.restart:
         remove_partial(folder / PARTIAL)
     folder.mkdir(parents=True, exist_ok=True)
-    result = evaluate(
-        classifier,
-        select(data.x_test, keep),
-        data.y_test[keep],
-        attacks=prepared.attacks,
-        corruptions=source,
-        certificates=prepared.certificates,
-        **ood,
-        batch_size=asked.batch_size,
-        seed=asked.seed,
-        class_names=data.classes,
-        groups=groups,
-        shifts=shifts,
-        affine=asked.affine or None,
-        temperature=asked.temperature,
-        defences=prepared.defences,
-        checkpoint=folder / PARTIAL,
-        verbose=asked.verbose,
-        sanity_samples=asked.sanity_samples,
-    )
+    images = (classifier, select(data.x_test, keep), data.y_test[keep])
+    size = evaluation_batch.found(asked.batch_size, *images, folder, device=device, verbose=asked.verbose)
+    with shortage_explained(lambda error: evaluation_batch.explained(error, *images, folder, device=device)):
+        result = evaluate(
+            *images,
+            attacks=prepared.attacks,
+            corruptions=source,
+            certificates=prepared.certificates,
+            **ood,
+            batch_size=size,
+            seed=asked.seed,
+            class_names=data.classes,
+            groups=groups,
+            shifts=shifts,
+            affine=asked.affine or None,
+            temperature=asked.temperature,
+            defences=prepared.defences,
+            checkpoint=folder / PARTIAL,
+            verbose=asked.verbose,
+            sanity_samples=asked.sanity_samples,
+        )
     result.config.update(about, note=data.note)
     if data.unreadable:
         result.config["unreadable"] = sorted(data.unreadable)

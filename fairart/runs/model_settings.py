@@ -44,6 +44,9 @@ MODELS = {
 }
 """Networks that SGD with the general settings does not train well."""
 
+USUAL_BATCH = 128
+"""Images a batch where nothing is said."""
+
 GENERAL: dict[str, Any] = {"optimizer": "sgd", "schedule": "multistep", "warmup_epochs": 0.0}
 OF_OPTIMIZER: dict[str, dict[str, Any]] = {
     "sgd": {"lr": 0.1, "weight_decay": 5e-4, "momentum": 0.9},
@@ -63,7 +66,7 @@ def filled(given: Mapping[str, Any]) -> dict[str, Any]:
     values = {**given, **{name: value for name, value in chosen(given).items() if given.get(name) is None}}
     model = _model_of(values)
     if model is not None and values.get("optimizer") == model.settings["optimizer"]:
-        _fill(values, {**model.settings, "lr": model.rate * _number(values.get("batch_size"))})
+        _fill(values, {**model.settings, "lr": model.rate * _images_a_batch(values)})
         if values["schedule"] != "onecycle":
             _fill(values, {"warmup_epochs": min(model.warm_up, _number(values.get("epochs")) / 4)})
     _fill(values, GENERAL)
@@ -133,6 +136,12 @@ def check_optimising(config: Any, *, default_milestones: tuple[float, ...]) -> N
 def _model_of(values: Mapping[str, Any]) -> ModelSettings | None:
     model = values.get("model")
     return MODELS.get(model) if isinstance(model, str) else None
+
+
+def _images_a_batch(values: Mapping[str, Any]) -> float:
+    # Where the size is found by trial, the rate must not depend on the memory of a machine.
+    size = values.get("batch_size")
+    return float(USUAL_BATCH) if size == "auto" else _number(size)
 
 
 def _fill(values: dict[str, Any], settings: Mapping[str, Any]) -> None:

@@ -16,11 +16,13 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart.datasets import Dataset
 from fairart.engine import Checkpointing, EpochRecord
+from fairart.engine.shortage import shortage_explained
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationResult
 from fairart.files import remove_leftovers
 from fairart.runs import build
 from fairart.runs.adjusting import apply_adjustment
+from fairart.runs.batch_size import as_begun, explained, found, whole
 from fairart.runs.config import RunConfig, check_names
 from fairart.runs.data_memory import at_most_free, settled
 from fairart.runs.devices import join, joined_size, leave, start
@@ -174,6 +176,7 @@ def train_run(
         RunError: the run to resume was started with other settings, or its checkpoints are missing.
         CheckpointError: the checkpoints to resume from are damaged or foreign, or another process is training there.
         CheckpointWriteError: a checkpoint could not be written, on a full disk for example.
+        NotEnoughMemoryError: a batch does not fit into memory; the message says which would.
         UnknownNameError: an unknown name.
         OptionError: a bad option of a part, the data set or the model, a logger whose packages are missing, or a warm start that
             would be overwritten.
@@ -185,6 +188,7 @@ def train_run(
             f"the run would overwrite {config.warm_start!r}, which it starts from, and could not be resumed or repeated: choose "
             "another output"
         )
+    config = as_begun(config, output, resume=resume)
     asked: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "verbose": verbose}
     joined = joined_size()
     if observers is not None and max(joined, config.devices) > 1:
@@ -200,7 +204,7 @@ def train_run(
         return _train(config, output, **asked, observers=observers)
     # Checked here first: errors come before processes are started, and a data set is downloaded once.
     check_output(output, overwrite=overwrite, resume=resume)
-    config, data, _ = _prepare(config, None)
+    config, data, _ = _prepare(config, None, verbose=verbose)
     build.build_extra_data(config, data)
     start(
         _train_in_process,
@@ -217,7 +221,7 @@ def _train_in_process(fabric: Any, config: dict[str, Any], output: str, asked: d
     _train(RunConfig.from_mapping(config), output, **asked, fabric=fabric)
 
 
-def _prepare(config: RunConfig, fabric: Any) -> tuple[RunConfig, Dataset, FairnessTrainer]:
+def _prepare(config: RunConfig, fabric: Any, *, verbose: bool) -> tuple[RunConfig, Dataset, FairnessTrainer]:
     check_loggers(config.logger)
     build.load_plugins(config)
     check_names(config)
@@ -225,6 +229,7 @@ def _prepare(config: RunConfig, fabric: Any) -> tuple[RunConfig, Dataset, Fairne
     device = build.resolved_device(config.device)
     config = settled(config, fabric, device=device)
     data = build.build_dataset(config, groups=True)
+    config = found(config, data, device=device, fabric=fabric, verbose=verbose)
     classifier = build.build_classifier(config, data, device=device)
     return config, data, build.build_trainer(config, classifier, data, fabric=fabric)
 
@@ -240,7 +245,7 @@ def _train(
     observers: MakeObservers | None = None,
 ) -> TrainedRun:
     folder = check_output(output, overwrite=overwrite, resume=resume)
-    config, data, trainer = _prepare(config, fabric)
+    config, data, trainer = _prepare(config, fabric, verbose=verbose)
     first = trainer.processes.rank == 0
     extra = build.build_extra_data(config, data)
     full = build.resolved_config(config, data)
@@ -262,12 +267,15 @@ def _train(
     checkpoint = Checkpointing(
         folder / CHECKPOINTS, every_minutes=config.checkpoint_every_minutes, resume=going_on, overwrite=overwrite
     )
+    device, size = build.resolved_device(config.device), trainer.processes.size
+    fuller = shortage_explained(lambda error: explained(error, full, data, folder, device=device, processes=size))
     # cuDNN may otherwise choose another algorithm in the next run, and sum in another order.
-    with observed(trainer, following), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+    repeatable = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+    with fuller, observed(trainer, following), repeatable:
         trainer.fit(
             data.x_train,
             data.y_train,
-            batch_size=config.batch_size,
+            batch_size=whole(config),
             nb_epochs=config.epochs,
             extra_data=extra,
             extra_share=config.extra_share,

@@ -17,6 +17,7 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart.attacks.steps import warn_short_steps
 from fairart.datasets.stored import Images
+from fairart.engine.accumulation import micro_batch_size
 from fairart.engine.best import BestEpoch
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints, opened
 from fairart.engine.checkpoints.folder import CheckpointError
@@ -36,6 +37,7 @@ from fairart.engine.overfitting import OverfittingWatch
 from fairart.engine.processes import ONE_PROCESS, Processes
 from fairart.engine.randomness import Streams, isolated_random_state, set_global_random_state
 from fairart.engine.scheduling import Interval, chosen_interval
+from fairart.engine.shortage import memory_shortage
 from fairart.engine.training_pass import TrainingPass
 from fairart.engine.validation import ValidationAttack, Validator
 from fairart.execution import Execution, OnOverfitting
@@ -169,7 +171,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
         if self.processes.rank == 0:
             warn_unused(self.method, self.budget, self.on_overfitting, nb_epochs=last, stacklevel=4)
         engine = self._engine(seed, scheduler, interval)
-        with self._left_whole(engine) as whole:
+        with self._left_whole(engine) as whole, memory_shortage(source.batch_size, self._network.device):
             self._tell_class_counts(source)
             self._start_policies()
             self.execution = self.processes.same(self.execution)
@@ -325,9 +327,14 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             take(unpack(tree, tensors.__getitem__, self._network.device))
 
     def _check_shared(self, batch_size: int) -> None:
-        size = self.processes.size
-        if size > 1 and batch_size < 2 * size:
-            raise ValueError(f"batch_size must be at least 2 samples for each of the {size} processes, got {batch_size}")
+        size, steps = self.processes.size, self.method.gradient_accumulation_steps
+        if batch_size < 2 * size * steps and size * steps > 1:
+            pieces = [f"{steps} micro-batches"] * (steps > 1) + [f"{size} processes"] * (size > 1)
+            whose = " of each of the ".join(pieces)
+            raise ValueError(f"batch_size must be at least 2 samples for each of the {whose}, got {batch_size}")
+
+    def _at_once(self, batch_size: int) -> int | None:
+        return micro_batch_size(batch_size, self.processes.size, self.method.gradient_accumulation_steps)
 
     def _measures(self, source: Source, held: Held, seed: int) -> Measures:
         training_pass = None
@@ -339,6 +346,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
                 self._attack(loss="ce"),
                 nb_classes=self._classifier.nb_classes,
                 batch_size=max(source.batch_size, 256),
+                at_once=self._at_once(source.batch_size),
                 true_logit_cut=self.method.true_logit_cut,
                 processes=self.processes,
             )
@@ -372,6 +380,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             attack,
             nb_classes=self._classifier.nb_classes,
             batch_size=max(batch_size, 256),
+            at_once=self._at_once(batch_size),
             losses="validation_losses" in needs,
             processes=self.processes,
         )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fairart.datasets import DatasetError
-from fairart.datasets.memory import memory_text
 from fairart.datasets.stored import StoredImages
 from fairart.engine.data.sources import Rows
+from fairart.engine.data.worker_ends import is_worker_end, why_it_ended
 
 __all__ = ["Decoders", "Read", "decoders"]
 
@@ -107,8 +105,8 @@ class Decoders:
             yield
         except BaseException as error:
             self._end()
-            if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-                raise RuntimeError(_explained(self.workers)) from error
+            if is_worker_end(error):
+                raise RuntimeError(_explained(self.workers, error)) from error
             raise
 
     def _end(self) -> None:
@@ -152,7 +150,7 @@ class Decoders:
                 yield done.images
         except (ConnectionError, EOFError) as error:
             # The other way in which the loader meets a process that ended: while it takes an image over from it.
-            raise RuntimeError(_explained(self.workers)) from error
+            raise RuntimeError(_explained(self.workers, error)) from error
 
     def _note(self, found: dict[str, str]) -> None:
         known = self.images.unreadable
@@ -197,14 +195,10 @@ def _as_it_is(done: Any) -> Any:
     return done
 
 
-def _explained(workers: int) -> str:
-    place, shared = Path("/dev/shm"), ""
-    if place.is_dir():
-        free = memory_text(shutil.disk_usage(place).free)
-        shared = f" Shared memory ({place}) has {free} free; containers often have little."
+def _explained(workers: int, error: BaseException) -> str:
     return (
-        f"one of {workers} processes that decode images ended.{shared} Take fewer (--set dataset.workers=2), or threads alone "
-        "(dataset.workers=0)"
+        f"one of {workers} processes that decode images ended. {why_it_ended(error)} Take fewer (--set dataset.workers=2), or "
+        "threads alone (dataset.workers=0)"
     )
 
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from fairart.draws import Part
 from fairart.engine.data.arrays import as_array, check_pair, uint8_divisor
+from fairart.engine.data.worker_ends import is_lost, why_it_ended
 from fairart.fingerprint import short_digest
 from fairart.statistics import Groups
 
@@ -137,11 +138,24 @@ class _LoaderGenerator(DataGenerator):  # type: ignore[misc]  # ART has no types
         self._batches: Iterator[Any] = iter(())
 
     def get_batch(self) -> tuple[Any, ...]:
-        """The next batch; the loader begins anew after its last one."""
-        for _ in range(2):
-            for batch in self._batches:
-                return tuple(as_array(part) for part in batch)
-            self._batches = iter(self._loader)
+        """The next batch; the loader begins anew after its last one.
+
+        Raises:
+            RuntimeError: a process of the loader ended.
+            ValueError: the loader yields nothing.
+        """
+        try:
+            for _ in range(2):
+                for batch in self._batches:
+                    return tuple(as_array(part) for part in batch)
+                self._batches = iter(self._loader)
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            if not self._loader.num_workers or not is_lost(error):
+                raise
+            raise RuntimeError(
+                f"one of {self._loader.num_workers} processes of the data loader ended. {why_it_ended(error)} Take fewer "
+                "(num_workers), or none (num_workers=0)"
+            ) from error
         raise ValueError("the data loader yields no batch")
 
 

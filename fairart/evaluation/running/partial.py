@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fairart.files import replaced
 from fairart.fingerprint import differences
 
-__all__ = ["Columns", "PartialResults", "Unit", "remove_partial"]
+__all__ = ["Columns", "PartialResults", "Unit", "batch_size_of", "remove_partial"]
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -155,6 +155,19 @@ class PartialResults:
                 f"{folder} cannot be written to ({error}): no further partial results are kept", UserWarning, stacklevel=2
             )
         self._saved[unit.label] = time.monotonic()
+
+
+def batch_size_of(folder: str | Path) -> int | None:
+    """The batch size of the evaluation whose partial results are in a folder; None where there are none.
+
+    Args:
+        folder: the ``checkpoint`` of the evaluation.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        state = json.loads((Path(folder).expanduser() / STATE).read_text(encoding="utf-8"))
+        size = state["fingerprint"]["batch size"]
+        return size if isinstance(size, int) and size >= 1 else None
+    return None
 
 
 def remove_partial(folder: str | Path) -> None:
