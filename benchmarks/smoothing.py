@@ -3,6 +3,9 @@
 Both classify n0 + n noisy copies of every image and take the same Clopper-Pearson bound. They take turns in one process, in
 rotating order, so that a busy machine slows both; medians over the rounds are compared. CPU time stands beside wall time.
 
+Each setting is measured in several processes of its own, and the median of their ratios counts: memory that other settings leave
+behind changes the time of both by up to a half. MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ (glibc) show it.
+
     pip install statsmodels        # ART needs it and does not declare it
     python benchmarks/smoothing.py --output benchmarks/results/smoothing.json
 """
@@ -11,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import platform
 import statistics
 import time
@@ -71,33 +76,54 @@ def measured(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[
     return {name: {kind: statistics.median(values) for kind, values in kinds.items()} for name, kinds in seconds.items()}
 
 
+def measured_alone(shape: tuple[int, int, int], batch_size: int, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """What :func:`measured` gives in a fresh process."""
+    # Spawned and not forked: a fork would begin with this process's memory.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measured_here, (shape, batch_size, arguments))
+
+
+def _measured_here(shape: tuple[int, int, int], batch_size: int, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    torch.set_num_threads(arguments.threads)
+    runs = contenders(shape, arguments.images, arguments.n, batch_size, arguments.device)
+    return measured(runs, arguments.rounds)
+
+
+def setting(name: str, batch_size: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    processes = [measured_alone(SHAPES[name], batch_size, arguments) for _ in range(arguments.processes)]
+    seconds = {
+        who: {kind: statistics.median(times[who][kind] for times in processes) for kind in ("wall", "cpu")}
+        for who in ("ART", "fairart")
+    }
+    ratios = {kind: [times["ART"][kind] / times["fairart"][kind] for times in processes] for kind in ("wall", "cpu")}
+    ratio = {kind: statistics.median(values) for kind, values in ratios.items()}
+    print(
+        f"{name:14s} batch {batch_size:4d}: ART {seconds['ART']['cpu']:.3f} s CPU, fairart {seconds['fairart']['cpu']:.3f} s; "
+        f"ratio {ratio['cpu']:.2f} CPU ({min(ratios['cpu']):.2f} to {max(ratios['cpu']):.2f}), {ratio['wall']:.2f} wall",
+        flush=True,
+    )
+    found = {"images": name, "shape": SHAPES[name], "batch_size": batch_size}
+    return {**found, "seconds": seconds, "ratio": ratio, "ratios_of_processes": ratios}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5)
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[32, 512])
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--processes", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    found = []
-    for name, shape in SHAPES.items():
-        for batch_size in arguments.batch_sizes:
-            runs = contenders(shape, arguments.images, arguments.n, batch_size, arguments.device)
-            times = measured(runs, arguments.rounds)
-            ratio = {kind: times["ART"][kind] / times["fairart"][kind] for kind in ("wall", "cpu")}
-            found.append({"images": name, "shape": shape, "batch_size": batch_size, "seconds": times, "ratio": ratio})
-            print(
-                f"{name:14s} batch {batch_size:4d}: CPU seconds ART {times['ART']['cpu']:.3f}, fairart "
-                f"{times['fairart']['cpu']:.3f}; ratio {ratio['cpu']:.2f} CPU, {ratio['wall']:.2f} wall",
-                flush=True,
-            )
+    found = [setting(name, batch_size, arguments) for name in SHAPES for batch_size in arguments.batch_sizes]
     if arguments.output is not None:
-        setup = {"n": arguments.n, "images": arguments.images, "rounds": arguments.rounds, "threads": arguments.threads}
+        names = ("n", "images", "rounds", "processes", "threads", "device")
+        setup = {name: getattr(arguments, name) for name in names}
+        memory = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
         about = {"torch": torch.__version__, "python": platform.python_version(), "machine": platform.machine()}
-        text = json.dumps({"setup": {**setup, "device": arguments.device}, "versions": about, "results": found}, indent=1)
+        text = json.dumps({"setup": {**setup, "environment": memory}, "versions": about, "results": found}, indent=1)
         arguments.output.write_text(text + "\n", encoding="utf-8")
 
 

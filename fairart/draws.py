@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["Part", "PartGenerator", "rand", "randint", "randn"]
+__all__ = ["Part", "PartGenerator", "in_pieces", "rand", "randint", "randn"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,26 @@ class PartGenerator(torch.Generator):
     """
 
     part: Part | None = None
+
+
+def in_pieces(generator: PartGenerator, slices: Sequence[slice]) -> Iterator[slice]:
+    """Go through the pieces of a batch one by one, each with the random numbers that it would be given within the whole.
+
+    While a piece is out, the generator looks at its rows; every piece begins at the state that the whole batch would.
+
+    Args:
+        generator: random state; its ``part`` is the rows of the batch that the pieces are cut from, None for all.
+        slices: the rows of each piece, which together are all rows.
+    """
+    kept, state, number = generator.part, generator.get_state(), slices[-1].stop
+    whole = kept or Part(0, number, number)
+    try:
+        for rows in slices:
+            generator.set_state(state)
+            generator.part = Part(whole.first + rows.start, whole.first + rows.stop, whole.total)
+            yield rows
+    finally:
+        generator.part = kept
 
 
 def rand(shape: Sequence[int], *, generator: torch.Generator | None, device: torch.device, dtype: torch.dtype) -> Tensor:

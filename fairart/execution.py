@@ -19,6 +19,7 @@ __all__ = [
     "CudaGraphs",
     "Execution",
     "FoldBatchNorm",
+    "GradientAccumulation",
     "GradientClipping",
     "KeepBest",
     "LossScale",
@@ -56,6 +57,9 @@ MAY_FOLLOW = {"on_overfitting": "stop"}
 
 GradientClipping = Annotated[
     float | None, Option("largest norm of the gradient, all parameters together; by default none", low=0, low_open=True)
+]
+GradientAccumulation = Annotated[
+    int, Option("micro-batches that each batch is attacked and trained on in, so that a large batch fits the memory", low=1)
 ]
 KeepBest = Annotated[
     Literal["average", "worst-class"] | None,

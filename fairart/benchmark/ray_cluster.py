@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 import warnings
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from fairart.runs.lock import LOCK
 from fairart.runs.ray_connection import RayOptions, cluster
 
 __all__ = ["RayOptions", "on_ray"]
+
+MACHINES = 3
+"""Machines that a cell may lose before it counts as failed."""
 
 Files = dict[str, bytes]
 """Path below the folder of a cell -> contents."""
@@ -47,16 +51,25 @@ def on_ray(tasks: Sequence[Task], options: RayOptions) -> Generator[Finished]:
         # A cell whose worker died is recorded as failed, not tried again: it may have used all memory.
         remote = ray.remote(num_cpus=options.num_cpus, num_gpus=options.num_gpus, max_retries=0)(_run_there)
         running: dict[Any, Task] = {}
+        lost: Counter[str] = Counter()
         token = f".seen-{uuid.uuid4().hex}"
+
+        def submit(task: Task) -> None:
+            _leave(Path(task.folder), token)
+            running[remote.remote(asdict(task), token, options.num_cpus, fairart.__version__)] = task
+
         try:
             for task in tasks:
-                _leave(Path(task.folder), token)
-                running[remote.remote(asdict(task), token, options.num_cpus, fairart.__version__)] = task
+                submit(task)
             while running:
                 (done, *_), _ = ray.wait(list(running), num_returns=1)
                 task = running.pop(done)
+                finished = _collected(ray, done, task)
+                if finished.machine_lost and _may_go_on(task, lost):
+                    submit(task)
+                    continue
                 (Path(task.folder) / token).unlink(missing_ok=True)
-                yield _collected(ray, done, task)
+                yield finished
         finally:
             for left, task in running.items():
                 ray.cancel(left, force=True)
@@ -72,6 +85,15 @@ def _check_room(ray: Any, options: RayOptions, ours: bool) -> None:
             if ours:
                 raise RuntimeError(detail)
             warnings.warn(f"{detail}: the benchmark waits until more are free", UserWarning, stacklevel=4)
+
+
+def _may_go_on(task: Task, lost: Counter[str]) -> bool:
+    """Whether a cell goes on after its machine was lost, which is no fault of the cell; counts it."""
+    lost[task.folder] += 1
+    if lost[task.folder] > MACHINES:
+        return False
+    warnings.warn(f"a machine of the Ray cluster was lost; {Path(task.folder).name} goes on on another one", stacklevel=4)
+    return True
 
 
 def _leave(folder: Path, token: str) -> None:
@@ -103,7 +125,8 @@ def _collected(ray: Any, done: Any, task: Task) -> Finished:
         files: Files | None = ray.get(done)
     except ray.exceptions.RayError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return Finished(task, f"Ray: {type(error).__name__}: {lines[-1] if lines else 'no reason given'}"[:500])
+        died = f"Ray: {type(error).__name__}: {lines[-1] if lines else 'no reason given'}"[:500]
+        return Finished(task, died, machine_lost=type(error).__name__ == "NodeDiedError")
     # The record last: if it is there, the other files are whole.
     for name in sorted(files or {}, key=lambda name: name == RECORD):
         path = Path(task.folder) / name

@@ -27,10 +27,12 @@ class Finished:
     Args:
         task: the cell; its record has the outcome.
         died: why its worker died; empty if it did not.
+        machine_lost: whether it died with its whole machine.
     """
 
     task: Task
     died: str | None = None
+    machine_lost: bool = False
 
 
 def in_this_process(tasks: Sequence[Task]) -> Generator[Finished]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from fairart.attacks.common import ClipValues, make_region
+from fairart.engine.accumulation import accumulated_gradients, micro_batch_size
 from fairart.engine.data.augmentation import AnyAugmentation
 from fairart.engine.data.batches import Samples, places_taken, take_samples
 from fairart.engine.data.drawing import ClassRows
@@ -86,6 +87,7 @@ class Engine:
     ) -> None:
         self.network, self.optimizer, self.method, self.budget = network, optimizer, method, budget
         self._steps = 1, 1
+        self._at_once: int | None = None
         self.nb_classes, self.streams = nb_classes, streams
         self.augmentation, self.scheduler, self.processes = augmentation, scheduler, processes
         self.scheduler_interval = scheduler_interval
@@ -180,6 +182,8 @@ class Engine:
         epoch, meter = current.epoch, current.meter
         plan = self._plan()
         self._steps = source.nb_batches(smallest=2 * self.processes.size), nb_epochs
+        steps = self.method.gradient_accumulation_steps
+        self._at_once = micro_batch_size(source.batch_size, self.processes.size, steps)
         with restored_modes(self.network, training=True), self.while_training():
             self._train(source, current, measures, bar, on_batch_end)
         check_losses(self, meter, epoch)
@@ -303,24 +307,30 @@ class Engine:
 
     def _step(self, samples: Samples, epoch: int, meter: EpochMeter) -> None:
         batch = self._batch(samples, epoch, meter)
-        x, y = batch.x, batch.y
-        examples = self._examples(batch, meter)
         self.clear_gradients()
-        with self._perturbed(batch, examples):
-            terms = self._terms(batch, examples)
-            loss = self._loss(terms, y)
-            loss.backward()  # type: ignore[no-untyped-call]
+        if self._at_once is None:
+            terms, loss = self._gradients(batch, meter)
+        else:
+            terms, loss = accumulated_gradients(self, batch, meter, self._at_once)
         self.processes.sum_gradients(self.network.module.parameters())
         if self.method.gradient_clipping is not None:
             torch.nn.utils.clip_grad_norm_(self.network.module.parameters(), self.method.gradient_clipping)
         if "clean" in self.needs and terms.clean_logits is None:
             # Before the step: of the same weights as the robust ones.
-            terms = dataclasses.replace(terms, clean_logits=self._clean_logits(x))
+            terms = dataclasses.replace(terms, clean_logits=self._clean_logits(batch.x))
         self.optimizer.step()
         if self.scheduler is not None and self.scheduler_interval == "batch":
             self.scheduler.step()
-        self._tell_batch_end(terms, y)
-        meter.add(terms, y, loss)
+        self._tell_batch_end(terms, batch.y)
+        meter.add(terms, batch.y, loss)
+
+    def _gradients(self, batch: Batch, meter: EpochMeter) -> tuple[LossTerms, Tensor]:
+        examples = self._examples(batch, meter)
+        with self._perturbed(lambda: self._loss(self._terms(batch, examples), batch.y), batch.epoch):
+            terms = self._terms(batch, examples)
+            loss = self._loss(terms, batch.y)
+            loss.backward()  # type: ignore[no-untyped-call]
+        return terms, loss
 
     def _tell_batch_end(self, terms: LossTerms, y: Tensor) -> None:
         weighting, sampling = self.method.class_weighting, self.method.class_sampling
@@ -329,15 +339,11 @@ class Engine:
             if sampling is not None:
                 asked(sampling, "batch_end", lambda: sampling.batch_end(y, terms.adversarial_logits.detach()))
 
-    def _perturbed(self, batch: Batch, examples: Examples) -> contextlib.AbstractContextManager[None]:
+    def _perturbed(self, loss: Callable[[], Tensor], epoch: int) -> contextlib.AbstractContextManager[None]:
         perturbation = self.method.weight_perturbation
         if perturbation is None:
             return contextlib.nullcontext()
-
-        def loss() -> Tensor:
-            return self._loss(self._terms(batch, examples), batch.y)
-
-        moved = asked(perturbation, "perturbed", lambda: perturbation.perturbed(self.network.module, loss, epoch=batch.epoch))
+        moved = asked(perturbation, "perturbed", lambda: perturbation.perturbed(self.network.module, loss, epoch=epoch))
         if not isinstance(moved, contextlib.AbstractContextManager):
             raise PolicyError(f"{origin(perturbation)}: perturbed() must be a context manager, got a {type(moved).__name__}")
         return moved
@@ -362,8 +368,7 @@ class Engine:
 
     def _clean_logits(self, x: Tensor) -> Tensor:
         with restored_modes(self.network, training=False), torch.no_grad():
-            logits: Tensor = self.network(x)
-        return logits
+            return torch.cat([self.network(piece) for piece in torch.split(x, self._at_once or len(x))])
 
     def _batch(self, samples: Samples, epoch: int, meter: EpochMeter) -> Batch:
         (x, y, soft_labels, groups), sampler, targets = samples, self.method.target_sampler, None

@@ -57,6 +57,7 @@ class Method:
         attack: an ART attack in place of the objective's own, or None.
         label_smoothing: share of each label that is spread over all classes, in [0, 1).
         gradient_clipping: largest norm of the gradient, or None.
+        gradient_accumulation_steps: micro-batches that a batch is attacked and trained on in, >= 1.
         loss_scale: ``"published"``, or ``"mean-one"`` for coefficients of a sample's terms that sum to 1 in the mean of a batch.
     """
 
@@ -72,6 +73,7 @@ class Method:
     label_smoothing: float = 0.0
     loss_scale: LossScale = "published"
     gradient_clipping: float | None = None
+    gradient_accumulation_steps: int = 1
 
     def policies(self) -> Iterator[tuple[str, Policy]]:
         """Every part that has needs or memory, with its kind."""

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from fairart.draws import Part
 
-__all__ = ["ONE_PROCESS", "FabricProcesses", "Processes"]
+__all__ = ["ONE_PROCESS", "FabricProcesses", "ProcessLostError", "Processes"]
+
+Answer = TypeVar("Answer")
+
+GONE = ("connection closed by peer", "connection reset by peer", "broken pipe", "connection refused", "remote process exited")
+"""What gloo and NCCL say, in lower case, when another process is no longer there."""
+
+
+class ProcessLostError(RuntimeError):
+    """Another process of the run ended, so that this one cannot go on."""
 
 
 class Processes:
@@ -85,9 +94,14 @@ class FabricProcesses(Processes):
 
     def reduce_(self, tensor: Tensor, op: Literal["sum", "max"] = "sum") -> Tensor:
         """See :meth:`Processes.reduce_`."""
-        if self.size > 1:
-            reduced: Tensor = self.fabric.all_reduce(tensor.clone(), reduce_op=op)
-            tensor.copy_(reduced)
+        if self.size == 1:
+            return tensor
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # Fabric's own meets everybody at a barrier first: a second round trip, and on a GPU the host waits for the device.
+            operation = torch.distributed.ReduceOp.MAX if op == "max" else torch.distributed.ReduceOp.SUM
+            self._together(lambda: torch.distributed.all_reduce(tensor, op=operation))
+        else:
+            tensor.copy_(self._together(lambda: self.fabric.all_reduce(tensor.clone(), reduce_op=op)))
         return tensor
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -100,7 +114,7 @@ class FabricProcesses(Processes):
             return
         with torch.no_grad():
             for tensor in [*module.parameters(), *module.buffers()]:
-                tensor.copy_(self.fabric.broadcast(tensor.detach().clone(), src=0).to(tensor.device))
+                tensor.copy_(self.same(tensor.detach().clone()).to(tensor.device))
 
     def average_buffers(self, module: nn.Module) -> None:
         """See :meth:`Processes.average_buffers`."""
@@ -108,16 +122,32 @@ class FabricProcesses(Processes):
 
     def same(self, value: Any) -> Any:
         """See :meth:`Processes.same`."""
-        return self.fabric.broadcast(value, src=0)
+        return self._together(lambda: self.fabric.broadcast(value, src=0))
 
     def gathered(self, value: Any) -> list[Any]:
         """See :meth:`Processes.gathered`."""
         # The primitive of Fabric that takes any value; a handful of small values, once an epoch.
-        return [self.fabric.broadcast(value, src=rank) for rank in range(self.size)]
+        return self._together(lambda: [self.fabric.broadcast(value, src=rank) for rank in range(self.size)])
 
     def wait(self) -> None:
         """See :meth:`Processes.wait`."""
-        self.fabric.barrier()
+        self._together(self.fabric.barrier)
+
+    def _together(self, call: Callable[[], Answer]) -> Answer:
+        """Do something that all processes take part in.
+
+        Raises:
+            ProcessLostError: another process is gone.
+        """
+        try:
+            return call()
+        except RuntimeError as error:
+            if not any(words in str(error).lower() for words in GONE):
+                raise
+            raise ProcessLostError(
+                f"another of the {self.size} processes of this run ended; its own message says why, and one that was killed, "
+                "as for too much memory, leaves none"
+            ) from error
 
     def _apply(self, tensors: list[Tensor], factor: float) -> None:
         if self.size == 1 or not tensors:

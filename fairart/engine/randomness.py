@@ -14,7 +14,7 @@ import torch
 
 from fairart.draws import PartGenerator
 
-__all__ = ["Streams", "isolated_random_state", "resolve_seed"]
+__all__ = ["Streams", "isolated_random_state", "resolve_seed", "seed_global_random_state"]
 
 
 def resolve_seed(seed: int | None) -> int:
@@ -91,6 +91,22 @@ def set_global_random_state(state: dict[str, Any], device: torch.device) -> None
         torch.cuda.set_rng_state(state["cuda"], device)
 
 
+def seed_global_random_state(seed: int, device: torch.device, *, first_epoch: int = 0) -> None:
+    """Seed the global random states of torch, numpy and Python, inside :func:`isolated_random_state`, which puts them back.
+
+    Args:
+        seed: see there.
+        device: see there.
+        first_epoch: see there.
+    """
+    word = int(np.random.SeedSequence([seed, first_epoch, 1]).generate_state(1)[0])
+    torch.default_generator.manual_seed(word)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(word)
+    np.random.seed(word)  # noqa: NPY002  # the caller restores it
+    random.seed(word)
+
+
 @contextlib.contextmanager
 def isolated_random_state(seed: int, device: torch.device, *, first_epoch: int = 0) -> Iterator[None]:
     """Seed the global random states of torch, numpy and Python for a while, and put them back.
@@ -104,13 +120,8 @@ def isolated_random_state(seed: int, device: torch.device, *, first_epoch: int =
         first_epoch: where the run goes on; a later one draws other numbers, as with :class:`Streams`.
     """
     before = global_random_state(device)
-    word = int(np.random.SeedSequence([seed, first_epoch, 1]).generate_state(1)[0])
     try:
-        torch.default_generator.manual_seed(word)
-        if device.type == "cuda":
-            torch.cuda.manual_seed(word)
-        np.random.seed(word)  # noqa: NPY002  # restored below
-        random.seed(word)
+        seed_global_random_state(seed, device, first_epoch=first_epoch)
         yield
     finally:
         set_global_random_state(before, device)

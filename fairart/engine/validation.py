@@ -12,7 +12,8 @@ from torch import Tensor
 
 from fairart.attacks import pgd
 from fairart.attacks.common import kl_divergence
-from fairart.draws import PartGenerator
+from fairart.draws import PartGenerator, in_pieces
+from fairart.engine.accumulation import micro_slices
 from fairart.engine.data.sources import DeviceData, batch_slices, rows_of
 from fairart.engine.meter import count
 from fairart.engine.network import Network, restored_modes
@@ -76,8 +77,9 @@ class AttackedData:
         data: the data on the device.
         attack: the attack.
         nb_classes: K.
-        batch_size: samples at once.
+        batch_size: samples that the random starts are drawn for at once.
         processes: who shares the work.
+        at_once: most samples of a pass; None for all of a batch.
     """
 
     def __init__(
@@ -89,21 +91,25 @@ class AttackedData:
         nb_classes: int,
         batch_size: int,
         processes: Processes = ONE_PROCESS,
+        at_once: int | None = None,
     ) -> None:
         # Too few for everybody to have some: then each measures all of them, and nothing is summed.
         self.processes = processes if len(data) >= processes.size else ONE_PROCESS
         self.network, self.data, self.attack = network, data, attack
-        self.nb_classes, self.batch_size = nb_classes, batch_size
+        self.nb_classes, self.batch_size, self.at_once = nb_classes, batch_size, at_once
 
     def batches(self, generator: PartGenerator) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process's part of each batch, with the generator set to it.
+        """This process's part of each batch, or the pieces of it, with the generator set to them.
 
         Args:
             generator: random state of the attack's starts, on the device.
         """
         for batch in batch_slices(len(self.data), self.batch_size, smallest=max(2, self.processes.size)):
             generator.part = self.processes.part(batch.stop - batch.start)
-            yield self.data.take(rows_of(batch, generator.part))
+            mine = rows_of(batch, generator.part)
+            number = mine.stop - mine.start
+            for rows in in_pieces(generator, micro_slices(number, self.at_once or number)):
+                yield self.data.take(slice(mine.start + rows.start, mine.start + rows.stop))
 
     def counts(self) -> Tensor:
         """(K * K,) zeros to count predictions in."""

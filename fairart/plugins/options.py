@@ -19,6 +19,7 @@ import math
 import numbers
 import types
 import typing
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,21 @@ def declared_options(factory: Callable[..., Any], *, keyword_only: bool = False)
     Returns:
         name -> :class:`Declared`, in the order of the signature.
     """
+    try:
+        known = _KNOWN.setdefault(factory, {})
+    except TypeError:
+        # It has no hash, or no weak references: it is read every time.
+        return _read(factory, keyword_only)
+    if keyword_only not in known:
+        known[keyword_only] = _read(factory, keyword_only)
+    return dict(known[keyword_only])
+
+
+_KNOWN: weakref.WeakKeyDictionary[Any, dict[bool, dict[str, Declared]]] = weakref.WeakKeyDictionary()
+"""Reading a signature takes a millisecond, and one evaluation asks for twenty."""
+
+
+def _read(factory: Callable[..., Any], keyword_only: bool) -> dict[str, Declared]:
     names = _names_around(factory)
     found: dict[str, Declared] = {}
     kinds = {inspect.Parameter.KEYWORD_ONLY} | ({inspect.Parameter.POSITIONAL_OR_KEYWORD} if not keyword_only else set())

@@ -58,6 +58,7 @@ HANDED_OVER = (
     "on_overfitting",
     "loss_scale",
     "gradient_clipping",
+    "gradient_accumulation_steps",
     "keep_best",
     "warm_start",
     *EXECUTION,

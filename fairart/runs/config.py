@@ -18,6 +18,7 @@ from fairart.execution import (
     Compile,
     CudaGraphs,
     FoldBatchNorm,
+    GradientAccumulation,
     GradientClipping,
     KeepBest,
     LossScale,
@@ -210,6 +211,7 @@ class RunConfig:
         ),
     ] = BY_MODEL
     gradient_clipping: GradientClipping = None
+    gradient_accumulation_steps: GradientAccumulation = 1
     label_smoothing: Annotated[
         float, Option("share of each label that the training loss spreads over all classes", low=0, high=1, high_open=True)
     ] = 0.0

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
+from tqdm import tqdm
 
+from fairart.engine.processes import ProcessLostError
 from fairart.errors import OptionError
 
 __all__ = ["join", "joined_size", "leave", "start"]
@@ -65,7 +68,7 @@ def start(function: Callable[..., None], *arguments: Any, device: str, devices: 
 
     Raises:
         OptionError: Lightning Fabric is not installed, or there are not so many devices.
-        RuntimeError: a process failed; with the last line of what it said.
+        RuntimeError: a process failed, with the last line of what it said; or was killed. The others are ended.
     """
     if device == "cuda" and devices > torch.cuda.device_count():
         raise OptionError(f"devices {devices}: torch finds {torch.cuda.device_count()} CUDA devices here")
@@ -74,7 +77,19 @@ def start(function: Callable[..., None], *arguments: Any, device: str, devices: 
         fabric.launch(_Quietly(function), *arguments)
     except ProcessRaisedException as error:
         detail = str(error).strip().splitlines()[-1]
+        # One that says so was told by the broken connection before we saw the other one end.
+        if detail.startswith(f"{ProcessLostError.__module__}.{ProcessLostError.__name__}"):
+            raise RuntimeError(_killed(devices, "")) from error
         raise RuntimeError(f"one of {devices} processes failed: {detail}") from error
+    except ProcessExitedException as error:
+        raise RuntimeError(_killed(devices, f" ({error.signal_name or f'exit code {error.exit_code}'})")) from error
+
+
+def _killed(devices: int, how: str) -> str:
+    return (
+        f"one of {devices} processes was killed{how}, often because the memory is full; the others were ended. --resume goes on "
+        "from the last checkpoint, with any number of --devices; --gradient-accumulation-steps needs less memory"
+    )
 
 
 class _Quietly:
@@ -88,6 +103,8 @@ class _Quietly:
         _silence()
 
     def __call__(self, *arguments: Any) -> None:
+        # The bar's own lock spans processes, and a process that is killed would leave it behind.
+        tqdm.set_lock(threading.RLock())
         self.function(*arguments)
         leave()
 
@@ -97,6 +114,8 @@ def _silence() -> None:
         # Those below it: importing Fabric sets its own level.
         for part in ("distributed", "rank_zero"):
             logging.getLogger(f"{name}.utilities.{part}").setLevel(logging.WARNING)
+    # It tells of every process that it ends after another one was lost; the error says so.
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
 
 
 def _fabric(device: str, **options: Any) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -200,8 +202,24 @@ def _check_loss(weighting: ClassWeighting, nb_classes: int, groups: Tensor | Non
             with torch.no_grad():
                 weighting.batch_end(terms, labels)
         require(math.isfinite(loss.item()), f"{name}: combine() must give a finite scalar")
+        if not weighting.looks_across_batch:
+            _check_parts(weighting, terms, labels, loss.item())
         (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
         require(bool(torch.isfinite(gradient).all()), f"{name}: combine() must pass finite gradients on")
+
+
+def _check_parts(weighting: ClassWeighting, terms: LossTerms, labels: Tensor, whole: float) -> None:
+    """What several devices and gradient accumulation rely on: the loss of a batch is the mean over its parts."""
+    number, total = len(labels), 0.0
+    for rows in (slice(0, number // 3), slice(number // 3, number)):
+        tensors: dict[str, Any] = {key: value[rows] for key, value in vars(terms).items() if isinstance(value, Tensor)}
+        part = weighting.combine(dataclasses.replace(terms, **tensors), labels[rows])
+        total += part.item() * (rows.stop - rows.start) / number
+    require(
+        math.isclose(total, whole, rel_tol=1e-4, abs_tol=1e-6),
+        f"{type(weighting).__name__}: combine() gives another loss for a batch than for its parts together: sum what "
+        "looks across the batch by self.all_reduce(), and set looks_across_batch = True",
+    )
 
 
 def check_classification_loss(loss: ClassificationLoss) -> None:

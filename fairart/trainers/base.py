@@ -41,6 +41,7 @@ from fairart.execution import (
     CudaGraphs,
     Execution,
     FoldBatchNorm,
+    GradientAccumulation,
     GradientClipping,
     KeepBest,
     LossScale,
@@ -112,6 +113,8 @@ class FairnessTrainer(Fitting):
             ``"stop"`` with an error, ``"return"`` to the last good epoch, or ``"ignore"``.
         loss_scale: ``"published"``, or ``"mean-one"``: the coefficients of a sample's terms sum to 1 for every method.
         gradient_clipping: largest norm of the gradient of all parameters together, > 0, or None.
+        gradient_accumulation_steps: micro-batches N of each process's part of a batch, >= 1. ``fit(batch_size=...)`` stays the
+            samples of one optimizer step; ceil(batch_size / N) of them are in memory at once.
         keep_best: ``"average"`` or ``"worst-class"``: keep the epoch with the best accuracy under PGD on validation data in
             ``best``; held out of the training data where no ``validation_data`` is given. None for nothing.
         warm_start: folder of a run, or weight file, that the first ``fit`` starts from.
@@ -165,6 +168,7 @@ class FairnessTrainer(Fitting):
         on_overfitting: OnOverfitting = "stop",
         loss_scale: LossScale = "published",
         gradient_clipping: GradientClipping = None,
+        gradient_accumulation_steps: GradientAccumulation = 1,
         keep_best: KeepBest = None,
         warm_start: WarmStart = None,
         precision: Precision = "32-true",
@@ -183,6 +187,7 @@ class FairnessTrainer(Fitting):
             "max_iter": max_iter,
             "hold_out": hold_out,
             "gradient_clipping": gradient_clipping,
+            "gradient_accumulation_steps": gradient_accumulation_steps,
         }
         named = {"norm": norm, "on_overfitting": on_overfitting, "loss_scale": loss_scale, "keep_best": keep_best}
         checked = self._check_options({**unknown, **numbers, **named, **dict(zip(EXECUTION, ways, strict=True))})
@@ -213,6 +218,7 @@ class FairnessTrainer(Fitting):
             label_smoothing=label_smoothing_of(classifier),
             loss_scale=checked["loss_scale"],
             gradient_clipping=checked["gradient_clipping"],
+            gradient_accumulation_steps=checked["gradient_accumulation_steps"],
         )
         order = norm_order(checked["norm"]) or math.inf
         check_combination(self.method, order, self._network)

@@ -17,6 +17,7 @@ from art.estimators.classification import PyTorchClassifier
 
 from fairart.attacks.steps import warn_short_steps
 from fairart.datasets.stored import Images
+from fairart.engine.accumulation import micro_batch_size
 from fairart.engine.best import BestEpoch
 from fairart.engine.checkpoints.checkpointing import Checkpointing, FitCheckpoints, opened
 from fairart.engine.checkpoints.folder import CheckpointError
@@ -326,9 +327,14 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             take(unpack(tree, tensors.__getitem__, self._network.device))
 
     def _check_shared(self, batch_size: int) -> None:
-        size = self.processes.size
-        if size > 1 and batch_size < 2 * size:
-            raise ValueError(f"batch_size must be at least 2 samples for each of the {size} processes, got {batch_size}")
+        size, steps = self.processes.size, self.method.gradient_accumulation_steps
+        if batch_size < 2 * size * steps and size * steps > 1:
+            pieces = [f"{steps} micro-batches"] * (steps > 1) + [f"{size} processes"] * (size > 1)
+            whose = " of each of the ".join(pieces)
+            raise ValueError(f"batch_size must be at least 2 samples for each of the {whose}, got {batch_size}")
+
+    def _at_once(self, batch_size: int) -> int | None:
+        return micro_batch_size(batch_size, self.processes.size, self.method.gradient_accumulation_steps)
 
     def _measures(self, source: Source, held: Held, seed: int) -> Measures:
         training_pass = None
@@ -340,6 +346,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
                 self._attack(loss="ce"),
                 nb_classes=self._classifier.nb_classes,
                 batch_size=max(source.batch_size, 256),
+                at_once=self._at_once(source.batch_size),
                 true_logit_cut=self.method.true_logit_cut,
                 processes=self.processes,
             )
@@ -373,6 +380,7 @@ class Fitting(Trainer):  # type: ignore[misc]  # ART has no types
             attack,
             nb_classes=self._classifier.nb_classes,
             batch_size=max(batch_size, 256),
+            at_once=self._at_once(batch_size),
             losses="validation_losses" in needs,
             processes=self.processes,
         )

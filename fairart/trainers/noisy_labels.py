@@ -35,7 +35,7 @@ class CoTeachingTrainer(FairnessTrainer):
         ramp_epochs: T_k, epochs until that share is left out; the first epoch leaves out nothing.
 
     Raises:
-        ValueError: ``weight_perturbation``, an ART ``attack`` or several processes, which have one network.
+        ValueError: ``weight_perturbation``, an ART ``attack``, several processes or gradient accumulation.
     """
 
     defaults: ClassVar[dict[str, Any]] = {"objective": "standard"}
@@ -68,6 +68,11 @@ class CoTeachingTrainer(FairnessTrainer):
             )
         if self.processes.size > 1:
             raise ValueError("co-teaching chooses samples of the whole batch, and trains in one process: take devices=1")
+        if self.method.gradient_accumulation_steps > 1:
+            raise ValueError(
+                "co-teaching chooses samples of the whole batch, and trains on all of it at once: take "
+                f"gradient_accumulation_steps=1, got {self.method.gradient_accumulation_steps}"
+            )
 
     @property
     def second_network(self) -> nn.Module | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,23 +82,38 @@ def make_classifier(dtype: torch.dtype, *, seed: int) -> PyTorchClassifier:
     )
 
 
-def train(fabric: Any, method: str, dtype: torch.dtype, nb_epochs: int) -> dict[str, Any]:
-    """Train, and give what has to be alike as plain numbers."""
+def train(fabric: Any, method: str, dtype: torch.dtype, nb_epochs: int, batch_size: int = 50, **more: Any) -> dict[str, Any]:
+    """Train, and give what has to be alike as plain numbers; ``more`` options for the trainer."""
     rank = 0 if fabric is None else fabric.global_rank
     # Other first weights in every process: those of the first must count.
     classifier = make_classifier(dtype, seed=rank)
     options = {
         name: create(name, value[0], **value[1]) if isinstance(value, tuple) else value for name, value in RUNS[method].items()
     }
-    trainer = create(
-        "trainer", method.partition(" ")[0], classifier=classifier, eps=0.1, eps_step=0.03, max_iter=3, fabric=fabric, **options
-    )
+    budget = {"eps": 0.1, "eps_step": 0.03, "max_iter": 3}
+    trainer = create("trainer", method.partition(" ")[0], classifier=classifier, fabric=fabric, **budget, **options, **more)
     x, y = digits()
-    trainer.fit(x, y, validation_data=(x[:21], y[:21]), batch_size=50, nb_epochs=nb_epochs, seed=5, verbose=False)
+    trainer.fit(x, y, validation_data=(x[:21], y[:21]), batch_size=batch_size, nb_epochs=nb_epochs, seed=5, verbose=False)
     return {
         "weights": {name: value.tolist() for name, value in classifier.model.state_dict().items()},
         "history": [without_time(record.to_dict()) for record in trainer.history],
     }
+
+
+def assert_alike(one: Any, other: Any, *, tolerance: float) -> None:
+    """Nested results whose numbers differ by no more than a tolerance."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_alike(one[key], other[key], tolerance=tolerance)
+    elif isinstance(one, list) and one and not isinstance(one[0], int | float):
+        assert len(one) == len(other)
+        for mine, theirs in zip(one, other, strict=True):
+            assert_alike(mine, theirs, tolerance=tolerance)
+    elif isinstance(one, list | float | np.ndarray):
+        np.testing.assert_allclose(np.array(other, dtype=float), np.array(one, dtype=float), rtol=0, atol=tolerance)
+    else:
+        assert one == other
 
 
 def without_time(record: dict[str, Any]) -> dict[str, Any]:
@@ -160,8 +177,29 @@ def refuse_a_checkpoint(fabric: Any, folder: str) -> None:
     Path(folder, f"{fabric.global_rank}.json").write_text(json.dumps(told))
 
 
-def train_all(fabric: Any, folder: str, methods: list[str], dtype: torch.dtype, nb_epochs: int) -> None:
+def lose_the_other(rank: int, folder: str) -> None:
+    """Two processes of gloo, of which the second one is killed; the first one writes what its next sum raises."""
+    from types import SimpleNamespace
+
+    from fairart.engine.processes import FabricProcesses
+
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    unused = {"all_reduce": None, "broadcast": None}
+    processes = FabricProcesses(SimpleNamespace(world_size=2, global_rank=rank, **unused))
+    assert processes.reduce_(torch.ones(3)).tolist() == [2.0] * 3
+    assert processes.reduce_(torch.tensor([rank]), "max").tolist() == [1]
+    if rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        processes.reduce_(torch.ones(3))
+    except RuntimeError as error:
+        Path(folder, "told").write_text(f"{type(error).__name__}: {error}")
+    # Not by the interpreter's own end: threads of the broken group abort it now and then.
+    os._exit(0)
+
+
+def train_all(fabric: Any, folder: str, methods: list[str], dtype: torch.dtype, nb_epochs: int, steps: int = 1) -> None:
     """Train every method and write what came out, one file a process: the launcher's own way back holds little."""
     torch.set_num_threads(1)
-    found = {method: train(fabric, method, dtype, nb_epochs) for method in methods}
+    found = {method: train(fabric, method, dtype, nb_epochs, gradient_accumulation_steps=steps) for method in methods}
     Path(folder, f"{fabric.global_rank}.json").write_text(json.dumps(found))

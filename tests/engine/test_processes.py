@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import signal
 import sys
 from pathlib import Path
 
@@ -13,10 +15,13 @@ import torch
 from fairart import draws
 from fairart.draws import Part, PartGenerator
 from fairart.engine.data.sources import batch_slices
-from fairart.engine.processes import ONE_PROCESS, FabricProcesses
+from fairart.engine.processes import ONE_PROCESS, FabricProcesses, ProcessLostError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import shared_runs
+from shared_runs import assert_alike
+
+PATIENCE = 300
 
 
 @pytest.fixture(scope="module")
@@ -33,25 +38,21 @@ def launched(tmp_path_factory):
     return launch
 
 
-def assert_alike(one, other, *, tolerance):
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_alike(one[key], other[key], tolerance=tolerance)
-    elif isinstance(one, list) and one and not isinstance(one[0], int | float):
-        assert len(one) == len(other)
-        for mine, theirs in zip(one, other, strict=True):
-            assert_alike(mine, theirs, tolerance=tolerance)
-    elif isinstance(one, list | float | np.ndarray):
-        np.testing.assert_allclose(np.array(other, dtype=float), np.array(one, dtype=float), rtol=0, atol=tolerance)
-    else:
-        assert one == other
-
-
 @pytest.mark.filterwarnings("ignore:weight averaging took in none")
 def test_two_processes_train_what_one_does_in_float64(launched):
     methods = list(shared_runs.RUNS)
     first, second = launched(methods, torch.float64, 2)
+    for method in methods:
+        alone = shared_runs.train(None, method, torch.float64, 2)
+        assert_alike(first[method], second[method], tolerance=0)
+        assert_alike(alone, first[method], tolerance=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:weight averaging took in none")
+def test_two_processes_with_micro_batches_train_what_one_does_without(launched):
+    # Unequal parts: one process takes its 25 or 15 samples in three pieces, the other one too; sums across the batch agree.
+    methods = ["at", "frl", "mart", "faal", "trades"]
+    first, second = launched(methods, torch.float64, 2, 3)
     for method in methods:
         alone = shared_runs.train(None, method, torch.float64, 2)
         assert_alike(first[method], second[method], tolerance=0)
@@ -169,6 +170,48 @@ def classifier_with_two_processes():
 def test_what_is_no_fabric_is_refused():
     with pytest.raises(TypeError, match=r"launched lightning\.fabric\.Fabric, got int"):
         FabricProcesses(2)
+
+
+class Broken:
+    """A Fabric whose collectives fail as gloo's do."""
+
+    world_size, global_rank = 2, 0
+
+    def __init__(self, message):
+        self.message = message
+
+    def all_reduce(self, *args, **kwargs):
+        raise RuntimeError(self.message)
+
+    broadcast = barrier = all_reduce
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda processes: processes.reduce_(torch.ones(2)), id="sum"),
+        pytest.param(lambda processes: processes.same(1), id="broadcast"),
+        pytest.param(lambda processes: processes.gathered(1), id="gather"),
+        pytest.param(lambda processes: processes.wait(), id="wait"),
+    ],
+)
+def test_a_process_that_is_gone_is_told_from_other_errors(call):
+    gone = "[../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242"
+    with pytest.raises(ProcessLostError, match="another of the 2 processes of this run ended"):
+        call(FabricProcesses(Broken(gone)))
+    with pytest.raises(RuntimeError, match=r"^out of memory$"):
+        call(FabricProcesses(Broken("out of memory")))
+
+
+def test_what_gloo_says_of_a_killed_process_is_understood(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    crew = [context.Process(target=shared_runs.lose_the_other, args=(rank, str(tmp_path))) for rank in range(2)]
+    for process in crew:
+        process.start()
+    for process in crew:
+        process.join(PATIENCE)
+    assert [process.exitcode for process in crew] == [0, -signal.SIGKILL]
+    assert (tmp_path / "told").read_text().startswith("ProcessLostError: another of the 2 processes of this run ended")
 
 
 def test_one_process_changes_nothing():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gc
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -277,6 +279,33 @@ class TestRanges:
 
     def test_an_integer_beyond_floats_is_compared_all_the_same(self) -> None:
         refused(10**400, declare(float, high=1), r"size must be <= 1, got 1000")
+
+
+class TestReadOnce:
+    def test_what_a_caller_changes_does_not_come_back(self) -> None:
+        def made(size: int, *, share: float = 0.5) -> None: ...
+
+        found = declared_options(made)
+        del found["size"]
+        assert list(declared_options(made)) == ["size", "share"]
+        assert list(declared_options(made, keyword_only=True)) == ["share"]
+
+    def test_what_has_no_hash_is_read_all_the_same(self) -> None:
+        class Factory:
+            __hash__ = None  # type: ignore[assignment]
+
+            def __call__(self, *, share: float = 0.5) -> None: ...
+
+        assert list(declared_options(Factory())) == ["share"]
+
+    def test_a_function_that_is_gone_is_not_kept(self) -> None:
+        def made(*, share: float = 0.5) -> None: ...
+
+        gone = weakref.ref(made)
+        declared_options(made)
+        del made
+        gc.collect()
+        assert gone() is None
 
 
 class TestChoices:

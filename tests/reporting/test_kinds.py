@@ -157,6 +157,65 @@ def test_placements_average_to_the_auroc_with_ties():
     assert placements(inside, outside).mean() == pytest.approx(area)
 
 
+def seeds_of(values, labels, noise=0.0):
+    """A measure a seed: values (seeds, K) of the classes, and noise on the samples that all seeds share."""
+    shared = np.random.default_rng(0).normal(0, noise, len(labels)) if noise else np.zeros(len(labels))
+    return [Means(labels, row[labels] + shared, len(row)) for row in values]
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 8])
+def test_intervals_hold_seeds_and_images(seeds):
+    """The variance of the draws is the sum of that of a mean over seeds, s^2 / S, and that of a mean over images."""
+    labels = np.repeat(np.arange(3), 200)
+    values = np.random.default_rng(seeds).normal(0, 0.1, (seeds, 3))
+    redraws = Redraws(6000, 0)
+
+    def drawn(noise):
+        measures = seeds_of(values, labels, noise)
+        return redraws.over_seeds(np.stack([one.drawn(redraws.weights(labels)) for one in measures], axis=1)), measures
+
+    alone, _ = drawn(0.0)
+    of_seeds = values.var(axis=0, ddof=1) / seeds
+    np.testing.assert_allclose(alone.mean(axis=0), values.mean(axis=0), atol=0.01)
+    np.testing.assert_allclose(alone.var(axis=0), of_seeds, rtol=0.08)
+    both, measures = drawn(1.0)
+    of_images = [measures[0].values[labels == index].var() / 200 for index in range(3)]
+    np.testing.assert_allclose(both.var(axis=0), of_seeds + of_images, rtol=0.08)
+
+
+def test_of_one_seed_intervals_are_about_the_images_alone():
+    redraws = Redraws(50, 0)
+    one = np.random.default_rng(0).random((50, 1, 4))
+    np.testing.assert_array_equal(redraws.over_seeds(one), one[:, 0])
+
+
+def test_seeds_and_samples_are_drawn_from_streams_of_their_own():
+    """The second set of labels once had the stream of the seeds."""
+    redraws = Redraws(200, 0)
+    for number in (5, 7, 9):
+        weights = redraws.weights(np.zeros(number, dtype=np.int64))
+        first = np.random.default_rng([0, 1]).integers(0, number, (200, number))
+        counts = np.stack([np.bincount(row, minlength=number) for row in first])
+        assert not np.array_equal(weights, counts)
+
+
+def test_seeds_that_disagree_widen_the_intervals_of_a_method_and_of_its_correlations(runs):
+    found = compare_runs(runs).by_kind.methods["at"]
+    assert found.intervals.shape == (7, NB_CLASSES, 2)
+    assert (found.intervals[..., 0] <= found.means).all()
+    assert (found.means <= found.intervals[..., 1]).all()
+    plain = compare_runs(runs).to_dict()["kinds"]["methods"]["at"]["classes"]["pgd"]["2"]
+    assert plain["interval"] == found.intervals[1, 2].tolist()
+    assert plain["seeds"] == 2
+    labels = np.repeat(np.arange(4), 30)
+    values = np.array([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1], [0.2, 0.1, 0.4, 0.3]])
+    steady = {Kind(f"kind {i}", "x"): seeds_of(np.tile(values[0], (3, 1)), labels) for i in range(3)}
+    moving = {Kind(f"kind {i}", "x"): seeds_of(values if i else np.tile(values[0], (3, 1)), labels) for i in range(3)}
+    ends = [by_kind({"at": one}, resamples=400).agreement.spearman_intervals[1, 0] for one in (steady, moving)]
+    assert np.ptp(ends[0]) < 1e-9
+    assert np.ptp(ends[1]) > 0.5
+
+
 def columns(*rows, better=True):
     """A measure of one sample a class for each row."""
     labels = np.arange(len(rows[0]))
@@ -213,6 +272,7 @@ def test_text_json_page_and_figure_say_the_same(runs, comparison):
     value, (low, high) = found.agreement.spearman[1, 0], found.agreement.spearman_intervals[1, 0]
     figure = plots.kinds_of_robustness(found, comparison.classes)
     assert f"{value:.2f}\n[{low:.2f}, {high:.2f}]" in [text.get_text() for text in figure.axes[-1].texts]
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["at, mean of 2 seeds", "trades, mean of 2 seeds"]
     bold = [text for text in figure.axes[0].texts if text.get_fontweight() == "bold"]
     assert len(bold) == found.methods["at"].marked.sum()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,52 @@ def test_a_killed_run_goes_on_in_all_its_processes(tmp_path):
     assert len(resumed.history) == 3
     for name, value in whole.classifier.model.state_dict().items():
         assert torch.equal(value, resumed.classifier.model.state_dict()[name])
+
+
+DYING = """
+import os, signal
+from pathlib import Path
+import torch
+from fairart import hookimpl
+from fairart.objectives import ATObjective
+
+DONE = Path(__file__).with_name("done")
+
+class DyingAT(ATObjective):
+    batches = 0
+
+    def losses(self, network, batch, examples):
+        self.batches += 1
+        # The second of two batches of the second epoch.
+        if self.batches == 4 and not DONE.exists() and torch.distributed.get_rank() == 1:
+            DONE.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().losses(network, batch, examples)
+
+@hookimpl
+def fairart_register_objectives(register):
+    register("dying-at", DyingAT)
+"""
+
+
+def test_a_process_that_is_killed_ends_the_others_and_any_number_goes_on(tmp_path, capfd):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "dying.py").write_text(DYING)
+    settings = {**SHORT, "epochs": 3, "objective": "dying-at", "plugins_dir": str(tmp_path / "plugins")}
+    config = RunConfig(trainer="at", devices=2, **settings)
+    with pytest.raises(RuntimeError, match=r"^one of 2 processes was killed.*--resume goes on from the last checkpoint"):
+        train_run(config, tmp_path / "two", verbose=False)
+    assert "Traceback" not in "".join(capfd.readouterr())
+    before = history(tmp_path / "two")
+    assert [record["epoch"] for record in before] == [0]
+    shutil.copytree(tmp_path / "two", tmp_path / "one")
+    for folder, devices in (("one", 1), ("two", 2)):
+        resumed = train_run(RunConfig(trainer="at", devices=devices, **settings), tmp_path / folder, resume=True, verbose=False)
+        after = history(tmp_path / folder)
+        assert [record["epoch"] for record in after] == [0, 1, 2]
+        assert after[0] == before[0]
+        assert [sum(map(sum, record["robust"])) for record in after] == [120] * 3
+        assert all(torch.isfinite(value).all() for value in resumed.classifier.model.state_dict().values())
 
 
 def test_what_is_wrong_is_said_before_processes_start(tmp_path):

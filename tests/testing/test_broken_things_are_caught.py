@@ -291,6 +291,22 @@ def test_states_that_no_checkpoint_takes() -> None:
         check_averaging(NumpyNumber())
 
 
+class Normalised(ClassWeighting):
+    def combine(self, terms: Any, labels: Tensor) -> Tensor:
+        total = terms.total()
+        return (total.detach() * total).sum() / total.detach().sum()
+
+
+class NormalisedAndSaid(Normalised):
+    looks_across_batch = True
+
+
+def test_a_weighting_that_looks_across_the_batch_says_so() -> None:
+    with pytest.raises(AssertionError, match=r"Normalised: combine.* set looks_across_batch = True"):
+        check_class_weighting(Normalised())
+    check_class_weighting(NormalisedAndSaid())
+
+
 def test_a_class_in_place_of_an_instance_is_said_to_be_one() -> None:
     with pytest.raises(AssertionError, match="got the class NumpyState: make an instance of it"):
         check_class_weighting(NumpyState)  # type: ignore[arg-type]

@@ -43,6 +43,8 @@ def method_identity(method: Method) -> dict[str, str]:
         parts["label_smoothing"] = f"{method.label_smoothing:g}"
     if method.gradient_clipping is not None:
         parts["gradient_clipping"] = f"{method.gradient_clipping:g}"
+    if method.gradient_accumulation_steps != 1:
+        parts["gradient_accumulation_steps"] = str(method.gradient_accumulation_steps)
     if method.loss_scale != "published":
         parts["loss_scale"] = method.loss_scale
     return parts

@@ -43,7 +43,7 @@ class FixedNetwork(Network):
 
 
 @contextlib.contextmanager
-def with_fixed_weights(network: Network, x: Tensor) -> Iterator[Network | None]:
+def with_fixed_weights(network: Network, x: Tensor, *, gradients: bool = True) -> Iterator[Network | None]:
     """A faster form of a network for as long as nobody changes its weights.
 
     Kernels and images have channels last in memory, and batch-norm is folded into the convolutions where that can be done. The
@@ -53,6 +53,7 @@ def with_fixed_weights(network: Network, x: Tensor) -> Iterator[Network | None]:
     Args:
         network: in eval mode.
         x: (n, ...) inputs in clip values; the first 8 are tried.
+        gradients: whether input gradients are needed, and so compared.
 
     Yields:
         The faster form; None where there is none: on other devices than the CPU, without two-dimensional convolutions, for
@@ -63,7 +64,7 @@ def with_fixed_weights(network: Network, x: Tensor) -> Iterator[Network | None]:
         yield None
         return
     with _kernels_with_channels_last(module):
-        yield next((form for form in _forms(network) if _agree(network, form, x[:PROBED])), None)
+        yield next((form for form in _forms(network) if _agree(network, form, x[:PROBED], gradients)), None)
 
 
 def _forms(network: Network) -> Iterator[Network]:
@@ -73,10 +74,10 @@ def _forms(network: Network) -> Iterator[Network]:
     yield FixedNetwork(network, network.module)
 
 
-def _agree(network: Network, form: Network, x: Tensor) -> bool:
-    own, own_gradient = _logits_and_gradient(network, x)
+def _agree(network: Network, form: Network, x: Tensor, gradients: bool) -> bool:
+    own, own_gradient = _logits_and_gradient(network, x, gradients)
     try:
-        logits, gradient = _logits_and_gradient(form, x)
+        logits, gradient = _logits_and_gradient(form, x, gradients)
         with isolated_random_state(0, network.device), torch.inference_mode():
             form(x.clone())
     except Exception:  # whatever a third party's forward raises: the network itself is used
@@ -86,10 +87,10 @@ def _agree(network: Network, form: Network, x: Tensor) -> bool:
     return torch.allclose(logits, own, rtol=RTOL, atol=ATOL) and bool(close)
 
 
-def _logits_and_gradient(network: Network, x: Tensor) -> tuple[Tensor, Tensor]:
+def _logits_and_gradient(network: Network, x: Tensor, gradients: bool) -> tuple[Tensor, Tensor]:
     # Of another seed in each form: what draws random numbers disagrees with itself.
-    inputs = x.detach().clone().requires_grad_(True)
-    with isolated_random_state(isinstance(network, FixedNetwork), network.device), torch.enable_grad():
+    inputs = x.detach().clone().requires_grad_(gradients)
+    with isolated_random_state(isinstance(network, FixedNetwork), network.device), torch.set_grad_enabled(gradients):
         logits = network(inputs)
         weights = torch.linspace(-1, 2, logits.numel(), dtype=logits.dtype).square().view_as(logits)
         gradient = torch.autograd.grad((weights * logits).sum(), inputs, allow_unused=True)[0] if logits.requires_grad else None

@@ -138,7 +138,24 @@ def _fold(
         name = f"folded_{len(folded)}"
         folded[name] = FoldedConvolution(convolution, norm, dtype, memory_format)
         with graph.inserting_before(node):
-            node.replace_all_uses_with(graph.call_module(name, before.args, before.kwargs))
+            made = graph.call_module(name, before.args, before.kwargs)
+            node.replace_all_uses_with(made)
         graph.erase_node(node)
         graph.erase_node(before)
+        _rectify_in_place(graph, modules, made)
     return folded
+
+
+def _rectify_in_place(graph: fx.Graph, modules: dict[str, Any], made: fx.Node) -> None:
+    """Let the rectifier that alone takes a convolution's output write over it: no further memory is fetched."""
+    users = list(made.users)
+    if len(users) == 1 and _rectifies(users[0], modules):
+        with graph.inserting_before(users[0]):
+            users[0].replace_all_uses_with(graph.call_function(torch.relu_, (made,)))
+        graph.erase_node(users[0])
+
+
+def _rectifies(node: fx.Node, modules: dict[str, Any]) -> bool:
+    if node.op == "call_module":
+        return type(modules.get(str(node.target))) is nn.ReLU
+    return node.op == "call_function" and node.target in (torch.relu, nn.functional.relu)

@@ -42,6 +42,9 @@ class Certificate:
     what holds with a probability, or for another classifier than the model."""
     subject: ClassVar[str] = "the model"
     """Whose predictions are certified, in words; it stands beside every number."""
+    logits_alone: ClassVar[bool] = False
+    """Whether the rounds call the network for logits and look at nothing else of it: on a CPU it then comes in a faster form,
+    equal up to rounding."""
     columns: ClassVar[Mapping[str, Any]] = {"predictions": np.int64, "radii": np.float64}
     """name -> dtype of the number that is kept of every sample between rounds."""
 
@@ -54,6 +57,15 @@ class Certificate:
     def copies(self) -> int:
         """Inputs that the network gets for one sample of a round; the batch size divided by this is the samples at a time."""
         return 1
+
+    def at_once(self, x: Tensor, batch_size: int) -> int:
+        """How many samples one call of :meth:`round` is given, >= 1; the last of a round may be given fewer.
+
+        Args:
+            x: (m, ...) some samples, on the model's device.
+            batch_size: inputs of the network at a time that the evaluation asks for.
+        """
+        return max(1, batch_size // self.copies)
 
     @property
     def shown(self) -> tuple[float, ...]:

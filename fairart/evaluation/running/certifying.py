@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from fairart.attacks import frozen
 from fairart.engine.network import restored_modes
-from fairart.engine.randomness import isolated_random_state
+from fairart.engine.network.fixed_weights import PROBED, with_fixed_weights
+from fairart.engine.randomness import isolated_random_state, seed_global_random_state
 from fairart.errors import PluginError
 from fairart.evaluation.attacks import AttackTarget
 from fairart.evaluation.certificates.base import ABSTAINED, Memory
@@ -66,13 +68,14 @@ def certify(
     memory, done = kept.load(unit)
     progress.begin(spec.label)
     progress.skip(done)
-    started, at_once = done, max(1, batch_size // certificate.copies)
+    started, some = done, images(np.arange(min(number, PROBED)))
+    at_once = max(1, int(_asked(spec, lambda: certificate.at_once(some, batch_size))))
     try:
-        with restored_modes(target.network, training=False):
+        with _ready(spec, target, some) as ready:
             while done < steps:
                 turn, first = divmod(done, number)
                 place = np.arange(first, min(first + at_once, number))
-                answer = _round(spec, target, images, turn, place, seed, {key: values[place] for key, values in memory.items()})
+                answer = _round(spec, ready, images, turn, place, seed, {key: values[place] for key, values in memory.items()})
                 for key, values in answer.items():
                     memory[key][place] = values
                 done += len(place)
@@ -83,6 +86,19 @@ def certify(
         if done > started:
             kept.save(unit, memory, done, now=True)
     return _checked(spec, _asked(spec, lambda: certificate.finish(memory)), number, target.classifier.nb_classes)
+
+
+@contextlib.contextmanager
+def _ready(spec: CertificateSpec, target: AttackTarget, x: Tensor) -> Iterator[AttackTarget]:
+    """The target in eval mode and with frozen weights, for all rounds; everything is put back afterwards."""
+    network = target.network
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(restored_modes(network, training=False))
+        stack.enter_context(frozen(network))
+        if spec.certificate.logits_alone:
+            network = stack.enter_context(with_fixed_weights(network, x, gradients=False)) or network
+        stack.enter_context(isolated_random_state(0, network.device))
+        yield AttackTarget(target.classifier, network)
 
 
 def _round(
@@ -99,8 +115,8 @@ def _round(
     seeds = sample_seeds(seed, f"{spec.name}/round {turn}", place.tolist())
     own = AttackTarget(target.classifier, network, seeds, seed)
     x = images(place)
-    with frozen(network), isolated_random_state(seeds[0], network.device):
-        answer: Any = _asked(spec, lambda: spec.certificate.round(turn, own, x, memory))
+    seed_global_random_state(seeds[0], network.device)
+    answer: Any = _asked(spec, lambda: spec.certificate.round(turn, own, x, memory))
     known = spec.certificate.columns
     for key, values in answer.items():
         if key not in known or np.shape(values) != (len(place),):

@@ -83,6 +83,10 @@ class ClassWeighting(Policy):
     """Whether :meth:`combine` works on mixed samples (MixUp, CutMix), whose label is the one with the larger share; it is refused
     with them where not, as where it computes a loss from the labels itself."""
 
+    looks_across_batch: ClassVar[bool] = False
+    """Whether :meth:`combine` weighs a sample by others of its batch, through ``self.all_reduce``, and so is no mean of what each
+    sample gives by itself. Gradient accumulation then gives it the losses of the whole batch."""
+
     takes_groups: ClassVar[bool] = False
     """Whether :meth:`combine` heeds ``terms.groups``; ``fit(groups=...)`` is refused where not, as they would go unused."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +39,8 @@ class ClassCVaRWeighting(ClassWeighting):
     Args:
         alpha: share of the classes, in (0, 1].
     """
+
+    looks_across_batch: ClassVar[bool] = True
 
     def __init__(
         self,

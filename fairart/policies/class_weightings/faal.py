@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -89,6 +89,8 @@ class WorstCaseWeighting(ClassWeighting):
         radius: of the KL ball.
         warm_up: epochs of the plain objective before; None for all but the last two.
     """
+
+    looks_across_batch: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -51,6 +51,7 @@ class FRLWeighting(ClassWeighting):
 
     needs: ClassVar[frozenset[str]] = frozenset({"validation"})
     needs_boundary: ClassVar[bool] = True
+    looks_across_batch: ClassVar[bool] = True
 
     def __init__(
         self,

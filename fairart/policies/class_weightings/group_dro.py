@@ -34,6 +34,7 @@ class GroupDROWeighting(ClassWeighting):
     """
 
     takes_groups: ClassVar[bool] = True
+    looks_across_batch: ClassVar[bool] = True
 
     # On the class: a subclass whose __init__ does not call this one has them too.
     by: str = "group"

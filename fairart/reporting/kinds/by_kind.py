@@ -1,7 +1,9 @@
 """Numbers of every class under every kind of robustness, mean over seeds, with ranks and rank correlations between kinds.
 
-Samples of a class are drawn again with replacement, the same draw for every kind, run and method with these test samples, so the
-intervals are about other test images of the same classes. They are not about other seeds: :attr:`MethodKinds.of_seeds` has those.
+Runs that differ only in the seed are one method. Its intervals are those of a hierarchical bootstrap: seeds are drawn again (one
+fewer than there are, see :func:`redraw_seeds`), and so are the samples of each class, both the same for every kind, and for
+every method with as many seeds. So they are about other seeds and other test images of the same classes; of one seed, about other
+test images alone.
 """
 
 from __future__ import annotations
@@ -40,12 +42,14 @@ class MethodKinds:
     Args:
         spreads: (S, K) numbers over seeds; mean NaN where a kind was not measured, or a class has no number.
         better: (S,) 1 where higher is better, else -1.
+        intervals: (S, K, 2) ends of the percentile interval of each number, over seeds and samples; NaN without a number.
         agreement: rank correlations between kinds, of the means over seeds.
         of_seeds: (seeds, S, S) Spearman's correlations of each seed alone.
     """
 
     spreads: tuple[tuple[Spread, ...], ...]
     better: FloatArray
+    intervals: FloatArray
     agreement: RankAgreement
     of_seeds: FloatArray
 
@@ -141,6 +145,7 @@ class ByKind:
             columns[kind.name] = {
                 name: {
                     **found.spreads[row][index].to_dict(),
+                    "interval": None if np.isnan(found.intervals[row, index]).any() else found.intervals[row, index].tolist(),
                     "rank": None if np.isnan(ranks[row, index]) else int(ranks[row, index]),
                     "worst": bool(marked[row, index]),
                 }
@@ -158,7 +163,7 @@ def by_kind(
 
     Args:
         measured: method -> kind -> one measure a seed; the same number of seeds in each kind of a method.
-        resamples: draws of the test samples; fewer where there are very many samples or classes.
+        resamples: draws of seeds and test samples; fewer where there are very many samples or classes.
         seed: of the draws.
         level: of the intervals.
 
@@ -191,14 +196,26 @@ def _method(
         several = columns.get(kind, ())
         if several:
             scores[:, row] = [one.scores() for one in several]
-            drawn[:, row] = np.mean([one.drawn(draws.weights(one.labels)) for one in several], axis=0)
+            drawn[:, row] = draws.over_seeds(np.stack([one.drawn(draws.weights(one.labels)) for one in several], axis=1))
     better = np.array([1.0 if kind.higher_is_better else -1.0 for kind in kinds])[:, None]
     # A class counts only where every seed has its number: a mean over other seeds would not compare.
     means = scores.mean(axis=0)
     known = np.where(np.isnan(means), np.nan, scores)
     spreads = tuple(tuple(Spread.of(known[:, row, index]) for index in range(nb_classes)) for row in range(len(kinds)))
     agreement = rank_agreement(means * better, drawn * better, level=level)
-    return MethodKinds(spreads, better[:, 0], agreement, _of_seeds(known * better))
+    return MethodKinds(spreads, better[:, 0], _intervals(means, drawn, level), agreement, _of_seeds(known * better))
+
+
+def _intervals(means: FloatArray, drawn: FloatArray, level: float) -> FloatArray:
+    """(S, K, 2) percentile intervals of (R, S, K) draws, without those that lack the number, widened to hold the mean."""
+    ends = np.full((*means.shape, 2), np.nan)
+    for place, mean in np.ndenumerate(means):
+        own = drawn[:, place[0], place[1]]
+        own = own[~np.isnan(own)]
+        if len(own) and not np.isnan(mean):
+            low, high = np.quantile(own, [(1 - level) / 2, (1 + level) / 2])
+            ends[place] = min(low, mean), max(high, mean)
+    return ends
 
 
 def _of_seeds(scores: FloatArray) -> FloatArray:

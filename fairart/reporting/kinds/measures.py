@@ -1,4 +1,4 @@
-"""A number of each class from what every test sample did, and the same number of other draws of the samples."""
+"""A number of each class from what every test sample did, and the same number of other draws of seeds and samples."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fairart.evaluation import AttackResult
 from fairart.evaluation.results.calibration import NB_BINS, calibration_by_class
+from fairart.evaluation.results.comparing.redrawing import redraw_seeds
 from fairart.evaluation.results.ood_detection import LEAST
 
 __all__ = ["Gaps", "Kind", "Means", "Measure", "Redraws", "placements"]
@@ -133,9 +134,10 @@ def placements(inside: FloatArray, outside: FloatArray) -> FloatArray:
 
 
 class Redraws:
-    """Draws of test samples with replacement, as many of each class as there are. Equal labels get equal draws.
+    """Draws of seeds and of test samples with replacement, as many samples of each class as there are.
 
-    So a sample counts as often under every kind that has the same test images, and in every run.
+    Equal labels get equal draws: a sample counts as often under every kind that has the same test images, and in every run.
+    So do equal numbers of seeds, in the order in which the runs of a method come.
 
     Args:
         number: R.
@@ -154,8 +156,21 @@ class Redraws:
         """
         key = labels.tobytes()
         if key not in self._made:
-            self._made[key] = self._draw(labels, np.random.default_rng([self.seed, len(self._made)]))
+            self._made[key] = self._draw(labels, np.random.default_rng([self.seed, 2, len(self._made)]))
         return self._made[key]
+
+    def over_seeds(self, drawn: FloatArray) -> FloatArray:
+        """(R, K) means over the seeds that each draw holds; of one seed, its own numbers.
+
+        Args:
+            drawn: (R, seeds, K) numbers of each seed under the draws of the samples.
+        """
+        seeds = drawn.shape[1]
+        if seeds == 1:
+            return drawn[:, 0]
+        chosen = redraw_seeds(seeds, draws=self.number, seed=self.seed)
+        means: FloatArray = np.take_along_axis(drawn, chosen[:, :, None], axis=1).mean(axis=1)
+        return means
 
     def _draw(self, labels: IntArray, random: np.random.Generator) -> FloatArray:
         weights = np.zeros((self.number, len(labels)))

@@ -15,8 +15,8 @@ __all__ = ["NOTES", "agreement_text", "head", "kind_grids", "kind_notes", "numbe
 NOTES = (
     "kinds of robustness: classes stand from the worst mean rank down; *: one of the worst three of its column "
     "(of the worst third where that is fewer)",
-    "rank correlation of kinds: Spearman's rho [95 % interval, bootstrap over test samples of each class], mean over methods; "
-    "a test sample drawn again adds noise, so intervals reach lower than they should rather than higher",
+    "rank correlation of kinds: Spearman's rho [95 % interval, bootstrap over seeds and test samples of each class], mean over "
+    "methods; a test sample drawn again adds noise, so intervals reach lower than they should rather than higher",
 )
 
 

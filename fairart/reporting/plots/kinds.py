@@ -36,7 +36,7 @@ def kinds_of_robustness(
     """A panel of classes by kinds for each method, and one of Spearman's rank correlations between kinds.
 
     Colours are ranks within a column, light for the best class and dark for the worst. The correlations are means over
-    methods, with 95 % intervals by bootstrap over the test samples below.
+    methods, with 95 % intervals by bootstrap over seeds and test samples below.
 
     Args:
         found: the picture of a comparison, ``compare_runs(runs).by_kind``.
@@ -65,7 +65,8 @@ def kinds_of_robustness(
         axes = figure.add_subplot(grid[place // across, place % across])
         _panel(axes, found.kinds, one, order)
         _ticks(axes, [*heads, "worst\nin"], [shown[index] for index in order])
-        axes.set_title(label, loc="left", fontsize=11)
+        seeds = len(one.of_seeds)
+        axes.set_title(label if seeds == 1 else f"{label}, mean of {seeds} seeds", loc="left", fontsize=11)
     axes = figure.add_subplot(grid[rows, :])
     _correlations(axes, found)
     _ticks(axes, [_wrapped(kind.name) for kind in found.kinds[:-1]], [kind.name for kind in found.kinds[1:]])

@@ -55,6 +55,52 @@ def test_logits_and_gradients_are_the_networks_own(name, options, x):
     assert [parameter.data_ptr() for parameter in network.module.parameters()] == tensors
 
 
+@pytest.mark.parametrize("rectify", [nn.ReLU(), nn.functional.relu, torch.relu])
+def test_a_folded_network_rectifies_in_place_where_nothing_else_needs_the_values(rectify, x):
+    class Branching(nn.Module):
+        """The second convolution's output is needed twice, the first one's once."""
+
+        def __init__(self):
+            super().__init__()
+            self.one, self.norm_one = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4)
+            self.two, self.norm_two = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+            self.rectify = rectify
+
+        def forward(self, x):
+            first = self.rectify(self.norm_one(self.one(x)))
+            second = self.norm_two(self.two(first))
+            return (self.rectify(second) - 2 * second).flatten(1)[:, :10]
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Branching()
+        model(torch.rand(8, *SHAPE))
+    folded, before = FoldedModule(model.eval()), x.clone()
+    in_place = [node for node in folded.traced.graph.nodes if node.target is torch.relu_]
+    assert [str(node.args[0]) for node in in_place] == ["folded_0"]
+    torch.testing.assert_close(folded(x), model(x), rtol=1e-4, atol=1e-5)
+    assert torch.equal(x, before)
+
+
+def test_without_gradients_logits_alone_decide(x):
+    class Cut(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.module = seen()
+
+        def forward(self, x):
+            with torch.no_grad():
+                some = self.module(x)
+            return some + 1e-3 * self.module(x)
+
+    network = network_of(Cut())
+    with with_fixed_weights(network, x) as form:
+        assert not isinstance(getattr(form, "module", None), FoldedModule)
+    with with_fixed_weights(network, x, gradients=False) as form, torch.inference_mode():
+        assert isinstance(form.module, FoldedModule)
+        torch.testing.assert_close(form(x), network(x), rtol=1e-4, atol=1e-5)
+
+
 def test_kernels_come_back_after_an_error(x):
     network = network_of(seen())
     tensors = [parameter.data_ptr() for parameter in network.module.parameters()]

@@ -13,10 +13,11 @@ from torch import nn
 
 from fairart import create
 from fairart.engine.network import Network
+from fairart.engine.network.fixed_weights import FixedNetwork
 from fairart.errors import OptionError
 from fairart.evaluation import EvaluationError, evaluate
 from fairart.evaluation.attacks import AttackTarget
-from fairart.evaluation.certificates import SmoothingCertificate, smoothed_radius
+from fairart.evaluation.certificates import SmoothingCertificate, smoothed_radius, smoothing
 
 pytest.importorskip("statsmodels")  # ART's radii need it
 
@@ -70,9 +71,7 @@ def test_counts_agree_with_arts_within_binomial_error(classifier, digits):
     certificate = SmoothingCertificate(**options)
     network = Network(classifier).eval()
     target = AttackTarget(classifier, network, tuple(range(12)))
-    ours = np.zeros_like(theirs)
-    for classes in certificate._classified(target, torch.from_numpy(x), 2000):
-        ours += nn.functional.one_hot(classes, 10).sum(dim=1).numpy()
+    ours = nn.functional.one_hot(certificate._classified(target, torch.from_numpy(x), 2000), 10).sum(dim=1).numpy()
     # Two samples of one binomial share differ by at most five standard errors.
     share = (ours + theirs) / 4000
     assert (np.abs(ours - theirs) <= 5 * np.sqrt(2 * 2000 * share * (1 - share)) + 1e-9).all()
@@ -120,8 +119,10 @@ def test_samples_classified_together_are_counted_as_alone(classifier, digits):
     certificate, network = SmoothingCertificate(sigma=0.3), Network(classifier).eval()
     x = torch.from_numpy(digits.x[:5])
     streams = [torch.Generator().manual_seed(seed) for seed in range(5)]
-    together = certificate._group(AttackTarget(classifier, network), x, 100, streams)
-    (alone,) = certificate._classified(AttackTarget(classifier, network, tuple(range(5))), x, 100)
+    together = certificate._logits(AttackTarget(classifier, network), x, 100, streams, torch.empty(500, 1, 8, 8)).argmax(dim=2)
+    alone = torch.cat(
+        [certificate._classified(AttackTarget(classifier, network, (seed,)), x[seed : seed + 1], 100) for seed in range(5)]
+    )
     assert (together != alone).sum() <= 1
 
 
@@ -138,12 +139,103 @@ def test_the_noise_is_normal_with_its_sigma_and_not_clipped(make_classifier):
     model = Watched()
     x = np.full((2, 1, 8, 8), 0.9, dtype=np.float32)
     certified(make_classifier(model, nb_classes=2), x, [0, 1], sigma=0.4, n=500)
-    noise = torch.cat([batch for batch in model.seen if len(batch) == 100]).numpy() - 0.9
+    noise = torch.cat([batch for batch in model.seen if len(batch) >= 100]).numpy() - 0.9
     assert abs(noise.std() - 0.4) < 0.01
     assert abs(noise.mean()) < 0.01
     assert noise.max() > 0.5
     draws = noise.reshape(-1, 64)
     assert len(np.unique(draws, axis=0)) == len(draws), "no draw comes twice"
+
+
+def test_a_cpu_makes_the_same_passes_whatever_the_batch_size(make_classifier):
+    class Watched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.seen = nn.Parameter(torch.ones(2, 64)), []
+
+        def forward(self, x):
+            self.seen.append(x.detach().clone())
+            return x.flatten(1) @ self.weight.T
+
+    passes = []
+    for batch_size in (1, 64, 300, 900):
+        model = Watched()
+        classifier = make_classifier(model, nb_classes=2)
+        certified(classifier, np.full((13, 1, 8, 8), 0.5, dtype=np.float32), [0] * 13, n=150, batch_size=batch_size)
+        passes.append([batch for batch in model.seen if len(batch) > 13])
+    # Five samples at a time hold 5 * 100 * 64 numbers, just below the most of a pass.
+    assert [len(batch) for batch in passes[0]] == [500, 500, 300, 500, 500, 300, 250, 250, 150]
+    for other in passes[1:]:
+        assert len(other) == len(passes[0])
+        for one, its in zip(passes[0], other, strict=True):
+            torch.testing.assert_close(one, its, rtol=0, atol=0)
+
+
+def test_the_draws_are_those_of_the_streams_also_for_a_model_that_answers_with_a_view_of_its_input(make_classifier):
+    class View(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return x.flatten(1)[:, :3]
+
+    certificate, x = SmoothingCertificate(sigma=0.5), torch.full((7, 1, 8, 8), 0.5)
+    classifier = make_classifier(View(), nb_classes=3)
+    seeds = tuple(range(40, 47))
+    found = certificate._classified(AttackTarget(classifier, Network(classifier).eval(), seeds), x, 250)
+    for row, seed in enumerate(seeds):
+        stream = torch.Generator().manual_seed(seed)
+        noise = torch.cat([torch.empty((size, 64)).normal_(0, 0.5, generator=stream) for size in (100, 100, 50)])
+        torch.testing.assert_close(found[row], noise[:, :3].argmax(dim=1))
+
+
+@pytest.fixture
+def convolutional(make_classifier):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = create("model", "small-cnn", input_shape=(1, 8, 8), nb_classes=10)
+        for part in model.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                nn.init.uniform_(part.running_mean, -0.5, 0.5)
+                nn.init.uniform_(part.running_var, 0.5, 2.0)
+    return make_classifier(model)
+
+
+def test_the_faster_network_gives_the_same_counts_and_leaves_the_model_as_it_was(convolutional, digits, monkeypatch):
+    model, seen = convolutional._model, []
+    model.train()
+    before = [(p.detach().clone(), p.stride(), p.requires_grad) for p in model.parameters()]
+    original = SmoothingCertificate.round
+
+    def watched(self, number, target, *rest):
+        seen.append(type(target.network))
+        return original(self, number, target, *rest)
+
+    monkeypatch.setattr(SmoothingCertificate, "round", watched)
+    fast = certified(convolutional, digits.x[:20], digits.y[:20], n=300, sigma=0.5)
+    assert set(seen) == {FixedNetwork}
+    for parameter, (values, strides, grad) in zip(model.parameters(), before, strict=True):
+        assert torch.equal(parameter, values)
+        assert (parameter.stride(), parameter.requires_grad) == (strides, grad)
+    assert all(part.training for part in model.modules())
+    monkeypatch.setattr(SmoothingCertificate, "logits_alone", False)
+    seen.clear()
+    plain = certified(convolutional, digits.x[:20], digits.y[:20], n=300, sigma=0.5)
+    assert FixedNetwork not in seen
+    np.testing.assert_array_equal(fast.predictions, plain.predictions)
+    np.testing.assert_array_equal(fast.radii, plain.radii)
+    assert len(np.unique(fast.radii)) > 5, "counts differ between samples"
+
+
+def test_on_other_devices_the_batch_size_alone_says_how_many_samples(monkeypatch):
+    certificate = SmoothingCertificate(n=1000)
+    elsewhere = torch.empty((4, 1, 8, 8), device="meta")
+    assert [certificate.at_once(elsewhere, size) for size in (1, 100, 512)] == [1, 1, 5]
+    here = torch.empty((4, 1, 8, 8))
+    assert certificate.at_once(here, 32) * 6400 >= 2**20 - 6400
+    assert certificate.at_once(here, 32) % 5 == 0
+    assert certificate.at_once(torch.empty((4, 3, 224, 224)), 512) == 5
 
 
 class Killed(BaseException):
@@ -153,6 +245,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("kill_at", [1, 5, 9, 14])
 def test_it_resumes_within_the_draws_of_a_sample(classifier, digits, tmp_path, monkeypatch, kill_at):
     x, y = digits.x[:25], digits.y[:25]
+    monkeypatch.setattr(smoothing, "CALL", 1)
     whole = certified(classifier, x, y, n=450)
     calls, original = 0, SmoothingCertificate.round
 

@@ -1,0 +1,1 @@
+"""What benchmarks/factors.py is made of."""
