@@ -100,7 +100,7 @@ def accumulated_gradients(engine: Any, batch: Batch, meter: EpochMeter, largest:
     derivative of the whole batch's loss by its own losses: the chain rule, as in GradCache (Gao et al., RepL4NLP 2021).
 
     Args:
-        engine: whose network, method and random state are used; its gradients were cleared.
+        engine: whose network, method and random state are used.
         batch: this process's part of the batch.
         meter: is told of the changes that the attacks make.
         largest: most samples of a piece.
@@ -113,6 +113,8 @@ def accumulated_gradients(engine: Any, batch: Batch, meter: EpochMeter, largest:
     """
     pieces = MicroBatches(batch, engine.streams.attack, largest)
     examples = [engine._examples(piece, meter) for _, piece in pieces]
+    # Not before: attacks of ART leave gradients of their own in the weights.
+    engine.clear_gradients()
 
     def loss() -> Tensor:
         # With the gradient of all pieces, for who asks for it by autograd.

@@ -307,7 +307,6 @@ class Engine:
 
     def _step(self, samples: Samples, epoch: int, meter: EpochMeter) -> None:
         batch = self._batch(samples, epoch, meter)
-        self.clear_gradients()
         if self._at_once is None:
             terms, loss = self._gradients(batch, meter)
         else:
@@ -326,6 +325,8 @@ class Engine:
 
     def _gradients(self, batch: Batch, meter: EpochMeter) -> tuple[LossTerms, Tensor]:
         examples = self._examples(batch, meter)
+        # Not before: attacks of ART leave gradients of their own in the weights.
+        self.clear_gradients()
         with self._perturbed(lambda: self._loss(self._terms(batch, examples), batch.y), batch.epoch):
             terms = self._terms(batch, examples)
             loss = self._loss(terms, batch.y)

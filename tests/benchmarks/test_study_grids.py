@@ -13,6 +13,7 @@ import torchvision
 import yaml
 
 from fairart.benchmark import dry_run, grid_from_mapping, read_grid
+from fairart.corruptions import CORRUPTION_SETS
 from fairart.tuning.check import check_tuning
 from fairart.tuning.file import read_tuning
 
@@ -72,6 +73,10 @@ def document(name: str) -> dict[str, Any]:
     for settings in found["methods"] if isinstance(found["methods"], list) else found["methods"].values():
         if isinstance(settings, dict):
             settings |= SMALLER.get(settings.get("model", ""), {})
+    named = found.get("evaluation", {}).get("corruptions")
+    if named is not None and importlib.util.find_spec("imagecorruptions") is None:
+        # Frost is made of the pictures of that package.
+        found["evaluation"]["corruptions"] = [name for name in CORRUPTION_SETS[named] if name != "frost"]
     return found
 
 
