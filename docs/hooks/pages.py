@@ -78,8 +78,8 @@ def leaderboard_pages() -> dict[str, str]:
     from fairart.benchmark.leaderboard import leaderboard_page
 
     found = sorted(path.parent for path in (ROOT / "benchmarks" / "results").glob("study_*/results.csv"))
-    # Rows of one table are trained alike; those of the question are trained for less long, and stand in benchmarks/README.md.
-    folders = [folder for folder in found if not folder.name.startswith("study_question")]
+    # Rows of one table are trained alike; those of the question and the factors are not, and stand in benchmarks/README.md.
+    folders = [folder for folder in found if not folder.name.startswith(("study_question", "study_factors"))]
     if not folders:
         return {"leaderboard.md": "# Leaderboard\n\nNo study is checked in yet.\n"}
     commands = "\n".join(
