@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from fairart.engine.network.fixed_weights import FixedNetwork
 from fairart.engine.network.folding import FoldedModule
 from fairart.engine.network.network import Network, logits_of
 from fairart.engine.randomness import isolated_random_state
@@ -21,19 +22,8 @@ LOGITS_RTOL = 0.1
 """Between the logits, by the norm of their differences within a sample: the seventh bit is the last in bfloat16."""
 
 
-class Bfloat16Network(Network):
-    """A :class:`Network` in eval mode that runs under autocast to bfloat16; inputs, preprocessing and logits stay in float32.
-
-    Args:
-        network: whose preprocessing and clip values are used; nothing of it is changed.
-        module: what is run.
-    """
-
-    def __init__(self, network: Network, module: nn.Module) -> None:
-        nn.Module.__init__(self)
-        self.module = module
-        self.device, self.dtype, self.clip_values = network.device, network.dtype, network.clip_values
-        self._operations = network._operations
+class Bfloat16Network(FixedNetwork):
+    """A network in eval mode that runs under autocast to bfloat16; inputs, preprocessing and logits stay in float32."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, K), float32, of inputs (n, ...) in clip values."""
