@@ -9,11 +9,10 @@ from typing import Any
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.errors import OptionError, PluginError
-from fairart.evaluation.attacks.specs import named_options
 from fairart.evaluation.certificates.base import Certificate
+from fairart.evaluation.named_parts import named_parts
 from fairart.norms import norm_name
-from fairart.plugins import BUILTIN, create, get_plugin_manager
-from fairart.plugins.options import declared_options, validate_options
+from fairart.plugins import BUILTIN
 
 __all__ = ["CertificateSpec", "Certificates", "resolve_certificates"]
 
@@ -94,31 +93,7 @@ def resolve_certificates(certificates: Certificates) -> list[CertificateSpec]:
         OptionError: an unknown option or a bad value.
         ValueError: two of one label.
     """
-    specs = [_resolve(item, options) for item, options in named_options(certificates, kind="certificate")]
-    seen: set[str] = set()
-    for spec in specs:
-        if spec.label in seen:
-            raise ValueError(
-                f"two certificates are labelled {spec.label!r}; give one its own label, as in "
-                f"({spec.name!r}, {{'label': '{spec.name}-2', ...}})"
-            )
-        seen.add(spec.label)
-    return specs
-
-
-def _resolve(item: str, given: Mapping[str, Any]) -> CertificateSpec:
-    options = dict(given)
-    name, label = options.pop("certificate", item), options.pop("label", item)
-    if not isinstance(name, str) or not isinstance(label, str) or not label.strip():
-        raise TypeError(f"'certificate' and 'label' of certificate {item!r} must be text, got {name!r} and {label!r}")
-    registration, _ = get_plugin_manager().find("certificate", name)
-    certificate = create("certificate", name, **options)
-    if not isinstance(certificate, Certificate):
-        raise PluginError(
-            f"plugin {registration.plugin!r}: certificate {name!r} must be a fairart.evaluation.certificates.Certificate, "
-            f"got {type(certificate).__name__}"
-        )
-    factory = registration.load()
-    chosen = validate_options(factory, options, where=f"certificate {name!r}")
-    full = {key: chosen.get(key, spec.default) for key, spec in declared_options(factory).items()}
-    return CertificateSpec(label=label, name=name, plugin=registration.plugin, certificate=certificate, options=full)
+    return [
+        CertificateSpec(label=one.label, name=one.name, plugin=one.plugin, certificate=one.part, options=one.options)
+        for one in named_parts(certificates, "certificate", Certificate)
+    ]

@@ -10,10 +10,9 @@ import numpy as np
 from art.estimators.classification import PyTorchClassifier
 
 from fairart.errors import OptionError, PluginError
-from fairart.evaluation.attacks.specs import named_options
 from fairart.evaluation.defences.base import Defence
-from fairart.plugins import BUILTIN, create, get_plugin_manager
-from fairart.plugins.options import declared_options, validate_options
+from fairart.evaluation.named_parts import named_parts
+from fairart.plugins import BUILTIN
 
 __all__ = ["DefenceSpec", "Defences", "resolve_defences"]
 
@@ -110,31 +109,7 @@ def resolve_defences(defences: Defences) -> list[DefenceSpec]:
         OptionError: an unknown option or a bad value.
         ValueError: two of one label.
     """
-    specs = [_resolve(item, options) for item, options in named_options(defences, kind="defence")]
-    seen: set[str] = set()
-    for spec in specs:
-        if spec.label in seen:
-            raise ValueError(
-                f"two defences are labelled {spec.label!r}; give one its own label, as in "
-                f"({spec.name!r}, {{'label': '{spec.name}-2', ...}})"
-            )
-        seen.add(spec.label)
-    return specs
-
-
-def _resolve(item: str, given: Mapping[str, Any]) -> DefenceSpec:
-    options = dict(given)
-    name, label = options.pop("defence", item), options.pop("label", item)
-    if not isinstance(name, str) or not isinstance(label, str) or not label.strip():
-        raise TypeError(f"'defence' and 'label' of defence {item!r} must be text, got {name!r} and {label!r}")
-    registration, _ = get_plugin_manager().find("defence", name)
-    defence = create("defence", name, **options)
-    if not isinstance(defence, Defence):
-        raise PluginError(
-            f"plugin {registration.plugin!r}: defence {name!r} must be a fairart.evaluation.defences.Defence, "
-            f"got {type(defence).__name__}"
-        )
-    factory = registration.load()
-    chosen = validate_options(factory, options, where=f"defence {name!r}")
-    full = {key: chosen.get(key, spec.default) for key, spec in declared_options(factory).items()}
-    return DefenceSpec(label=label, name=name, plugin=registration.plugin, defence=defence, options=full)
+    return [
+        DefenceSpec(label=one.label, name=one.name, plugin=one.plugin, defence=one.part, options=one.options)
+        for one in named_parts(defences, "defence", Defence)
+    ]
