@@ -28,7 +28,8 @@ from fairart.evaluation import EvaluationError, EvaluationResult
 from fairart.files import write_text
 from fairart.runs.adjusting import adjust_run
 from fairart.runs.config import RunConfig
-from fairart.runs.run import evaluate_run, train_run
+from fairart.runs.evaluate_run import evaluate_run
+from fairart.runs.run import train_run
 
 LDAM_SCALE = 3.0
 """On plain logits; 30 is made for cosines. The learning rate is divided by it: steps are as large as those of the others."""

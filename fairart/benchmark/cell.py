@@ -16,9 +16,10 @@ from fairart.engine import CheckpointError
 from fairart.files import sha256_of, write_text
 from fairart.packed import packed_path
 from fairart.runs.config import RunConfig
+from fairart.runs.evaluate_run import evaluate_run
 from fairart.runs.folders import CHECKPOINTS, EVALUATION, WEIGHTS, RunError, clear
 from fairart.runs.lock import locked
-from fairart.runs.run import evaluate_run, train_run
+from fairart.runs.run import train_run
 
 __all__ = ["run_cell"]
 
@@ -90,7 +91,9 @@ def _train(folder: Path, task: Task, record: Record) -> None:
 def _evaluate(folder: Path, task: Task, record: Record) -> None:
     begin = time.perf_counter()
     plan = dict(task.plan)
-    evaluate_run(folder, plan.pop("attacks"), verbose=False, **plan)
+    # As many processes as trained it; the result does not depend on their number.
+    devices = RunConfig.from_mapping(task.full).devices
+    evaluate_run(folder, plan.pop("attacks"), devices=devices, verbose=False, **plan)
     seconds = round(time.perf_counter() - begin, 3)
     plain = json.loads(json.dumps(task.plan, default=str))
     record.evaluation = {"plan": plain, "file": sha256_of(folder / EVALUATION), "seconds": seconds}

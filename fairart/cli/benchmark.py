@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fairart.cli.output import print_json, print_table, stdout_kept_clean
-from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
+from fairart.cli.parser import Parser, UsageError, add_common_flags
+from fairart.cli.ray_flags import add_ray_flags, ray_options
 
 __all__ = ["add_worker_flags", "parser", "run"]
 
@@ -66,11 +67,7 @@ def add_worker_flags(parser: Parser, *, what: str) -> None:
         help=f"{what}s at a time, each in a process of its own with its share of the cores; 0 for this process alone; ray for a "
         "Ray cluster (default: 1)",
     )
-    parser.add_argument("--ray-address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one on this machine")
-    parser.add_argument(
-        "--ray-cpus", type=at_least(1), default=1, metavar="N", help=f"cores that a {what} takes on Ray (default: 1)"
-    )
-    parser.add_argument("--ray-gpus", type=_share, default=0.0, metavar="X", help=f"GPUs that a {what} takes on Ray (default: 0)")
+    add_ray_flags(parser, what=what)
 
 
 def _workers(text: str) -> int | Literal["ray"]:
@@ -79,16 +76,6 @@ def _workers(text: str) -> int | Literal["ray"]:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expects a whole number >= 0 or ray, got {text!r}")
     return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expects a number >= 0, got {text!r}")
-    return number
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -143,10 +130,10 @@ def _archive(grid: Any, folder: Path, arguments: argparse.Namespace) -> int:
 
 
 def _run(grid: Any, folder: Path, arguments: argparse.Namespace) -> int:
-    from fairart.benchmark import RayOptions, run_grid
+    from fairart.benchmark import run_grid
     from fairart.benchmark.reproduced import compare_with
 
-    ray = RayOptions(address=arguments.ray_address, num_cpus=arguments.ray_cpus, num_gpus=arguments.ray_gpus)
+    ray = ray_options(arguments)
     try:
         with stdout_kept_clean(arguments.json):
             result = run_grid(

@@ -12,11 +12,13 @@ from fairart.cli.evaluation_tables import show_evaluation
 from fairart.cli.fail_under import parse_gate
 from fairart.cli.output import print_json, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
+from fairart.cli.ray_flags import add_ray_flags, ray_options
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.plugins.options import parse_number
 from fairart.runs.config import parse_setting
 from fairart.runs.folders import EVALUATION, PARTIAL, read_config
+from fairart.runs.joined import joined_rank
 
 if TYPE_CHECKING:
     from fairart.evaluation import EvaluationResult
@@ -78,6 +80,17 @@ def parser() -> Parser:
     )
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), help="device: auto, cpu or cuda; by default as in training")
     made.add_argument(
+        "--devices",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+        help="processes that share the images, one a device; needs Lightning Fabric (default: 1)",
+    )
+    made.add_argument(
+        "--ray", action="store_true", help="run these processes on a Ray cluster; runs and output must be seen from there"
+    )
+    add_ray_flags(made, what="process")
+    made.add_argument(
         "--sanity-samples",
         type=at_least(0),
         default=256,
@@ -127,6 +140,8 @@ def run(arguments: argparse.Namespace) -> int:
         if (folder / PARTIAL).is_dir():
             detail += "; the same command resumes"
         raise KeyboardInterrupt(detail) from None
+    if joined_rank() > 0:
+        return 0
     if arguments.json:
         print_json(result.to_dict())
     elif not arguments.quiet:
@@ -189,11 +204,22 @@ def _evaluated(
 
     shared: dict[str, Any] = {
         name: getattr(arguments, name)
-        for name in ("corruptions", "corruptions_dir", "severities", "reference", "batch_size", "seed", "limit", "device")
+        for name in (
+            "corruptions",
+            "corruptions_dir",
+            "severities",
+            "reference",
+            "batch_size",
+            "seed",
+            "limit",
+            "device",
+            "devices",
+        )
     }
     shared["ood"] = _ood(arguments, options.pop("ood", {}) if arguments.ood else {})
     of_model, of_data = (options.pop(name, {}) if arguments.model is not None else {} for name in ("model", "dataset"))
     shared.update(
+        ray=ray_options(arguments) if arguments.ray else None,
         eps=None if arguments.eps is None else parse_number(arguments.eps),
         options=options,
         restart=arguments.restart,
@@ -213,7 +239,7 @@ def _evaluated(
         request = Request(attacks=attacks, **shared)
         return evaluate_ensemble(arguments.runs, folder, combine=arguments.ensemble, request=request)
     if arguments.model is None:
-        from fairart.runs.run import evaluate_run
+        from fairart.runs.evaluate_run import evaluate_run
 
         return evaluate_run(arguments.folder, attacks, **shared)
     from fairart.runs.evaluate_model import evaluate_model

@@ -9,6 +9,7 @@ from typing import Any
 from fairart.cli.benchmark import add_worker_flags
 from fairart.cli.output import print_json, print_table, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags
+from fairart.cli.ray_flags import ray_options
 
 __all__ = ["parser", "run"]
 
@@ -59,9 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         document["search"] = {**search, "trials": arguments.trials} if isinstance(search, dict) else search
     tuning = tuning_from_mapping(document, where=str(arguments.file))
     folder = Path(arguments.output or tuning.output or f"runs/{Path(arguments.file).stem}").expanduser()
-    from fairart.runs.ray_connection import RayOptions
 
-    ray = RayOptions(address=arguments.ray_address, num_cpus=arguments.ray_cpus, num_gpus=arguments.ray_gpus)
+    ray = ray_options(arguments)
     try:
         with stdout_kept_clean(arguments.json):
             result = run_tuning(

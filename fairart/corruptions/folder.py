@@ -16,6 +16,7 @@ from torch import Tensor
 from fairart.corruptions.common import SEVERITIES
 from fairart.corruptions.make import check_severities
 from fairart.corruptions.sets import corruption_names
+from fairart.corruptions.source import check_asked_for, in_batches
 from fairart.fingerprint import array_digest, file_stamp
 
 __all__ = ["LABELS_FILE", "MADE_FILE", "CorruptionFolder", "CorruptionFolderError", "read_made"]
@@ -140,20 +141,30 @@ class CorruptionFolder:
         Raises:
             ValueError: a name or severity that was not asked for, or a batch size below 1.
         """
-        if name not in self.names or severity not in self.severities:
-            raise ValueError(f"{name} at severity {severity} was not asked for")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
-        return self._batches(name, severity, batch_size)
+        check_asked_for(self, name, severity)
+        return in_batches(self, name, severity, batch_size)
 
-    def _batches(self, name: str, severity: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def images(self, name: str, severity: int, first: int, stop: int) -> Tensor:
+        """Read some images of one corruption and severity.
+
+        Args:
+            name: one of ``names``.
+            severity: one of ``severities``.
+            first: position of the first image.
+            stop: position after the last one.
+
+        Returns:
+            (stop - first, C, H, W) float32 in [0, 1], on the device.
+
+        Raises:
+            ValueError: a name or severity that was not asked for.
+        """
+        check_asked_for(self, name, severity)
         array = self._arrays[name]
         offset = (severity - 1) * (len(array) // len(SEVERITIES))
-        for first in range(0, len(self), batch_size):
-            # Indexing by positions copies: only this batch leaves the disk.
-            pixels = torch.from_numpy(array[offset + self._chosen[first : first + batch_size]]).to(self.device)
-            labels = torch.from_numpy(self.labels[first : first + batch_size]).to(self.device)
-            yield pixels.permute(0, 3, 1, 2).contiguous().float() / 255, labels
+        # Indexing by positions copies: only these images leave the disk.
+        pixels = torch.from_numpy(array[offset + self._chosen[first:stop]]).to(self.device)
+        return pixels.permute(0, 3, 1, 2).contiguous().float() / 255
 
 
 def _known(there: tuple[str, ...]) -> tuple[str, ...]:

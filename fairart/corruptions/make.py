@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fairart.corruptions.common import CIFAR_SIDE, MIN_SIDE, SEVERITIES, CorruptionWarning
 from fairart.corruptions.sets import corruption_names
+from fairart.corruptions.source import check_asked_for, in_batches
 from fairart.datasets.stored import StoredImages
 from fairart.fingerprint import array_digest, code_digest, options_fingerprint
 from fairart.plugins import BUILTIN, create, registered
@@ -75,6 +76,7 @@ class MadeCorruptions:
         for name in self._options:
             corruption_names((name,), known=self.names)
         self._functions = {name: self._function(name) for name in self.names}
+        self._last: tuple[tuple[str, int, int], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self._images)
@@ -161,23 +163,37 @@ class MadeCorruptions:
         Raises:
             ValueError: a name or severity that was not asked for, or a batch size below 1.
         """
-        if name not in self.names or severity not in self.severities:
-            raise ValueError(f"{name} at severity {severity} was not asked for")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
-        return self._batches(name, severity, batch_size)
+        check_asked_for(self, name, severity)
+        return in_batches(self, name, severity, batch_size)
 
-    def _batches(self, name: str, severity: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        labels = torch.from_numpy(self.labels)
-        waiting = torch.empty(0, *self._images.shape[1:], device=self.device)
-        done = 0
-        for first in range(0, len(self), _BLOCK):
-            waiting = torch.cat([waiting, self._block(name, severity, first)])
-            last = first + _BLOCK >= len(self)
-            while len(waiting) >= batch_size or (last and len(waiting)):
-                batch, waiting = waiting[:batch_size], waiting[batch_size:]
-                yield batch, labels[done : done + len(batch)].to(self.device)
-                done += len(batch)
+    def images(self, name: str, severity: int, first: int, stop: int) -> Tensor:
+        """Corrupt some images.
+
+        Args:
+            name: one of ``names``.
+            severity: one of ``severities``.
+            first: position of the first image.
+            stop: position after the last one.
+
+        Returns:
+            (stop - first, C, H, W) float32 in [0, 1], on the device.
+
+        Raises:
+            ValueError: a name or severity that was not asked for.
+        """
+        check_asked_for(self, name, severity)
+        starts = range(first - first % _BLOCK, stop, _BLOCK)
+        blocks = [self._kept_block(name, severity, start) for start in starts]
+        if not blocks:
+            return torch.empty(0, *self._images.shape[1:], device=self.device)
+        return torch.cat(blocks)[first - starts.start : stop - starts.start]
+
+    def _kept_block(self, name: str, severity: int, first: int) -> Tensor:
+        """A block; the last one is kept, as the next images may begin within it."""
+        key = name, severity, first
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._block(name, severity, first)
+        return self._last[1]
 
     def _block(self, name: str, severity: int, first: int) -> Tensor:
         images = _floating(torch.as_tensor(self._images[first : first + _BLOCK])).to(self.device)

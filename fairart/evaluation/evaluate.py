@@ -28,16 +28,19 @@ from fairart.evaluation.ood.plan import Outliers, resolve_ood
 from fairart.evaluation.ood.running import score_outliers
 from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.results.groups import GroupsLike, resolve_groups
+from fairart.evaluation.results.outcome import AttackResult
 from fairart.evaluation.results.result import EvaluationResult
+from fairart.evaluation.results.sanity_check import SanityCheck
 from fairart.evaluation.running import parts
 from fairart.evaluation.running.affine import Affine, check_affine
 from fairart.evaluation.running.broken import check_unbroken
-from fairart.evaluation.running.corrupted import Corruptions, resolve_corruptions
+from fairart.evaluation.running.corrupted import Corruptions, CorruptionSource, resolve_corruptions
 from fairart.evaluation.running.defending import defend
 from fairart.evaluation.running.partial import PartialResults
 from fairart.evaluation.running.progress import Progress
 from fairart.evaluation.running.runner import Runner
 from fairart.evaluation.running.scaling import Scaling
+from fairart.evaluation.running.sharing import Sharing
 from fairart.evaluation.running.shifted import Shifts, check_shifts
 from fairart.evaluation.running.votes import votes_of
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES, run_checks
@@ -71,6 +74,7 @@ def evaluate(
     defences: Defences = (),
     checkpoint: str | Path | None = None,
     sanity_samples: int = SANITY_SAMPLES,
+    fabric: Any = None,
     verbose: bool = True,
 ) -> EvaluationResult:
     """Evaluate any ART ``PyTorchClassifier``, trained here or not.
@@ -123,6 +127,9 @@ def evaluate(
             The folder is kept after the evaluation, see :func:`remove_partial`.
         sanity_samples: samples that the sanity checks look at where there are attacks, see
             :func:`fairart.evaluation.sanity.checks.run_checks`; 0 for no checks.
+        fabric: a ``lightning.fabric.Fabric`` on which ``launch()`` was called: its processes share the evaluation, batch by
+            batch, and all of them get the result, which is that of one process. Each calls this function with the same
+            arguments; only the first writes to ``checkpoint`` and shows progress. None for this process alone.
         verbose: show a progress bar on standard error if it is a terminal.
 
     Returns:
@@ -131,7 +138,7 @@ def evaluate(
         ``defences``.
 
     Raises:
-        TypeError: no ``PyTorchClassifier``.
+        TypeError: no ``PyTorchClassifier``, or ``fabric`` is no launched Fabric.
         ValueError: bad data, names, groups, shifts, severities, batch size or seed; options of an attack that it does not have;
             corruptions of another shape or other classes; outliers of another shape, or that are test or training images; a
             checkpoint that is no folder of partial results.
@@ -141,6 +148,7 @@ def evaluate(
         EvaluationError: an attack did nothing, numbers that are not finite, or a certificate that an attack broke.
     """
     network = Network(classifier)
+    sharing = Sharing.of(fabric, network.device)
     labels = check_labels(y, classifier.nb_classes)
     images = check_inputs(x, classifier)
     if len(images) != len(labels):
@@ -168,14 +176,13 @@ def evaluate(
     outliers = resolve_ood(ood, ood_settings, classifier=classifier, network=network, x=images, seed=seed)
     config = {**_config(classifier, network, len(labels), batch_size, seed), "sanity_samples": int(sanity_samples)}
     kept = PartialResults()
-    if checkpoint is not None:
+    if checkpoint is not None and sharing.first:
         kept = PartialResults(checkpoint, _fingerprint(classifier, images, labels, config, temperature=temperature))
-    corrupted = 0 if source is None else len(source.names) * len(at) * len(source.labels)
-    total = (1 + len(specs) + sum(one.certificate.rounds for one in certifying)) * len(labels) + corrupted
-    total += len(labels) * (len(defending) * (1 + 2 * len(specs)) + sum(len(degrees) for degrees in curves.values()))
-    total += outliers.work(len(labels)) + sum(len(y) for _, y in shifted.values())
-    with Progress(total, verbose=verbose) as progress, _repeatable(), memory_shortage(batch_size, network.device):
-        runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, progress, kept)
+    rounds = 1 + len(specs) + sum(one.certificate.rounds for one in certifying) + len(defending) * (1 + 2 * len(specs))
+    total = len(labels) * (rounds + sum(len(degrees) for degrees in curves.values())) + outliers.work(len(labels))
+    total += sum(len(y) for _, y in shifted.values()) + _corrupted(source, at)
+    with Progress(total, verbose=verbose and sharing.first) as bar, _repeatable(), memory_shortage(batch_size, network.device):
+        runner = Runner(AttackTarget(classifier, network), images, labels, batch_size, seed, bar, kept, sharing=sharing)
         if temperature:
             runner = dataclasses.replace(runner, scaling=Scaling.of(runner.logits(), labels, seed))
         results, scores = parts.attack_results(runner, specs, common)
@@ -186,8 +193,8 @@ def evaluate(
         affine_results = parts.affine_results(runner, curves, common)
         ood_results = score_outliers(runner, outliers, names)
         defended = [defend(runner, one, specs, results, common) for one in defending]
-        progress.begin("sanity checks")
-        checks = run_checks(runner.target, images, labels, results, samples=sanity_samples, batch_size=batch_size, seed=seed)
+        bar.begin("sanity checks")
+        checks = _checks(runner, results, sanity_samples)
     return EvaluationResult(
         results,
         corruptions=corruption_results,
@@ -203,6 +210,22 @@ def evaluate(
         ensemble=votes_of(runner.target.network, results, scores),
         defences=defended,
     )
+
+
+def _corrupted(source: CorruptionSource | None, severities: Sequence[int]) -> int:
+    """How many corrupted images there are."""
+    return 0 if source is None else len(source.names) * len(severities) * len(source.labels)
+
+
+def _checks(runner: Runner, results: Sequence[AttackResult], samples: int) -> tuple[SanityCheck, ...]:
+    """The sanity checks, by the first process: they look at a few hundred samples, and the others wait."""
+    found: list[dict[str, Any]] = []
+    if runner.sharing.first:
+        checks = run_checks(
+            runner.target, runner.x, runner.labels, results, samples=samples, batch_size=runner.batch_size, seed=runner.seed
+        )
+        found = [dataclasses.asdict(check) for check in checks]
+    return tuple(SanityCheck(**values) for values in runner.sharing.same(found))
 
 
 def _two_samples(images: Images, classifier: PyTorchClassifier) -> torch.Tensor | None:

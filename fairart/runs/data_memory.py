@@ -12,7 +12,7 @@ from fairart.datasets.memory import available_memory, parse_memory
 from fairart.plugins import get_plugin_manager
 from fairart.plugins.options import declared_options
 from fairart.runs.config import RunConfig
-from fairart.runs.devices import joined_size
+from fairart.runs.joined import joined_size
 
 __all__ = ["at_most_free", "settled"]
 
@@ -39,16 +39,17 @@ def settled(config: RunConfig, fabric: Any = None, *, device: str) -> RunConfig:
     return dataclasses.replace(config, data_memory=f"{limit >> 20}MiB")
 
 
-def at_most_free(config: RunConfig, *, device: str) -> RunConfig:
+def at_most_free(config: RunConfig, *, device: str, processes: int = 1) -> RunConfig:
     """The config with no more memory for its images than is free here; that changes no number of an evaluation.
 
     Args:
         config: a run, maybe of another machine.
         device: ``"cpu"`` or ``"cuda"``.
+        processes: of this machine that load it at the same time.
     """
     if not takes_data_memory(config):
         return config
-    free = settled(dataclasses.replace(config, data_memory=None, devices=1), device=device).data_memory
+    free = settled(dataclasses.replace(config, data_memory=None, devices=processes), device=device).data_memory
     both = [amount for amount in (config.data_memory, free) if amount is not None]
     return dataclasses.replace(config, data_memory=min(both, key=lambda amount: parse_memory(amount, where="data_memory")))
 

@@ -18,8 +18,9 @@ from fairart.evaluation import EvaluationResult
 from fairart.files import write_text
 from fairart.reporting.tables import ClassTable, class_table, render_rich, render_text
 from fairart.runs.config import RunConfig
+from fairart.runs.evaluate_run import evaluate_run
 from fairart.runs.folders import clear
-from fairart.runs.run import TrainedRun, evaluate_run, train_run
+from fairart.runs.run import TrainedRun, train_run
 
 if TYPE_CHECKING:
     from fairart.reporting.histories import History

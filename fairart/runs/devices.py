@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,16 +17,12 @@ from tqdm import tqdm
 
 from fairart.engine.processes import ProcessLostError
 from fairart.errors import OptionError
+from fairart.runs.joined import joined_size
 
-__all__ = ["join", "joined_size", "leave", "start"]
+__all__ = ["join", "leave", "start"]
 
 FABRIC = ("lightning_fabric", "lightning.fabric")
 """Names of its package, by itself and within Lightning."""
-
-
-def joined_size() -> int:
-    """How many processes ``torchrun``, or another launcher that speaks as it does, started for this run; 1 for none."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
 
 
 def join(device: str) -> Any:
@@ -57,7 +55,7 @@ def leave() -> None:
         torch.distributed.destroy_process_group()
 
 
-def start(function: Callable[..., None], *arguments: Any, device: str, devices: int) -> None:
+def start(function: Callable[..., None], *arguments: Any, device: str, devices: int, advice: str) -> None:
     """Run a function in several new processes.
 
     Args:
@@ -65,6 +63,7 @@ def start(function: Callable[..., None], *arguments: Any, device: str, devices: 
         *arguments: what can be sent to another process.
         device: ``"cpu"`` or ``"cuda"``.
         devices: processes, one a device.
+        advice: what to do after a process was killed, for the message.
 
     Raises:
         OptionError: Lightning Fabric is not installed, or there are not so many devices.
@@ -74,38 +73,44 @@ def start(function: Callable[..., None], *arguments: Any, device: str, devices: 
         raise OptionError(f"devices {devices}: torch finds {torch.cuda.device_count()} CUDA devices here")
     fabric = _fabric(device, devices=devices, strategy="ddp_spawn")
     try:
-        fabric.launch(_Quietly(function), *arguments)
+        fabric.launch(_Quietly(function, arguments))
     except ProcessRaisedException as error:
         detail = str(error).strip().splitlines()[-1]
         # One that says so was told by the broken connection before we saw the other one end.
         if detail.startswith(f"{ProcessLostError.__module__}.{ProcessLostError.__name__}"):
-            raise RuntimeError(_killed(devices, "")) from error
+            raise RuntimeError(_killed(devices, "", advice)) from error
         raise RuntimeError(f"one of {devices} processes failed: {detail}") from error
     except ProcessExitedException as error:
-        raise RuntimeError(_killed(devices, f" ({error.signal_name or f'exit code {error.exit_code}'})")) from error
+        how = f" ({error.signal_name or f'exit code {error.exit_code}'})"
+        raise RuntimeError(_killed(devices, how, advice)) from error
 
 
-def _killed(devices: int, how: str) -> str:
-    return (
-        f"one of {devices} processes was killed{how}, often because the memory is full; the others were ended. --resume goes on "
-        "from the last checkpoint, with any number of --devices; --gradient-accumulation-steps needs less memory"
-    )
+def _killed(devices: int, how: str, advice: str) -> str:
+    return f"one of {devices} processes was killed{how}, often because the memory is full; the others were ended. {advice}"
 
 
 class _Quietly:
-    """A function that silences what Fabric tells at every start as soon as it arrives in another process."""
+    """A function with its arguments that silences what Fabric tells at every start as soon as it arrives in another process.
 
-    def __init__(self, function: Callable[..., None]) -> None:
-        self.function = function
+    Warnings look there as they do here, if the function that shows them can be sent. The arguments travel with it: Fabric looks
+    for tensors in what it is given, and takes no frozen dataclass.
+    """
+
+    def __init__(self, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        self.function, self.arguments, show = function, arguments, warnings.showwarning
+        here = getattr(sys.modules.get(show.__module__), show.__qualname__, None)
+        self.show = show if here is show else None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         _silence()
 
-    def __call__(self, *arguments: Any) -> None:
+    def __call__(self, fabric: Any) -> None:
         # The bar's own lock spans processes, and a process that is killed would leave it behind.
         tqdm.set_lock(threading.RLock())
-        self.function(*arguments)
+        if self.show is not None:
+            warnings.showwarning = self.show
+        self.function(fabric, *self.arguments)
         leave()
 
 

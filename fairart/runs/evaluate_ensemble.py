@@ -22,6 +22,7 @@ from fairart.runs.evaluation import Budget
 from fairart.runs.folders import WEIGHTS, RunError, check_evaluation_output, read_config
 from fairart.runs.outliers import UNSEEN
 from fairart.runs.run import load_run
+from fairart.runs.shared_evaluation import shared
 from fairart.runs.weights import WeightsAbout, load_weights, read_about, read_scaling
 
 __all__ = ["evaluate_ensemble"]
@@ -66,6 +67,29 @@ def evaluate_ensemble(
     if combine not in COMBINATIONS:
         raise OptionError(f"ensemble must be one of {', '.join(COMBINATIONS)}, got {combine!r}")
     members = _members(folders)
+    for member in members:
+        build.load_plugins(member.config, missing_ok=True)
+    return shared(
+        _evaluate_ensemble,
+        request=asked,
+        budget=_budget(members, asked),
+        output=output,
+        device=asked.device or members[0].config.device,
+        folders=folders,
+        combine=combine,
+    )
+
+
+def _evaluate_ensemble(
+    *,
+    folders: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    combine: Combination,
+    request: Request,
+    fabric: Any,
+) -> EvaluationResult:
+    asked = request
+    members = _members(folders)
     budget = _budget(members, asked)
     folder = check_evaluation_output(output)
     first = members[0].config
@@ -78,7 +102,7 @@ def evaluate_ensemble(
     if asked.verbose:
         for note in notes:
             print(f"fairart: {note}", file=sys.stderr)
-    data = build.build_dataset(at_most_free(first, device=device))
+    data = build.build_dataset(at_most_free(first, device=device, processes=asked.devices))
     ensemble = _load(members, data, combine, device)
     about = {
         "dataset": first.dataset,
@@ -86,7 +110,7 @@ def evaluate_ensemble(
     }
     wanted = asked.ood is not None and UNSEEN in asked.ood.sets.values()
     unseen = build.unseen_images(first) if wanted else None
-    return carry_out(prepared, ensemble.classifier(), data, folder, device=device, about=about, unseen=unseen)
+    return carry_out(prepared, ensemble.classifier(), data, folder, device=device, about=about, unseen=unseen, fabric=fabric)
 
 
 def _members(folders: Sequence[str | os.PathLike[str]]) -> list[_Member]:

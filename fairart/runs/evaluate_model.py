@@ -21,6 +21,7 @@ from fairart.runs.evaluating import Request, carry_out, prepare
 from fairart.runs.evaluation import Budget
 from fairart.runs.folders import check_evaluation_output
 from fairart.runs.run import load_run
+from fairart.runs.shared_evaluation import shared
 
 __all__ = ["evaluate_model"]
 
@@ -67,11 +68,43 @@ def evaluate_model(
         EvaluationError: an attack did nothing.
     """
     asked = request or Request()
+    return shared(
+        _evaluate_model,
+        request=asked,
+        budget=Budget(),
+        output=output,
+        device=asked.device or "auto",
+        model=model,
+        dataset=dataset,
+        weights=weights,
+        data_root=data_root,
+        normalization=normalization,
+        weights_key=weights_key,
+        weights_index=weights_index,
+        strict=strict,
+        model_options=model_options,
+        dataset_options=dataset_options,
+    )
+
+
+def _evaluate_model(
+    *,
+    model: str,
+    output: str | os.PathLike[str],
+    dataset: str,
+    weights: str | os.PathLike[str] | None,
+    data_root: str | None,
+    model_options: Mapping[str, Any] | None,
+    dataset_options: Mapping[str, Any] | None,
+    request: Request,
+    fabric: Any,
+    **loading: Any,
+) -> EvaluationResult:
     folder = check_evaluation_output(output)
     if weights is None and "pretrained" not in (model_options_of(model) or {"pretrained"}):
         raise OptionError(f"model {model!r} has random weights: expected a weight file (--weights FILE)")
-    device = resolved_device(asked.device or "auto")
-    prepared = prepare(asked, Budget(), surrogate=lambda path: load_run(path, device=device).classifier)
+    device = resolved_device(request.device or "auto")
+    prepared = prepare(request, Budget(), surrogate=lambda path: load_run(path, device=device).classifier)
     data = load_dataset(dataset, data_root=data_root, options=dataset_options)
     images, labels, split = _trial_images(data)
     loaded = load_with_report(
@@ -79,17 +112,14 @@ def evaluate_model(
         weights,
         input_shape=data.input_shape,
         nb_classes=data.nb_classes,
-        normalization=normalization,
         data=(images, labels),
         dataset=data.name,
         model_options=model_options,
-        weights_key=weights_key,
-        weights_index=weights_index,
-        strict=strict,
         device=device,
+        **loading,
     )
     notes = [*loaded.notes[:-1], loaded.notes[-1] + (f" of the {split} split" if loaded.trial is not None else "")]
-    if asked.verbose:
+    if request.verbose:
         for note in notes:
             print(f"fairart: {note}", file=sys.stderr)
     about = {
@@ -100,8 +130,9 @@ def evaluate_model(
         "normalization": None if loaded.normalization is None else str(loaded.normalization),
         "loading": notes,
     }
-    result = carry_out(prepared, loaded.classifier, data, folder, device=device, about=about)
-    _warn_near_chance(result, loaded)
+    result = carry_out(prepared, loaded.classifier, data, folder, device=device, about=about, fabric=fabric)
+    if fabric is None or fabric.global_rank == 0:
+        _warn_near_chance(result, loaded)
     return result
 
 

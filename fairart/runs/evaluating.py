@@ -14,12 +14,14 @@ from fairart.datasets import Dataset
 from fairart.datasets.stored import Images, select
 from fairart.engine.shortage import shortage_explained
 from fairart.evaluation import EvaluationResult, evaluate, remove_partial
+from fairart.evaluation.attacks.specs import resolve_attacks
 from fairart.evaluation.ood.settings import OodSettings
 from fairart.evaluation.sanity.checks import SANITY_SAMPLES
 from fairart.runs import evaluation as plan
 from fairart.runs import evaluation_batch
 from fairart.runs.folders import EVALUATION, PARTIAL
 from fairart.runs.outliers import OodRequest, check_ood, described, load_ood
+from fairart.runs.ray_connection import RayOptions
 from fairart.runs.shifts import load_shifts
 
 __all__ = ["Prepared", "Request", "carry_out", "prepare"]
@@ -48,6 +50,8 @@ class Request:
         seed: of the attacks' random starts, of the corruptions made, and of the choice under ``limit``.
         limit: evaluate that many test images, drawn at random; ``"100/class"`` for so many of each class.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``; None for that of the run, else ``"auto"``.
+        devices: processes that share the images, one a device; the result does not depend on their number.
+        ray: the Ray cluster that they run on, which must see the folders of runs and result; None for this machine.
         restart: discard partial results and start again.
         sanity_samples: images for the sanity checks, 0 to skip the checks.
         verbose: show a progress bar on a terminal.
@@ -72,6 +76,8 @@ class Request:
     seed: int = 0
     limit: plan.Limit = None
     device: str | None = None
+    devices: int = 1
+    ray: RayOptions | None = None
     restart: bool = False
     sanity_samples: int = SANITY_SAMPLES
     verbose: bool = True
@@ -134,6 +140,8 @@ def prepare(request: Request, budget: plan.Budget, *, surrogate: Callable[[str |
         (name, {**own, "surrogate": surrogate(own["surrogate"])} if own.get("label", name) in surrogates else own)
         for name, own in chosen
     ]
+    # Before data and weights are loaded.
+    resolve_attacks([(name, own) for name, own in chosen if own.get("label", name) not in surrogates])
     return Prepared(
         request=request,
         attacks=loaded,
@@ -153,6 +161,7 @@ def carry_out(
     device: str,
     about: Mapping[str, Any],
     unseen: Images | None = None,
+    fabric: Any = None,
 ) -> EvaluationResult:
     """Evaluate a classifier on the test images of a data set, and write ``evaluation.json``.
 
@@ -164,6 +173,7 @@ def carry_out(
         device: ``"cpu"`` or ``"cuda"``.
         about: further entries of the result's ``config``.
         unseen: test images of the classes that were left out of training, for outliers of this name; None if none were.
+        fabric: a launched Fabric whose processes share the evaluation, each of which calls this; None for one process.
 
     Raises:
         CorruptionFolderError: a damaged folder of corruptions, or one for other images or classes.
@@ -198,7 +208,7 @@ def carry_out(
         remove_partial(folder / PARTIAL)
     folder.mkdir(parents=True, exist_ok=True)
     images = (classifier, select(data.x_test, keep), data.y_test[keep])
-    size = evaluation_batch.found(asked.batch_size, *images, folder, device=device, verbose=asked.verbose)
+    size = evaluation_batch.found(asked.batch_size, *images, folder, device=device, verbose=asked.verbose, fabric=fabric)
     with shortage_explained(lambda error: evaluation_batch.explained(error, *images, folder, device=device)):
         result = evaluate(
             *images,
@@ -215,10 +225,24 @@ def carry_out(
             temperature=asked.temperature,
             defences=prepared.defences,
             checkpoint=folder / PARTIAL,
+            fabric=fabric,
             verbose=asked.verbose,
             sanity_samples=asked.sanity_samples,
         )
     result.config.update(about, note=data.note)
+    _add_sources(result, prepared, data)
+    if compared is not None:
+        value = result.mean_corruption_error(compared)
+        result.config["mean_corruption_error"] = {"reference": str(asked.reference), "value": value}
+    if fabric is None or fabric.global_rank == 0:
+        result.save(folder / EVALUATION)
+        remove_partial(folder / PARTIAL)
+    return result
+
+
+def _add_sources(result: EvaluationResult, prepared: Prepared, data: Dataset) -> None:
+    """Write into a result where its images and surrogates came from."""
+    asked = prepared.request
     if data.unreadable:
         result.config["unreadable"] = sorted(data.unreadable)
     if len(data.y_train):
@@ -229,9 +253,3 @@ def carry_out(
         result.ood.config["sets"][name]["dataset"] = described(source_of_set)
     if prepared.surrogates:
         result.config["surrogates"] = dict(prepared.surrogates)
-    if compared is not None:
-        value = result.mean_corruption_error(compared)
-        result.config["mean_corruption_error"] = {"reference": str(asked.reference), "value": value}
-    result.save(folder / EVALUATION)
-    remove_partial(folder / PARTIAL)
-    return result

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,7 @@ def found(
     *,
     device: str,
     verbose: bool,
+    fabric: Any = None,
 ) -> int:
     """The batch size of an evaluation: the number asked for, or the largest that fits into memory.
 
@@ -51,19 +53,52 @@ def found(
         folder: of the result.
         device: ``"cpu"`` or ``"cuda"``.
         verbose: say on standard error what was found.
+        fabric: a launched Fabric, whose first process tries for all; None for one process.
 
     Raises:
         NotEnoughMemoryError: not even one image fits.
         OptionError: a system that does not say how much memory a batch has taken.
     """
+    processes = 1 if fabric is None else int(fabric.world_size)
     if asked != "auto":
+        _tell_if_few(asked, len(labels), processes, verbose=verbose)
         return asked
-    step, room = _step(classifier, x, labels), Room(torch.device(device))
+    number: int | None = None
+    if fabric is None or fabric.global_rank == 0:
+        number = _tried(classifier, x, labels, folder, device=device, verbose=verbose, processes=processes)
+    found: int | None = number if fabric is None else fabric.broadcast(number, src=0)
+    assert found is not None
+    return found
+
+
+def _tell_if_few(size: int, number: int, processes: int, *, verbose: bool) -> None:
+    """Say where devices will have nothing to do; another size would be another evaluation, so it is not chosen here."""
+    batches = math.ceil(number / size)
+    if verbose and batches < processes:
+        print(
+            f"fairart: {number} images in batches of {size} are {batches} for {processes} devices, some of which have nothing to "
+            f"do: --batch-size {math.ceil(number / processes)} gives each of them some",
+            file=sys.stderr,
+        )
+
+
+def _tried(
+    classifier: PyTorchClassifier,
+    x: Images,
+    labels: npt.NDArray[np.int64],
+    folder: Path,
+    *,
+    device: str,
+    verbose: bool,
+    processes: int,
+) -> int:
+    step, room = _step(classifier, x, labels), Room(torch.device(device), processes=processes)
     kept = batch_size_of(folder / PARTIAL)
     if kept is not None and room.holds(min(kept, len(labels)), step):
         number, why = kept, "that of the interrupted evaluation"
     else:
-        most = min(MOST[device], len(labels))
+        # No more than gives every process a batch.
+        most = min(MOST[device], math.ceil(len(labels) / processes))
         best = largest_batch(step, room, most=most)
         if best is None:
             raise NotEnoughMemoryError(

@@ -1,4 +1,4 @@
-"""One run: train by a config into a folder, read the folder back, evaluate it."""
+"""One run: train by a config into a folder, and read the folder back."""
 
 from __future__ import annotations
 
@@ -18,16 +18,13 @@ from fairart.datasets import Dataset
 from fairart.engine import Checkpointing, EpochRecord
 from fairart.engine.shortage import shortage_explained
 from fairart.errors import OptionError
-from fairart.evaluation import EvaluationResult
 from fairart.files import remove_leftovers
 from fairart.runs import build
 from fairart.runs.adjusting import apply_adjustment
 from fairart.runs.batch_size import as_begun, explained, found, whole
 from fairart.runs.config import RunConfig, check_names
 from fairart.runs.data_memory import at_most_free, settled
-from fairart.runs.devices import join, joined_size, leave, start
-from fairart.runs.evaluating import Request, carry_out, prepare
-from fairart.runs.evaluation import Attack, Budget
+from fairart.runs.devices import join, leave, start
 from fairart.runs.folders import (
     BEST,
     CHECKPOINTS,
@@ -44,17 +41,17 @@ from fairart.runs.folders import (
     clear,
     read_config,
 )
+from fairart.runs.joined import joined_size
 from fairart.runs.label_noise import read_label_noise, summary, write_label_noise
 from fairart.runs.loggers import build_loggers, check_loggers
 from fairart.runs.model_settings import published
 from fairart.runs.optimising import Schedule
-from fairart.runs.outliers import UNSEEN
 from fairart.runs.recorder import HistoryFile, Observer, observed
 from fairart.runs.unreadable import unreadable_of_all, write_unreadable
 from fairart.runs.weights import load_weights, read_scaling, save_weights
 from fairart.trainers.base import FairnessTrainer
 
-__all__ = ["LoadedRun", "TrainedRun", "evaluate_run", "load_run", "train_run"]
+__all__ = ["LoadedRun", "TrainedRun", "load_run", "train_run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +210,8 @@ def train_run(
         asked,
         device=build.resolved_device(config.device),
         devices=config.devices,
+        advice="--resume goes on from the last checkpoint, with any number of --devices; --gradient-accumulation-steps needs "
+        "less memory",
     )
     return dataclasses.replace(_train(config, output, resume=True, verbose=False), finished_before=False)
 
@@ -315,12 +314,13 @@ def _save(config: RunConfig, trainer: FairnessTrainer, data: Dataset, folder: Pa
     save_weights(classifier.model, data, folder / WEIGHTS)
 
 
-def load_run(folder: str | Path, *, device: str | None = None) -> LoadedRun:
+def load_run(folder: str | Path, *, device: str | None = None, processes: int = 1) -> LoadedRun:
     """Read a run that :func:`train_run` left.
 
     Args:
         folder: its folder.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``; by default the run's own.
+        processes: of this machine that read it at the same time, and share the memory.
 
     Raises:
         RunError: the folder is no run, training was not finished, or a file is damaged or foreign.
@@ -331,7 +331,7 @@ def load_run(folder: str | Path, *, device: str | None = None) -> LoadedRun:
     history = _read_history(path / HISTORY)
     build.load_plugins(config, missing_ok=True)
     where = build.resolved_device(device or config.device)
-    data = build.build_dataset(at_most_free(config, device=where))
+    data = build.build_dataset(at_most_free(config, device=where, processes=processes))
     scaling = read_scaling(path / WEIGHTS, data)
     classifier = build.build_classifier(config, data, device=where, scaling=scaling)
     load_weights(classifier.model, path / WEIGHTS)
@@ -355,40 +355,3 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
             raise RunError(f"{path} is not a history of fairart: line {number} is not an epoch")
         records.append(record)
     return records
-
-
-def evaluate_run(folder: str | Path, attacks: Sequence[Attack] = ("pgd",), **options: Any) -> EvaluationResult:
-    """Evaluate a run on its test images, class by class, and write ``evaluation.json`` into its folder.
-
-    Args:
-        folder: of the run.
-        attacks: registered names, or (name, options) pairs, with a ``label`` for a second setting of one attack. Where an attack
-            has ``eps`` and ``eps_step``, they are the run's own by default.
-        **options: the other fields of :class:`fairart.runs.evaluating.Request`. ``device`` is by default the run's own.
-
-    Raises:
-        RunError: the folder is not a complete run.
-        UnknownNameError: no such attack or corruption.
-        OptionError: options of an attack that is not run, or that it does not have; CUDA requested and not available.
-        CorruptionFolderError: a damaged folder of corruptions, or one for other images or classes.
-        MissingTexturesError: frost is requested, and its pictures are not installed.
-        ValueError: bad severities, or a reference that does not fit.
-        EvaluationError: an attack did nothing.
-    """
-    config = read_config(Path(folder).expanduser())
-    build.load_plugins(config, missing_ok=True)
-    request = Request(attacks=attacks, **options)
-    # Shifted test sets are looked for where the data of the run was.
-    request = dataclasses.replace(request, data_root=request.data_root or config.data_root)
-    where = build.resolved_device(request.device or config.device)
-    prepared = prepare(
-        request, Budget(config.eps, config.eps_step, config.norm), surrogate=lambda path: load_run(path, device=where).classifier
-    )
-    run = load_run(folder, device=where)
-    about: dict[str, Any] = {"dataset": run.config.dataset, "trainer": run.config.trainer}
-    noise = summary(read_label_noise(run.folder))
-    if noise is not None:
-        about["label_noise"] = noise
-    wanted = request.ood is not None and UNSEEN in request.ood.sets.values()
-    unseen = build.unseen_images(run.config) if wanted else None
-    return carry_out(prepared, run.classifier, run.dataset, run.folder, device=where, about=about, unseen=unseen)

@@ -10,9 +10,9 @@ from typing import Any
 
 from fairart.evaluation import EvaluationResult
 from fairart.files import write_text
+from fairart.runs.evaluate_run import evaluate_run
 from fairart.runs.folders import CONFIG, HISTORY, WEIGHTS, read_config
 from fairart.runs.lock import locked
-from fairart.runs.run import evaluate_run
 
 __all__ = ["leak_check"]
 

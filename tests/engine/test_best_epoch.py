@@ -16,7 +16,8 @@ from fairart.engine import Checkpointing
 from fairart.errors import OptionError
 from fairart.plugins import PluginManager
 from fairart.runs.config import RunConfig
-from fairart.runs.run import evaluate_run, train_run
+from fairart.runs.evaluate_run import evaluate_run
+from fairart.runs.run import train_run
 from fairart.trainers import ATTrainer
 
 

@@ -16,8 +16,9 @@ from fairart.errors import OptionError
 from fairart.models.last_layer import last_linear
 from fairart.runs.adjusting import adjust_run, parsed_adjustment
 from fairart.runs.config import RunConfig
+from fairart.runs.evaluate_run import evaluate_run
 from fairart.runs.folders import RunError
-from fairart.runs.run import evaluate_run, load_run, train_run
+from fairart.runs.run import load_run, train_run
 
 SETTINGS: dict[str, Any] = {
     "trainer": "at",

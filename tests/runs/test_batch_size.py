@@ -21,8 +21,9 @@ from fairart.evaluation import remove_partial
 from fairart.evaluation.running import trying
 from fairart.runs import batch_size, build, evaluation_batch
 from fairart.runs.config import RunConfig
+from fairart.runs.evaluate_run import evaluate_run
 from fairart.runs.folders import RunError
-from fairart.runs.run import evaluate_run, load_run, train_run
+from fairart.runs.run import load_run, train_run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 torch.set_num_threads(1)

@@ -16,8 +16,9 @@ from fairart.errors import OptionError
 from fairart.runs import data_memory as module
 from fairart.runs.config import RunConfig
 from fairart.runs.data_memory import at_most_free, settled
+from fairart.runs.evaluate_run import evaluate_run
 from fairart.runs.folders import check_unchanged
-from fairart.runs.run import evaluate_run, load_run, train_run
+from fairart.runs.run import load_run, train_run
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ from fairart.cli.main import main
 from fairart.reporting.page import render_page
 from fairart.runs.collect import collect
 from fairart.runs.config import RunConfig
+from fairart.runs.evaluate_run import evaluate_run
 from fairart.runs.folders import RunError
 from fairart.runs.label_noise import predicted_classes, read_label_noise
-from fairart.runs.run import evaluate_run, load_run, train_run
+from fairart.runs.run import load_run, train_run
 from fairart.statistics import learnt_labels
 
 

@@ -16,9 +16,10 @@ from fairart.errors import OptionError, PluginError
 from fairart.plugins import PluginManager
 from fairart.runs.build import build_classifier, build_dataset, build_trainer, resolved_config
 from fairart.runs.config import RunConfig
+from fairart.runs.evaluate_run import evaluate_run
 from fairart.runs.folders import RunError
 from fairart.runs.optimising import Schedule
-from fairart.runs.run import evaluate_run, load_run, train_run
+from fairart.runs.run import load_run, train_run
 from fairart.trainers import FairTATTrainer
 
 torch.set_num_threads(1)

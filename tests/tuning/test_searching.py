@@ -22,7 +22,7 @@ import yaml
 from fairart.cli.main import main
 from fairart.errors import OptionError
 from fairart.runs.config import RunConfig
-from fairart.runs.run import evaluate_run
+from fairart.runs.evaluate_run import evaluate_run
 from fairart.tuning import Search, tuning_from_mapping
 from fairart.tuning.held_out import score
 from fairart.tuning.result import chosen_of

@@ -30,7 +30,6 @@ from fairart.evaluation.running.partial import Columns, Unit
 from fairart.evaluation.running.random_state import sample_seeds
 from fairart.evaluation.running.runner import Runner
 from fairart.evaluation.running.scores import checked_logits, scores_of
-from fairart.evaluation.running.units import fill
 from fairart.fingerprint import array_digest
 
 __all__ = ["score_outliers"]
@@ -181,8 +180,7 @@ class _Scoring:
         columns = {"predictions": np.int64, "confidences": np.float64, **dict.fromkeys(names, np.float64)}
         self.label = label
         unit = Unit("ood", label, source.rows, identity, columns)
-        runner = self.runner
-        found = fill(unit, compute, batch_size=runner.batch_size, kept=runner.kept, progress=runner.progress)
+        found = self.runner.fill(unit, compute)
         return ScoredImages(found["predictions"], found["confidences"], {name: found[name] for name in names})
 
 

@@ -22,6 +22,7 @@ from fairart.evaluation.errors import EvaluationError
 from fairart.evaluation.running.partial import PartialResults, Unit
 from fairart.evaluation.running.progress import Progress
 from fairart.evaluation.running.random_state import sample_seeds
+from fairart.evaluation.running.sharing import ALONE, Sharing
 from fairart.fingerprint import spec_fingerprint
 from fairart.plugins import BUILTIN
 
@@ -40,6 +41,7 @@ def certify(
     seed: int,
     kept: PartialResults,
     progress: Progress,
+    sharing: Sharing = ALONE,
 ) -> tuple[IntArray, npt.NDArray[np.float64]]:
     """Certify every sample.
 
@@ -54,6 +56,7 @@ def certify(
         seed: of the evaluation.
         kept: where the certificate resumes from, and where it is kept.
         progress: called for every step.
+        sharing: the processes that share the samples.
 
     Returns:
         (n,) predictions, -1 where the certificate abstains, and (n,) radii.
@@ -65,7 +68,7 @@ def certify(
     certificate, steps = spec.certificate, number * spec.certificate.rounds
     fingerprint = {("certificate" if key == "attack" else key): value for key, value in spec_fingerprint(spec).items()}
     unit = Unit("certificate", spec.label, number, fingerprint, certificate.columns, steps=steps)
-    memory, done = kept.load(unit)
+    memory, done = sharing.same(kept.load(unit))
     progress.begin(spec.label)
     progress.skip(done)
     started, some = done, images(np.arange(min(number, PROBED)))
@@ -74,12 +77,15 @@ def certify(
         with _ready(spec, target, some) as ready:
             while done < steps:
                 turn, first = divmod(done, number)
-                place = np.arange(first, min(first + at_once, number))
-                answer = _round(spec, ready, images, turn, place, seed, {key: values[place] for key, values in memory.items()})
-                for key, values in answer.items():
-                    memory[key][place] = values
-                done += len(place)
-                progress.tick(len(place))
+                stop = min(first + sharing.round_of(at_once), number)
+                place = sharing.own(first, stop, at_once)
+                if len(place):
+                    before = {key: values[place] for key, values in memory.items()}
+                    for key, values in _round(spec, ready, images, turn, place, seed, before).items():
+                        memory[key][place] = values
+                sharing.complete(memory, first, stop, place)
+                done += stop - first
+                progress.tick(stop - first)
                 kept.save(unit, memory, done)
     finally:
         # Also on the way out of an error or Ctrl-C: nothing that was computed is computed again.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
 from fairart.corruptions import SEVERITIES, CorruptionFolder, MadeCorruptions
+from fairart.corruptions.source import ImageSource
 from fairart.datasets.stored import Images, StoredImages
 from fairart.engine.network import Network
 
@@ -21,12 +22,8 @@ Corruptions = str | Sequence[str] | Mapping[str, Mapping[str, Any]] | Corruption
 """A named set, names, name -> options, a folder of the published layout, or made corruptions."""
 
 
-class CorruptionSource(Protocol):
+class CorruptionSource(ImageSource, Protocol):
     """What :class:`CorruptionFolder` and :class:`MadeCorruptions` have in common."""
-
-    names: tuple[str, ...]
-    severities: tuple[int, ...]
-    labels: npt.NDArray[np.int64]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -39,10 +36,6 @@ class CorruptionSource(Protocol):
 
     def identity(self, name: str) -> dict[str, Any]:
         """What the images of one corruption follow from, as plain values."""
-        ...
-
-    def batches(self, name: str, severity: int, *, batch_size: int = ...) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images in [0, 1] and labels, a batch at a time."""
         ...
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from fairart.evaluation.running.progress import Progress
 from fairart.evaluation.running.random_state import sample_seeds
 from fairart.evaluation.running.scaling import COLUMNS, Scaling
 from fairart.evaluation.running.scores import Scores, checked_logits, predict, vote_columns
+from fairart.evaluation.running.sharing import ALONE, Sharing
 from fairart.evaluation.running.units import fill
 from fairart.fingerprint import array_digest, spec_fingerprint
 from fairart.plugins import BUILTIN
@@ -85,6 +85,7 @@ class Runner:
         progress: called for every sample.
         kept: where finished batches are kept, and taken from.
         scaling: temperatures for further confidences of clean, attacked and shifted images; None for none.
+        sharing: the processes that share the evaluation.
     """
 
     target: AttackTarget
@@ -95,10 +96,24 @@ class Runner:
     progress: Progress = field(default_factory=Progress)
     kept: PartialResults = field(default_factory=PartialResults)
     scaling: Scaling | None = None
+    sharing: Sharing = ALONE
 
-    def _fill(self, unit: Unit, compute: Callable[[IntArray], Columns]) -> Columns:
+    def fill(self, unit: Unit, compute: Callable[[IntArray], Columns]) -> Columns:
+        """Fill the columns of a unit, see :func:`~fairart.evaluation.running.units.fill`.
+
+        Args:
+            unit: what to work through.
+            compute: the columns of the rows it is given.
+        """
         with restored_modes(self.target.network, training=False):
-            return fill(unit, compute, batch_size=self.batch_size, kept=self.kept, progress=self.progress)
+            return fill(
+                unit,
+                compute,
+                batch_size=self.batch_size,
+                kept=self.kept,
+                progress=self.progress,
+                sharing=self.sharing,
+            )
 
     def _images(self, indices: IntArray) -> Tensor:
         return input_batch(self.target, self.x, indices)
@@ -142,7 +157,7 @@ class Runner:
             return self._score(self._images(place), place, "clean", self._scale(place), votes=True).columns()
 
         unit = Unit(part.kind, part.label, len(self.labels), part.identity, self._columns(SCORED, votes=True))
-        return Scores.of(self._fill(unit, compute))
+        return Scores.of(self.fill(unit, compute))
 
     def corruption(self, source: CorruptionSource, name: str, severity: int) -> Scores:
         """Scores of the images of one corruption at one severity.
@@ -152,21 +167,15 @@ class Runner:
             name: one of its corruptions.
             severity: one of its severities.
         """
-        batches: Iterator[tuple[Tensor, Tensor]] | None = None
         label = f"{name}/{severity}"
 
         def compute(place: IntArray) -> Columns:
-            nonlocal batches
-            if batches is None:
-                # What was scored before is made or read again, which is cheap, and not scored.
-                every = source.batches(name, severity, batch_size=self.batch_size)
-                batches = islice(every, int(place[0]) // self.batch_size, None)
-            images, _ = next(batches)
+            images = source.images(name, severity, int(place[0]), int(place[-1]) + 1)
             x = to_input_units(images.to(self.target.network.device), self.target.network)
             return self._score(x, place, label).columns()
 
         identity = {"severity": severity, **source.identity(name)}
-        return Scores.of(self._fill(Unit("corruption", label, len(source.labels), identity, SCORED), compute))
+        return Scores.of(self.fill(Unit("corruption", label, len(source.labels), identity, SCORED), compute))
 
     def shift(self, name: str, x: Images, labels: IntArray) -> Scores:
         """Scores of the images of a shifted test set, in eval mode.
@@ -181,7 +190,7 @@ class Runner:
             return self._score(input_batch(self.target, x, place), place, f"shift/{name}", self._scale(None)).columns()
 
         identity = {"images": array_digest(x), "labels": array_digest(labels)}
-        return Scores.of(self._fill(Unit("shift", name, len(labels), identity, self._columns(SCORED)), compute))
+        return Scores.of(self.fill(Unit("shift", name, len(labels), identity, self._columns(SCORED)), compute))
 
     def affine(self, family: str, degree: float) -> Scores:
         """Scores of the samples changed by one degree of an affine family, in eval mode.
@@ -197,7 +206,7 @@ class Runner:
         def compute(place: IntArray) -> Columns:
             return self._score(moved(self._images(place), family, degree, low), place, f"affine/{label}").columns()
 
-        return Scores.of(self._fill(Unit("affine", label, len(self.labels), {}, SCORED), compute))
+        return Scores.of(self.fill(Unit("affine", label, len(self.labels), {}, SCORED), compute))
 
     def certificate(self, spec: CertificateSpec) -> tuple[IntArray, npt.NDArray[np.float64]]:
         """(n,) certified predictions, -1 for an abstention, and (n,) radii; see :func:`certify`.
@@ -215,6 +224,7 @@ class Runner:
             seed=seed,
             kept=self.kept,
             progress=self.progress,
+            sharing=self.sharing,
         )
 
     def attack(
@@ -243,7 +253,7 @@ class Runner:
 
         identity = {**kept_as.identity, **spec_fingerprint(spec), "samples attacked": array_digest(standing)}
         unit = Unit(kept_as.kind, kept_as.label, len(standing), identity, self._columns(ATTACKED, votes=True))
-        found = self._fill(unit, compute)
+        found = self.fill(unit, compute)
         scores = clean.copy()
         scores.put(standing, Scores.of(found))
         # One number a sample was kept; the maximum and the shares follow here, whatever the batches were.

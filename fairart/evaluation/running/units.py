@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fairart.evaluation.running.partial import Columns, PartialResults, Unit
 from fairart.evaluation.running.progress import Progress
+from fairart.evaluation.running.sharing import ALONE, Sharing
 
 __all__ = ["fill"]
 
@@ -22,32 +23,35 @@ def fill(
     batch_size: int,
     kept: PartialResults,
     progress: Progress,
+    sharing: Sharing = ALONE,
 ) -> Columns:
     """Fill the columns of a unit.
 
     Args:
         unit: what to work through.
-        compute: the columns of the rows it is given. The first call may start at any multiple of the batch size; after it
-            the rows follow in order.
+        compute: the columns of the rows it is given. A call may start at any multiple of the batch size.
         batch_size: rows at a time.
         kept: where the unit goes on from, and where it is kept.
         progress: called for every row.
+        sharing: the processes that share the rows.
 
     Returns:
         The columns, complete.
     """
-    columns, done = kept.load(unit)
+    columns, done = sharing.same(kept.load(unit))
     # A part that was written in other batches cannot be: the batch size is part of the fingerprint.
     progress.begin(unit.label)
     progress.skip(done)
     started = done
     try:
         while done < unit.rows:
-            place = np.arange(done, min(done + batch_size, unit.rows))
-            for name, values in compute(place).items():
+            stop = min(done + sharing.round_of(batch_size), unit.rows)
+            place = sharing.own(done, stop, batch_size)
+            for name, values in (compute(place) if len(place) else {}).items():
                 columns[name][place] = values
-            done += len(place)
-            progress.tick(len(place))
+            sharing.complete(columns, done, stop, place)
+            progress.tick(stop - done)
+            done = stop
             kept.save(unit, columns, done)
     finally:
         # Also on the way out of an error or Ctrl-C: nothing that was computed is computed again.

@@ -11,8 +11,9 @@ import yaml
 
 from fairart.models import load_classifier
 from fairart.runs.config import RunConfig
+from fairart.runs.evaluate_run import evaluate_run
 from fairart.runs.export import FORMATS, export_run
-from fairart.runs.run import evaluate_run, load_run, train_run
+from fairart.runs.run import load_run, train_run
 
 SHAPE = (1, 8, 8)
 
