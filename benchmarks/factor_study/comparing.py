@@ -83,7 +83,7 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
     """Every set of runs that differ in one factor alone; those of a factor stand together.
 
     Args:
-        runs: finished cells. Values that lack one of the set's seeds are compared by the seeds that all have.
+        runs: finished cells. A value that lacks a seed of the reference is compared with it apart, by the seeds that both have.
     """
     names = list(dict.fromkeys([*FACTORS, *(factor for run in runs for factor in run.settings)]))
     counts = {name: Counter(run.settings.get(name, ()) for run in runs) for name in names}
@@ -95,8 +95,7 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
             others = tuple((name, run.settings.get(name, ())) for name in varying if name != factor)
             groups.setdefault((others, run.plan), []).append(run)
         for (others, _), group in groups.items():
-            values = _values(factor, group, counts[factor])
-            if len(values) > 1:
+            for values in _values(factor, group, counts[factor]):
                 usual = {name: counts[name].most_common(1)[0][0] for name in varying}
                 where = ", ".join(said(name, given) for name, given in others if name in WHERE)
                 rest = [said(name, given) for name, given in others if name not in WHERE and given != usual[name]]
@@ -104,16 +103,21 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
     return found
 
 
-def _values(factor: str, group: Sequence[Run], usual: Mapping[Setting, int]) -> tuple[Value, ...]:
-    """Values of a factor by the seeds that all of them have, the most usual one first; standard training before any other."""
+def _values(factor: str, group: Sequence[Run], usual: Mapping[Setting, int]) -> list[tuple[Value, ...]]:
+    """Values of a factor that are compared by the same seeds, the most usual one first; standard training before any other."""
     by_value: dict[Setting, dict[int, Run]] = {}
     for run in group:
         by_value.setdefault(run.settings.get(factor, ()), {})[run.seed] = run
-    seeds = sorted(set.intersection(*(set(own) for own in by_value.values())))
-    order = sorted(by_value, key=lambda setting: (("trainer", "standard") not in setting, -usual[setting]))
-    if not seeds:
-        return ()
-    return tuple(Value(name=said(factor, one), runs=tuple(by_value[one][seed] for seed in seeds)) for one in order)
+    first, *others = sorted(by_value, key=lambda setting: (("trainer", "standard") not in setting, -usual[setting]))
+    # One value whose cells failed must not take the seeds of all others away.
+    by_seeds: dict[tuple[int, ...], list[Setting]] = {}
+    for one in others:
+        by_seeds.setdefault(tuple(sorted(by_value[one].keys() & by_value[first].keys())), []).append(one)
+    return [
+        tuple(Value(name=said(factor, one), runs=tuple(by_value[one][seed] for seed in seeds)) for one in (first, *alike))
+        for seeds, alike in by_seeds.items()
+        if seeds
+    ]
 
 
 def figures(comparison: Comparison, attack: str) -> dict[str, Any]:

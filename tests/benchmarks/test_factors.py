@@ -106,6 +106,16 @@ def test_values_are_compared_by_the_seeds_that_all_of_them_have(study: Any) -> N
     assert not study.comparing.comparisons([run_of(study, (1, 2, 3, 4)), run_of(study, (1, 2, 3, 4), seed=1, lr=0.1)])
 
 
+def test_a_value_that_lacks_seeds_takes_none_from_the_others(study: Any) -> None:
+    runs = [run_of(study, (1, 2, 3, 4), seed=seed, lr=lr) for seed in (0, 1, 2) for lr in (0.03, 0.01)]
+    runs += [run_of(study, (1, 2, 3, 4), seed=1, lr=0.1)]
+    found = study.comparing.comparisons(runs)
+    assert [[(value.name, [run.seed for run in value.runs]) for value in one.values] for one in found] == [
+        [("sgd lr 0.03", [0, 1, 2]), ("sgd lr 0.01", [0, 1, 2])],
+        [("sgd lr 0.03", [1]), ("sgd lr 0.1", [1])],
+    ]
+
+
 def test_figures_are_means_and_students_intervals_over_the_seeds(study: Any) -> None:
     first = [(10, 20, 15, 5), (12, 18, 15, 3), (8, 20, 16, 8)]
     second = [(20, 10, 15, 5), (18, 12, 13, 7), (20, 8, 14, 2)]
