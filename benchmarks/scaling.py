@@ -1,4 +1,4 @@
-"""Time and memory as the work grows: images, classes, pixels and batch, with the fitted slope of each.
+"""Time and memory as the work grows: images, classes, pixels, batch and processes, with the fitted slope of each.
 
     python benchmarks/scaling.py --output benchmarks/results/scaling.json
 
@@ -6,7 +6,9 @@ Every point is a process of its own: FAIR-TAT (two PGD steps, class-wise budgets
 use) trains epochs on random images, and evaluate attacks as many test images. The network is nearly free, so what grows is what
 fairart adds. Points are measured in turns, several rounds, and the fastest counts: what else the machine does only slows down.
 The slope is that of log(seconds) over log(size), over the upper half of the sizes; 1 is linear, 0 no growth. Memory is the peak
-of the process less that of the smallest point. --smoke runs two small sizes of each. Linux alone, since it reads /proc.
+of the process less that of the smallest point. Processes (of Fabric, one thread each; needs the extra "devices") share one
+epoch and one evaluation, and their memory is that of all of them together. --smoke runs two small sizes of each. Linux alone,
+since it reads /proc.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,22 +34,25 @@ from torch import nn
 
 from fairart.evaluation import evaluate
 from fairart.files import write_text
+from fairart.runs.devices import leave
 from fairart.trainers import FairTATTrainer
 
-BASE = {"images": 20_000, "classes": 10, "side": 8, "batch": 128}
+BASE = {"images": 20_000, "classes": 10, "side": 8, "batch": 128, "processes": 1}
 AXES: dict[str, list[dict[str, int]]] = {
     "images": [{"images": n, "batch": 512} for n in (1_000, 10_000, 100_000, 1_000_000)],
     "classes": [{"classes": k} for k in (10, 32, 100, 320, 1000)],
     "pixels": [{"side": side, "images": 500} for side in (28, 56, 112, 224)],
     "batch": [{"batch": n} for n in (32, 64, 128, 256, 512, 1024)],
+    "processes": [{"processes": n, "images": 100_000, "batch": 1024} for n in (1, 2, 4)],
 }
 SMOKE: dict[str, list[dict[str, int]]] = {
     "images": [{"images": n} for n in (200, 400)],
     "classes": [{"classes": k, "images": 200} for k in (10, 20)],
     "pixels": [{"side": side, "images": 50} for side in (8, 16)],
     "batch": [{"batch": n, "images": 200} for n in (32, 64)],
+    "processes": [{"processes": n, "images": 200} for n in (1, 2)],
 }
-KEY = {"images": "images", "classes": "classes", "pixels": "side", "batch": "batch"}
+KEY = {"images": "images", "classes": "classes", "pixels": "side", "batch": "batch", "processes": "processes"}
 FIGURES = ("train_seconds", "evaluate_seconds", "train_mib", "evaluate_mib")
 
 
@@ -61,7 +67,7 @@ def classifier_of(side: int, classes: int) -> PyTorchClassifier:
     return PyTorchClassifier(model, nn.CrossEntropyLoss(), (1, side, side), classes, optimizer=optimizer, clip_values=(0.0, 1.0))
 
 
-def point(*, images: int, classes: int, side: int, batch: int) -> dict[str, float]:
+def point(*, images: int, classes: int, side: int, batch: int, processes: int = 1, fabric: Any = None) -> dict[str, float]:
     """Seconds of one epoch and of one evaluation, and the peak of memory in each, MiB.
 
     Args:
@@ -69,12 +75,16 @@ def point(*, images: int, classes: int, side: int, batch: int) -> dict[str, floa
         classes: each with the same number of images, or nearly.
         side: height and width, pixels, a multiple of 4.
         batch: images at a time.
+        processes: that share the work; more than one are started.
+        fabric: that of the processes, in one of them.
     """
+    if processes > 1 and fabric is None:
+        return shared_point(processes, {"images": images, "classes": classes, "side": side, "batch": batch})
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (images, 1, side, side), dtype=np.uint8)
     y = np.arange(images) % classes
     classifier = classifier_of(side, classes)
-    trainer = FairTATTrainer(classifier, eps=0.03, max_iter=2)
+    trainer = FairTATTrainer(classifier, eps=0.03, max_iter=2, fabric=fabric)
     with PeakMemory() as train_peak:
         trainer.fit(x, y, batch_size=batch, nb_epochs=3, seed=0)
     # The first epoch compiles and allocates.
@@ -84,7 +94,7 @@ def point(*, images: int, classes: int, side: int, batch: int) -> dict[str, floa
     agreed = np.concatenate([trainer.predict(part.astype(np.float32) / 255).argmax(1) for part in np.array_split(x, 10)])
     with PeakMemory() as evaluate_peak:
         begin = time.perf_counter()
-        evaluate(trainer.get_classifier(), x, agreed, attacks=attack, batch_size=batch, seed=0, sanity_samples=0)
+        evaluate(trainer.get_classifier(), x, agreed, attacks=attack, batch_size=batch, seed=0, sanity_samples=0, fabric=fabric)
         evaluate_seconds = time.perf_counter() - begin
     return {
         "train_seconds": train_seconds,
@@ -92,6 +102,24 @@ def point(*, images: int, classes: int, side: int, batch: int) -> dict[str, floa
         "train_mib": train_peak.peak / MIB,
         "evaluate_mib": evaluate_peak.peak / MIB,
     }
+
+
+def shared_point(processes: int, sizes: dict[str, int]) -> dict[str, float]:
+    """A point in several processes: the seconds of the slowest, and the memory of all of them."""
+    from lightning_fabric import Fabric
+
+    with tempfile.TemporaryDirectory() as folder:
+        Fabric(accelerator="cpu", devices=processes, strategy="ddp_spawn").launch(in_a_process, folder, sizes)
+        found = [json.loads(path.read_text()) for path in Path(folder).glob("*.json")]
+    return {name: (max if name.endswith("seconds") else sum)(one[name] for one in found) for name in FIGURES}
+
+
+def in_a_process(fabric: Any, folder: str, sizes: dict[str, int]) -> None:
+    """One process of a shared point; leaves its figures in a file."""
+    torch.set_num_threads(1)
+    found = point(**sizes, processes=fabric.world_size, fabric=fabric)
+    Path(folder, f"{fabric.global_rank}.json").write_text(json.dumps(found))
+    leave()
 
 
 def measure(sizes: dict[str, int]) -> dict[str, float]:
@@ -158,7 +186,8 @@ def table(found: dict[str, Any]) -> str:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, help="JSON to write")
+    parser.add_argument("--output", type=Path, help="JSON to write; an axis that is not measured now is kept")
+    parser.add_argument("--only", choices=tuple(AXES), action="append", help="one axis; may be given again")
     parser.add_argument("--rounds", type=int, default=3, help="each point so often; the fastest counts")
     parser.add_argument("--smoke", action="store_true", help="two small sizes of each axis")
     parser.add_argument("--point", help=argparse.SUPPRESS)
@@ -166,7 +195,11 @@ def main() -> None:
     if arguments.point:
         print(json.dumps(point(**json.loads(arguments.point))))
         return
-    found = curves(SMOKE if arguments.smoke else AXES, 1 if arguments.smoke else arguments.rounds)
+    axes = {name: points for name, points in (SMOKE if arguments.smoke else AXES).items() if name in (arguments.only or AXES)}
+    before = {}
+    if arguments.output and arguments.output.exists():
+        before = json.loads(arguments.output.read_text())["curves"]
+    found = {**before, **curves(axes, 1 if arguments.smoke else arguments.rounds)}
     if arguments.output:
         machine = {"processor": platform.processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
         head = {"torch": torch.__version__, **machine, "base": BASE, "rounds": arguments.rounds}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fairart.draws import Part
 
-__all__ = ["ONE_PROCESS", "FabricProcesses", "ProcessLostError", "Processes"]
+__all__ = ["ONE_PROCESS", "FabricProcesses", "ProcessLostError", "Processes", "tells_of_a_lost_process"]
 
 Answer = TypeVar("Answer")
 
@@ -21,6 +21,13 @@ GONE = ("connection closed by peer", "connection reset by peer", "broken pipe", 
 
 class ProcessLostError(RuntimeError):
     """Another process of the run ended, so that this one cannot go on."""
+
+
+def tells_of_a_lost_process(error: BaseException | None) -> bool:
+    """Whether an error says that another process of the group is no longer there."""
+    if isinstance(error, ProcessLostError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in GONE)
 
 
 class Processes:
@@ -142,7 +149,7 @@ class FabricProcesses(Processes):
         try:
             return call()
         except RuntimeError as error:
-            if not any(words in str(error).lower() for words in GONE):
+            if not tells_of_a_lost_process(error):
                 raise
             raise ProcessLostError(
                 f"another of the {self.size} processes of this run ended; its own message says why, and one that was killed, "

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import fairart
-from fairart.engine.processes import ProcessLostError
+from fairart.engine.processes import ProcessLostError, tells_of_a_lost_process
 from fairart.runs.ray_connection import RayOptions, cluster
 
 __all__ = ["on_ray"]
@@ -172,8 +172,8 @@ def _asked(ray: Any, answer: Any, nodes: list[str]) -> Any:
     try:
         return ray.get(answer)
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, ProcessLostError):
-            raise error.cause from error
+        if tells_of_a_lost_process(error.cause):
+            raise ProcessLostError(str(error.cause)) from error
         raise RuntimeError(f"a process on the Ray cluster failed: {type(error.cause).__name__}: {error.cause}") from error
     except ray.exceptions.RayError as error:
         # A machine that does not answer is reported before the cluster takes it for lost.

@@ -41,3 +41,12 @@ def test_the_table_has_a_line_for_each_point(scaling: ModuleType) -> None:
     curve["slopes"] = {"train_seconds": 1.0, "evaluate_seconds": 1.0}
     lines = scaling.table({"images": curve}).splitlines()
     assert lines[2:] == ["| images | 1 | 1 |  | 1 |  | 0 |", "| images | 2 | 2 | 1.00 | 2 | 1.00 | 1 |"]
+
+
+def test_a_point_of_two_processes_counts_both(scaling: ModuleType) -> None:
+    pytest.importorskip("lightning_fabric")
+    found = scaling.point(images=40, classes=5, side=8, batch=20, processes=2)
+    assert set(found) == set(scaling.FIGURES)
+    # An interpreter with torch takes more than 150 MiB.
+    assert found["train_mib"] > 300
+    assert found["train_seconds"] > 0
