@@ -120,6 +120,36 @@ def test_cells_measured_on_fewer_images_do_not_enter_the_mean(tmp_path: Path) ->
     assert row.numbers["pgd", "average"].over_seeds.mean == pytest.approx(0.5)
 
 
+def test_rows_of_two_budgets_stand_in_tables_of_their_own(tmp_path: Path) -> None:
+    for folder, epochs in (("long", 12), ("short", 4)):
+        for method in ("at", "trades"):
+            cell(tmp_path / folder, method, 0, {("pgd", ""): (60, 50)}, dataset=f"photos_{folder}")
+            place = cell_folder(tmp_path / folder, f"{method}_photos_{folder}_seed0")
+            place.mkdir(parents=True)
+            RunConfig.from_mapping({"trainer": method, "per_class": 100, "epochs": epochs}).save(place / "config.yaml")
+        text = (tmp_path / folder / "results.csv").read_text().replace(f",photos_{folder},", ",photos,")
+        (tmp_path / folder / "results.csv").write_text(text)
+    found = boards(*read_standings([tmp_path / "long", tmp_path / "short"]))
+    assert [board.title for board in found] == [
+        "photos, small-cnn: 100 images a class, 12 epochs",
+        "photos, small-cnn: 100 images a class, 4 epochs",
+    ]
+    assert [sorted(row.name for row in board.rows) for board in found] == [["at", "trades"]] * 2
+    assert board_of(tmp_path / "long").title == "photos, small-cnn"
+
+
+def test_of_a_comparison_in_two_folders_the_one_with_more_images_counts(tmp_path: Path) -> None:
+    head = "table,attack,part,method,baseline,difference,low,high,p_holm,verdict\n"
+    for folder, n, difference in (("few", 10, "0.5"), ("many", 1000, "0.1")):
+        for method in ("at", "trades"):
+            cell(tmp_path / folder, method, 0, {("pgd", ""): (6, 5)}, n=n)
+        line = f'"photos, small-cnn",pgd,average,trades,at,{difference},,,0.01,better\n'
+        (tmp_path / folder / "comparisons.csv").write_text(head + line)
+    for order in (["few", "many"], ["many", "few"]):
+        (line,) = board_of(*(tmp_path / folder for folder in order)).comparisons
+        assert line["difference"] == "0.1"
+
+
 @pytest.mark.parametrize("dataset", ["npz:some/folder/photos.npz", "folder:some/photos", "folder:some\\photos\\"])
 def test_a_data_set_of_ones_own_is_called_by_its_name(tmp_path: Path, dataset: str) -> None:
     cell(tmp_path, "at", 0, {("pgd", ""): (1,)}, dataset=dataset)

@@ -57,7 +57,7 @@ class Board:
     """The methods of one data set and model.
 
     Args:
-        title: data set and model.
+        title: data set and model, and the budget of training where there are several.
         attacks: columns, the strongest one last.
         images: attack -> test images.
         order: the column that rows are ordered by: attack and part.
@@ -74,19 +74,24 @@ class Board:
 
 
 def boards(standings: Sequence[Standing], comparisons: Sequence[Mapping[str, str]] = ()) -> list[Board]:
-    """A board for each data set and model.
+    """A board for each data set, model and budget of training (images and epochs): rows of two budgets do not compare.
 
     Args:
         standings: the cells.
         comparisons: lines of the planned comparisons of all tables, by the names of the tables' own data sets and models.
     """
-    tables: dict[str, list[Standing]] = {}
+    tables: dict[str, dict[str, list[Standing]]] = {}
     for standing in standings:
-        tables.setdefault(standing.table, []).append(standing)
-    return [_board(title, several, comparisons) for title, several in tables.items()]
+        tables.setdefault(standing.table, {}).setdefault(standing.budget, []).append(standing)
+    return [
+        _board(table, budget if len(budgets) > 1 else "", several, comparisons)
+        for table, budgets in tables.items()
+        for budget, several in budgets.items()
+    ]
 
 
-def _board(title: str, standings: Sequence[Standing], comparisons: Sequence[Mapping[str, str]]) -> Board:
+def _board(table: str, budget: str, standings: Sequence[Standing], comparisons: Sequence[Mapping[str, str]]) -> Board:
+    title = f"{table}: {budget}" if budget else table
     attacks = _columns(standings)
     images = {name: max(one.measured[name].images for one in standings if name in one.measured) for name in attacks}
     by_row: dict[str, list[Standing]] = {}
@@ -99,15 +104,15 @@ def _board(title: str, standings: Sequence[Standing], comparisons: Sequence[Mapp
     order = attack, "worst"
     rows.sort(key=lambda row: (-row.numbers[order].over_seeds.mean if order in row.numbers else math.inf, row.name))
     there = {row.name for row in rows}
-    planned = tuple(line for line in comparisons if _of(line, title) and {line["method"], line["baseline"]} <= there)
+    planned = tuple(line for line in comparisons if _of(line, table) and {line["method"], line["baseline"]} <= there)
     return Board(title=title, attacks=attacks, images=images, order=order, rows=tuple(rows), comparisons=planned)
 
 
-def _of(line: Mapping[str, str], title: str) -> bool:
+def _of(line: Mapping[str, str], name: str) -> bool:
     # The tables of a grid call npz:folder/photos.npz by its whole name.
     table = line["table"]
     first, comma, rest = table.partition(", ")
-    return table == title or f"{first.rpartition(':')[2].rpartition('/')[2].removesuffix('.npz')}{comma}{rest}" == title
+    return table == name or f"{first.rpartition(':')[2].rpartition('/')[2].removesuffix('.npz')}{comma}{rest}" == name
 
 
 def _columns(standings: Sequence[Standing]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ __all__ = ["CORRUPTIONS", "Measured", "Standing", "read_standings"]
 
 RESULTS = "results.csv"
 COMPARISONS = "comparisons.csv"
+COMPARED = ("table", "attack", "part", "method", "baseline")
+"""What a planned comparison is of."""
 CORRUPTIONS = "corruptions"
 KNOWN = ("cell", "method", "trainer", "objective", "averaging", "seed")
 TABLE = ("dataset", "model")
@@ -62,6 +64,7 @@ class Standing:
         parameters: of its network, or None in tables of an older fairart.
         config: the text of its ``config.yaml``, or an empty text.
         settings: its learning rate and the options of its parts.
+        budget: images and epochs that it was trained with, in words, or an empty text.
     """
 
     table: str
@@ -74,10 +77,11 @@ class Standing:
     parameters: int | None = None
     config: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    budget: str = ""
 
 
 def read_standings(folders: Iterable[str | Path]) -> tuple[list[Standing], list[dict[str, str]]]:
-    """Read benchmark folders. A cell that stands in several is one: attacks of all of them, the one with more images first.
+    """Read benchmark folders. A cell that stands in several is one, and so is a comparison; the one with more images counts.
 
     Args:
         folders: written by ``fairart benchmark``; finished or not.
@@ -89,15 +93,20 @@ def read_standings(folders: Iterable[str | Path]) -> tuple[list[Standing], list[
         OptionError: a folder without tables of a benchmark, or tables that are damaged.
     """
     standings: dict[tuple[str, str], Standing] = {}
-    comparisons: list[dict[str, str]] = []
+    comparisons: dict[tuple[str, ...], tuple[int, dict[str, str]]] = {}
     for folder in map(Path, folders):
-        for found in _of_folder(folder.expanduser()):
+        there = _of_folder(folder.expanduser())
+        images = {attack: one.images for found in there for attack, one in found.measured.items()}
+        for found in there:
             known = standings.setdefault((found.table, found.cell), found)
             for attack, measured in found.measured.items():
                 if attack not in known.measured or measured.images > known.measured[attack].images:
                     known.measured[attack] = measured
-        comparisons += _lines(folder / COMPARISONS) if (folder / COMPARISONS).is_file() else []
-    return list(standings.values()), comparisons
+        for line in _lines(folder / COMPARISONS) if (folder / COMPARISONS).is_file() else []:
+            key, number = tuple(line[name] for name in COMPARED), images.get(line["attack"], 0)
+            if key not in comparisons or number > comparisons[key][0]:
+                comparisons[key] = number, line
+    return list(standings.values()), [line for _, line in comparisons.values()]
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
@@ -131,6 +140,7 @@ def _standing(folder: Path, name: str, lines: Sequence[dict[str, str]]) -> Stand
     place = cell_folder(folder, name)
     record = Record.load(place)
     config = place / CONFIG
+    values = _values(config)
     return Standing(
         # As the tables of the grid have it, so that comparisons are found by it.
         table=f"{_data_name(first['dataset'])}, {first['model']}" + (f" ({', '.join(sizes)})" if sizes else ""),
@@ -142,7 +152,8 @@ def _standing(folder: Path, name: str, lines: Sequence[dict[str, str]]) -> Stand
         fairart="" if record is None else record.fairart,
         parameters=int(first.get(PARAMETERS) or 0) or None,
         config=config.read_text(encoding="utf-8") if config.is_file() else "",
-        settings=_settings(config),
+        settings={key: value for key, value in values.items() if key == "lr" or ("." in key and not key.startswith("model."))},
+        budget=_budget(values),
     )
 
 
@@ -181,10 +192,16 @@ def _of_classes(lines: Sequence[dict[str, str]]) -> Measured:
     )
 
 
-def _settings(path: Path) -> dict[str, Any]:
+def _values(path: Path) -> dict[str, Any]:
     try:
-        values = flat(RunConfig.load(path))
+        return flat(RunConfig.load(path))
     except (OptionError, OSError):
         # Of another version: its numbers stand all the same.
         return {}
-    return {name: value for name, value in values.items() if name == "lr" or ("." in name and not name.startswith("model."))}
+
+
+def _budget(values: Mapping[str, Any]) -> str:
+    if not values:
+        return ""
+    images = f"{values['per_class']} images a class" if values.get("per_class") else "all training images"
+    return f"{images}, {values['epochs']} epochs"
