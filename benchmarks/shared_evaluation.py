@@ -45,9 +45,9 @@ from fairart.trainers import ATTrainer
 EPS = 0.1
 PARTS: dict[str, dict[str, Any]] = {
     "PGD-20": {"images": 2000, "batch_size": 256, "attacks": [("pgd", {"eps": EPS, "max_iter": 20})]},
-    "AutoAttack": {"images": 400, "batch_size": 70, "attacks": [("autoattack", {"eps": EPS})]},
-    "smoothing": {"images": 60, "batch_size": 512, "certificates": [("smoothing", {"sigma": 0.25, "n": 1000})]},
-    "corruptions": {"images": 2000, "batch_size": 256, "corruptions": "paper18", "severities": [3]},
+    "AutoAttack": {"images": 400, "batch_size": 132, "attacks": [("autoattack", {"eps": EPS})]},
+    "smoothing": {"images": 400, "batch_size": 512, "certificates": [("smoothing", {"sigma": 0.25, "n": 1000})]},
+    "corruptions": {"images": 10_000, "batch_size": 256, "corruptions": "paper18", "severities": [3]},
 }
 """What is evaluated: images, and arguments of ``evaluate``."""
 FULL = {"threads": 2, "rounds": 3, "train_images": 4000, "epochs": 3, "width": None, "parts": PARTS}

@@ -9,22 +9,37 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fairart.datasets.base import DatasetError
-from fairart.datasets.image_view import ImageView, Pixels, UnreadableImageError
+from fairart.datasets.image_view import ImageSource, ImageView, Pixels, UnreadableImageError
 from fairart.datasets.memory import cores
 from fairart.datasets.stored import ImageArray, Rows, StoredImages
 
-__all__ = ["FileNames", "ImageFiles"]
+__all__ = ["FileNames", "ImageFiles", "ImageNames"]
 
 Labels = npt.NDArray[np.int64]
 
 BLOCK = 64
 """Images that threads decode before their pixels are put in place."""
+
+
+class ImageNames(Protocol):
+    """Many images, each by its row; nothing of them is opened."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> ImageSource:
+        """The image of a row."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """A text that differs where the images do, as far as that is known without reading them."""
+        ...
 
 
 class FileNames:
@@ -76,7 +91,7 @@ class ImageFiles(StoredImages):
     """Image files, decoded whenever they are read.
 
     Args:
-        names: of the files.
+        names: of the files, or images within larger files.
         labels: (N,) their classes.
         view: size and crop.
         shape: (H, W) of what the view gives.
@@ -90,7 +105,7 @@ class ImageFiles(StoredImages):
 
     def __init__(
         self,
-        names: FileNames,
+        names: ImageNames,
         labels: Labels,
         view: ImageView,
         shape: tuple[int, int],
@@ -179,7 +194,7 @@ class ImageFiles(StoredImages):
         count = min(most, self.workers or cores())
         return ThreadPoolExecutor(count, thread_name_prefix="fairart-decode") if count > 1 and not in_worker() else _Here()
 
-    def _decoded(self, row: int, pixels: Callable[[Path], Pixels]) -> Pixels:
+    def _decoded(self, row: int, pixels: Callable[[ImageSource], Pixels]) -> Pixels:
         try:
             return pixels(self._file(row))
         except UnreadableImageError as error:
@@ -199,7 +214,7 @@ class ImageFiles(StoredImages):
         at = int(np.searchsorted(same, row))
         return (int(other) for other in [*same[at + 1 :], *same[:at]])
 
-    def _file(self, row: int) -> Path:
+    def _file(self, row: int) -> ImageSource:
         return self.names[int(self.rows[row])]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from fairart.datasets.base import DatasetError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Crop", "ImageView", "UnreadableImageError", "random_box"]
+__all__ = ["Crop", "ImageSource", "ImageView", "UnreadableImageError", "random_box"]
 
 Crop = Literal["none", "centre", "random"]
 Pixels = npt.NDArray[np.uint8]
@@ -26,6 +26,17 @@ AREA = (0.08, 1.0)
 ASPECT = (3 / 4, 4 / 3)
 TRIES = 10
 """The random crop of Szegedy et al. (CVPR 2015), with the figures of torchvision's ``RandomResizedCrop``."""
+
+
+class Openable(Protocol):
+    """An image within a larger file; as a text it says where it is."""
+
+    def open(self) -> IO[bytes]:
+        """Its bytes."""
+        ...
+
+
+ImageSource = Path | Openable
 
 
 class UnreadableImageError(DatasetError):
@@ -54,7 +65,7 @@ class ImageView:
         """Whether an image is cropped anew each time it is trained on."""
         return self.crop == "random"
 
-    def pixels(self, file: Path) -> Pixels:
+    def pixels(self, file: ImageSource) -> Pixels:
         """One image as it is evaluated.
 
         Args:
@@ -76,7 +87,7 @@ class ImageView:
             image = functional.center_crop(image, [self.size, self.size])
         return self._as_array(image, file)
 
-    def drawn_pixels(self, file: Path, generator: np.random.Generator) -> Pixels:
+    def drawn_pixels(self, file: ImageSource, generator: np.random.Generator) -> Pixels:
         """One image as it is trained on; see :meth:`pixels`.
 
         Args:
@@ -92,11 +103,11 @@ class ImageView:
         image = functional.resized_crop(image, top, left, height, width, [self.size, self.size])
         return self._as_array(image, file)
 
-    def _opened(self, file: Path) -> Image.Image:
+    def _opened(self, file: ImageSource) -> Image.Image:
         from PIL import Image
 
         try:
-            with Image.open(file) as opened:
+            with Image.open(file if isinstance(file, Path) else file.open()) as opened:
                 if opened.mode.startswith(("I", "F")):
                     raise DatasetError(f"{file} has pixels of more than 8 bits (mode {opened.mode}); save it with 8 bits")
                 image: Image.Image = opened.convert("L" if self.grey else "RGB")
@@ -105,7 +116,7 @@ class ImageView:
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise UnreadableImageError(f"{file} cannot be read as an image: {error}") from error
 
-    def _as_array(self, image: Image.Image, file: Path) -> Pixels:
+    def _as_array(self, image: Image.Image, file: ImageSource) -> Pixels:
         shape = image.height, image.width
         if self.shape is not None and shape != self.shape:
             raise DatasetError(

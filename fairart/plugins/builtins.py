@@ -165,6 +165,7 @@ def fairart_register_datasets(register: Register) -> None:
     register("npz", "fairart.datasets.files:load_npz")
     register("npy", "fairart.datasets.npy:load_npy")
     register("folder", "fairart.datasets.folder:load_folder")
+    register("wds", "fairart.datasets.wds:load_wds")
 
 
 @hookimpl

@@ -22,7 +22,7 @@ from fairart.evaluation.errors import EvaluationError
 from fairart.evaluation.running.partial import PartialResults, Unit
 from fairart.evaluation.running.progress import Progress
 from fairart.evaluation.running.random_state import sample_seeds
-from fairart.evaluation.running.sharing import ALONE, Sharing
+from fairart.evaluation.running.sharing import ALONE, Rounds, Sharing
 from fairart.fingerprint import spec_fingerprint
 from fairart.plugins import BUILTIN
 
@@ -73,17 +73,17 @@ def certify(
     progress.skip(done)
     started, some = done, images(np.arange(min(number, PROBED)))
     at_once = max(1, int(_asked(spec, lambda: certificate.at_once(some, batch_size))))
+    rounds = Rounds(sharing, at_once)
     try:
         with _ready(spec, target, some) as ready:
             while done < steps:
                 turn, first = divmod(done, number)
-                stop = min(first + sharing.round_of(at_once), number)
-                place = sharing.own(first, stop, at_once)
-                if len(place):
+                stop = rounds.stop(first, number)
+                for place in rounds.own(first, stop):
                     before = {key: values[place] for key, values in memory.items()}
                     for key, values in _round(spec, ready, images, turn, place, seed, before).items():
                         memory[key][place] = values
-                sharing.complete(memory, first, stop, place)
+                rounds.complete(memory, first, stop)
                 done += stop - first
                 progress.tick(stop - first)
                 kept.save(unit, memory, done)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fairart.evaluation.running.partial import Columns, PartialResults, Unit
 from fairart.evaluation.running.progress import Progress
-from fairart.evaluation.running.sharing import ALONE, Sharing
+from fairart.evaluation.running.sharing import ALONE, Rounds, Sharing
 
 __all__ = ["fill"]
 
@@ -42,14 +42,14 @@ def fill(
     # A part that was written in other batches cannot be: the batch size is part of the fingerprint.
     progress.begin(unit.label)
     progress.skip(done)
-    started = done
+    started, rounds = done, Rounds(sharing, batch_size)
     try:
         while done < unit.rows:
-            stop = min(done + sharing.round_of(batch_size), unit.rows)
-            place = sharing.own(done, stop, batch_size)
-            for name, values in (compute(place) if len(place) else {}).items():
-                columns[name][place] = values
-            sharing.complete(columns, done, stop, place)
+            stop = rounds.stop(done, unit.rows)
+            for place in rounds.own(done, stop):
+                for name, values in compute(place).items():
+                    columns[name][place] = values
+            rounds.complete(columns, done, stop)
             progress.tick(stop - done)
             done = stop
             kept.save(unit, columns, done)

@@ -1,0 +1,248 @@
+"""``wds:``, tar shards as WebDataset has them: the images of a folder with the same files, and what is wrong with shards."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fairart.datasets import DatasetError
+from fairart.datasets.folder import load_folder
+from fairart.datasets.tar_images import TarImages
+from fairart.datasets.wds import load_wds
+from fairart.errors import OptionError
+from fairart.fingerprint import array_digest
+from fairart.runs.config import RunConfig
+from fairart.runs.run import train_run
+
+NAMES = ("ant", "bee", "cat")
+Members = Iterable[tuple[str, bytes]]
+
+
+def picture(number: int, side: int = 12) -> bytes:
+    pixels = np.random.default_rng(number).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="png")
+    return file.getvalue()
+
+
+def write_shard(path: Path, members: Members, mode: str = "w") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as file:
+        for name, content in members:
+            about = tarfile.TarInfo(name)
+            about.size = len(content)
+            file.addfile(about, io.BytesIO(content))
+    return path
+
+
+def samples(split: str, label: str = "cls") -> list[list[tuple[str, bytes]]]:
+    """Members of each sample, class by class as a folder has them."""
+    found = []
+    for klass, name in enumerate(NAMES):
+        for index in range(6 if split == "train" else 2):
+            number = 100 * klass + index + (50 if split == "test" else 0)
+            key = f"{split}/{name}_{index}"
+            text = {"cls": f"{klass}\n", "name": name, "json": json.dumps({"target": klass, "where": "x"})}[label]
+            found.append([(f"{key}.PNG", picture(number)), (f"{key}.{label}", text.encode()), (f"{key}.seg.png", b"no image")])
+    return found
+
+
+def write_shards(root: Path, label: str = "cls", *, pattern: str = "{split}-{number:03d}.tar", test: str = "test") -> Path:
+    for split, each in (("train", 5), ("test", 6)):
+        several = samples(split, label)
+        for number, first in enumerate(range(0, len(several), each)):
+            members = [member for sample in several[first : first + each] for member in sample]
+            # In any order within a shard: labels first.
+            members.sort(key=lambda member: member[0].endswith(".PNG"))
+            write_shard(root / pattern.format(split=test if split == "test" else split, number=number), members)
+    (root / "classes.txt").write_text("\n".join(NAMES) + "\n")
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The same images in a folder."""
+    root = tmp_path / "files"
+    for split in ("train", "test"):
+        for (name, content), *_ in samples(split):
+            klass, _, index = Path(name).stem.partition("_")
+            place = root / split / klass / f"{index}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+    return root
+
+
+@pytest.mark.parametrize("label", ["cls", "name", "json:target"])
+@pytest.mark.parametrize("memory", ["1GiB", "0"])
+def test_images_labels_and_classes_are_those_of_a_folder(label: str, memory: str, folder: Path, tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards", label.partition(":")[0])
+    data = load_wds(path=str(shards), label=label, data_memory=memory)
+    files = load_folder(path=str(folder))
+    assert data.on_disk == (memory == "0")
+    assert (data.classes, data.name) == (NAMES, "shards")
+    for name in ("x_train", "y_train", "x_test", "y_test"):
+        np.testing.assert_array_equal(np.asarray(getattr(data, name)), getattr(files, name))
+    rows = np.array([17, 0, 0, 5])
+    np.testing.assert_array_equal(data.x_train[rows], files.x_train[rows])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "test"),
+    [
+        ("{split}/{number:06d}.tar", "val"),
+        ("imagenet1k-{split}-{number:04d}.tar", "validation"),
+        ("{split}-{number:05d}-of-00004.tar", "test"),
+        ("mine_{split}.part{number}.tar", "val"),
+    ],
+)
+def test_shards_are_called_as_the_field_calls_them(pattern: str, test: str, tmp_path: Path) -> None:
+    if "-of-" in pattern:
+        pattern = pattern.replace("-of-00004", "")
+    data = load_wds(path=str(write_shards(tmp_path, pattern=pattern, test=test)))
+    assert (len(data.x_train), len(data.x_test)) == (18, 6)
+
+
+def test_a_run_from_shards_is_the_run_from_files_bit_for_bit(folder: Path, tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards")
+    own = {"epochs": 2, "eps": 0.1, "max_iter": 2, "batch_size": 6, "device": "cpu", "logger": (), "trainer": "at"}
+    options = {"size": 8, "crop": "random", "workers": 2}
+    weights = []
+    for kind, path in (("wds", shards), ("folder", folder)):
+        parts = {"options": {"model": {"width": 2}, "dataset": options}}
+        config = RunConfig.from_mapping({**own, "dataset": f"{kind}:{path}", **parts})
+        weights.append(train_run(config, tmp_path / kind, verbose=False).classifier.model.state_dict())
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
+
+
+def test_test_images_alone_and_a_drawn_test_split(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path)
+    for shard in shards.glob("train*.tar"):
+        shard.unlink()
+    assert (len(load_wds(path=str(shards)).x_train), len(load_wds(path=str(shards)).x_test)) == (0, 6)
+    write_shards(tmp_path / "again")
+    for shard in (tmp_path / "again").glob("test*.tar"):
+        shard.unlink()
+    drawn = load_wds(path=str(tmp_path / "again"), test_share=0.5, data_memory="0")
+    assert np.bincount(drawn.y_test).tolist() == [3, 3, 3]
+    assert len(drawn.x_train) == 9
+
+
+def test_the_digest_knows_the_images_without_reading_them(tmp_path: Path) -> None:
+    one, same, other = (write_shards(tmp_path / name) for name in ("one", "same", "other"))
+    write_shard(other / "train-003.tar", [("x.png", picture(7)), ("x.cls", b"0"), *samples("train")[17]])
+    found = [array_digest(load_wds(path=str(root), data_memory="0").x_train) for root in (one, same, other)]
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+def test_a_damaged_image_is_named_and_can_be_passed_over(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path)
+    members = [
+        *samples("train")[15],
+        ("bad.png", picture(3)[:60]),
+        ("bad.cls", b"2"),
+        *samples("train")[16],
+        *samples("train")[17],
+    ]
+    write_shard(shards / "train-003.tar", members)
+    with pytest.raises(DatasetError, match=r"train-003\.tar: bad\.png cannot be read as an image"):
+        load_wds(path=str(shards), data_memory="1GiB")
+    data = load_wds(path=str(shards), data_memory="1GiB", skip_unreadable=True)
+    assert len(data.x_train) == 18
+    assert [name.rpartition("/")[2] for name in data.unreadable] == ["train-003.tar: bad.png"]
+    on_disk = load_wds(path=str(shards), data_memory="0", skip_unreadable=True, workers=0)
+    bad = int(np.flatnonzero([image.name == "bad.png" for image in on_disk.x_train.names])[0])
+    # The next one of its class stands in for it.
+    np.testing.assert_array_equal(on_disk.x_train[bad], on_disk.x_train[bad + 1])
+
+
+def drop(name: str):
+    return lambda root: (root / name).unlink()
+
+
+def cut(root: Path) -> None:
+    shard = root / "train-002.tar"
+    shard.write_bytes(shard.read_bytes()[:700])
+
+
+def replaced(*members: tuple[str, bytes]):
+    return lambda root: write_shard(root / "train-003.tar", members)
+
+
+GOOD = picture(1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (drop("train-001.tar"), r"of the shards train-\* number 1 is missing; there are 3, up to number 3"),
+        (drop("train-000.tar"), None),
+        (lambda root: [(root / f"train-00{n}.tar").unlink() for n in (0, 1)], r"number 0, 1 is missing"),
+        (
+            lambda root: write_shard(root / "train-00000-of-00003.tar", samples("train")[0]),
+            r"number 1, 2 is missing; there are 1, up to number 0 of 3",
+        ),
+        (drop("test-000.tar"), r"no shards of a test split .*test_share=0\.2"),
+        (lambda root: write_shard(root / "train-004.tar.gz", samples("train")[0], "w:gz"), r"train-004\.tar\.gz is compressed"),
+        (
+            lambda root: write_shard(root / "train-003.tar", samples("train")[0], "w:gz"),
+            r"train-003\.tar cannot be read as an unc",
+        ),
+        (lambda root: (root / "train-003.tar").write_bytes(b"no tar"), r"train-003\.tar cannot be read as an uncompressed tar"),
+        (cut, r"train-002\.tar (cannot be read|is cut short)"),
+        (replaced(("a.png", GOOD)), r"sample 'a' has no member \.cls, as 1 of 1"),
+        (replaced(("a.cls", b"1")), r"sample 'a' has no image"),
+        (replaced(("a.png", GOOD), ("a.cls", b"1"), ("a.jpg", GOOD)), r"sample 'a' has two images"),
+        (replaced(("a.png", GOOD), ("a.cls", b"1"), ("a.cls", b"1")), r"sample 'a' has two labels"),
+        (replaced(("readme", b"hello")), r"train-003\.tar has no samples: expected members such as 000\.jpg and 000\.cls"),
+        (replaced(("a.png", GOOD), ("a.cls", b"3")), r"a label is 3, and .*classes\.txt names 3 classes, 0 to 2"),
+        (replaced(("a.png", GOOD), ("a.cls", b"dog")), r"label '0' is not among the classes"),
+        (replaced(("a.png", GOOD), ("a.cls", b"\xff\xfe")), r"'a\.cls' is no text"),
+        (
+            lambda root: write_shard(root / "val-000.tar", samples("test")[0]),
+            r"several sets of shards for the test split: test, val",
+        ),
+        (lambda root: [file.unlink() for file in root.glob("*.tar")], r"has no shards: expected train-000\.tar"),
+    ],
+)
+def test_what_is_wrong_with_shards_is_one_line(spoil, message: str | None, tmp_path: Path) -> None:
+    shards = write_shards(tmp_path)
+    spoil(shards)
+    if message is None:
+        # Numbers that begin with 1 are as good.
+        assert len(load_wds(path=str(shards)).x_train) == 13
+        return
+    with pytest.raises(DatasetError, match=message) as caught:
+        load_wds(path=str(shards))
+    assert "\n" not in str(caught.value)
+    assert str(shards) in str(caught.value)
+
+
+def test_options_that_do_not_fit(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path, "json")
+    with pytest.raises(DatasetError, match=r"has no field 'label': 'label'"):
+        load_wds(path=str(shards), label="json:label")
+    with pytest.raises(DatasetError, match=r"test_share=0\.2 has nothing to draw"):
+        load_wds(path=str(shards), label="json:target", test_share=0.2)
+    with pytest.raises(OptionError, match="crop='random' needs a size"):
+        load_wds(path=str(shards), crop="random")
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        load_wds(path=str(tmp_path / "nowhere"))
+
+
+def test_a_shard_that_shrinks_while_it_is_used_is_named(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path)
+    data = load_wds(path=str(shards), data_memory="0")
+    assert isinstance(data.x_train.names, TarImages)
+    (shards / "train-003.tar").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"train-003\.tar: train/cat_5\.PNG cannot be read as an image: .*ends within it"):
+        data.x_train[[17]]
