@@ -23,7 +23,9 @@ def parser() -> Parser:
         epilog="Data sets are listed by 'fairart plugins --kind dataset', corruptions by 'fairart plugins --kind corruption'. "
         "frost needs pictures: the package imagecorruptions, or a folder of your own.",
     )
-    made.add_argument("dataset", metavar="DATASET", nargs="?", help="a data set, npz:FILE, npy:FOLDER or folder:FOLDER")
+    made.add_argument(
+        "dataset", metavar="DATASET", nargs="?", help="a data set, npz:FILE, npy:FOLDER, folder:FOLDER or wds:FOLDER"
+    )
     made.add_argument("--output", metavar="FOLDER", help="folder for the files")
     made.add_argument(
         "--corruptions",

@@ -23,7 +23,9 @@ def add_model_flags(made: Parser) -> None:
         "hf:OWNER/NAME",
     )
     group.add_argument("--weights", metavar="FILE", help="weight file (.pt, .pth, .tar, .ckpt, .bin, .safetensors)")
-    group.add_argument("--dataset", metavar="NAME", help="data set: a registered name, npz:PATH, npy:FOLDER or folder:FOLDER")
+    group.add_argument(
+        "--dataset", metavar="NAME", help="data set: a registered name, npz:PATH, npy:FOLDER, folder:FOLDER or wds:FOLDER"
+    )
     group.add_argument("--data-root", metavar="FOLDER", help="folder of the data files (default: FAIRART_DATA, ~/.cache/fairart)")
     group.add_argument("--output", metavar="FOLDER", help="folder for evaluation.json")
     group.add_argument(

@@ -170,7 +170,7 @@ def explained(
         first = str(failed).strip().partition("\n")[0]
         return NotEnoughMemoryError(
             f"memory ran out outside of the training steps: {type(failed).__name__}: {first}. Free some, or keep images on disk "
-            f"(--data-memory, for npy: and folder:){kept}"
+            f"(--data-memory, for npy:, folder: and wds:){kept}"
         )
     fits = _that_fits(config, data, device) if processes == 1 else None
     hint = f"{fits} would: --batch-size {fits} or {AUTO}" if fits else f"take a smaller one: --batch-size {AUTO} finds it"

@@ -86,16 +86,18 @@ class RunConfig:
             "settings that are not given: our defaults (none), or those of the method's publication", choices=("none", "paper")
         ),
     ] = "none"
-    dataset: Annotated[str, Option("data set: a registered name, npz:PATH, npy:FOLDER or folder:FOLDER")] = "digits"
+    dataset: Annotated[str, Option("data set: a registered name, npz:PATH, npy:FOLDER, folder:FOLDER or wds:FOLDER")] = "digits"
     data_root: Annotated[str | None, Option("folder of the data files; by default FAIRART_DATA, else ~/.cache/fairart")] = None
     data_memory: Annotated[
         str | None,
         Option(
-            "most memory for the images of npy: and folder:, such as 4GiB; more are read from disk batch by batch; by default "
-            "half of what is free"
+            "most memory for the images of npy:, folder: and wds:, such as 4GiB; more are read from disk batch by batch; by "
+            "default half of what is free"
         ),
     ] = None
-    skip_unreadable: Annotated[bool, Option("pass over images of folder: that cannot be read, count and list them")] = False
+    skip_unreadable: Annotated[bool, Option("pass over images of folder: and wds: that cannot be read, count and list them")] = (
+        False
+    )
     test_share: Annotated[
         float | None,
         Option(
