@@ -43,7 +43,8 @@ AXES: dict[str, list[dict[str, int]]] = {
     "classes": [{"classes": k} for k in (10, 32, 100, 320, 1000)],
     "pixels": [{"side": side, "images": 500} for side in (28, 56, 112, 224)],
     "batch": [{"batch": n} for n in (32, 64, 128, 256, 512, 1024)],
-    "processes": [{"processes": n, "images": 100_000, "batch": 1024} for n in (1, 2, 4)],
+    # No more than cores: beyond that they only take turns.
+    "processes": [{"processes": n, "images": 100_000, "batch": 1024} for n in (1, 2, 4, 8) if n <= max(2, os.cpu_count() or 1)],
 }
 SMOKE: dict[str, list[dict[str, int]]] = {
     "images": [{"images": n} for n in (200, 400)],
