@@ -121,20 +121,20 @@ def test_cells_measured_on_fewer_images_do_not_enter_the_mean(tmp_path: Path) ->
 
 
 def test_rows_of_two_budgets_stand_in_tables_of_their_own(tmp_path: Path) -> None:
-    for folder, epochs in (("long", 12), ("short", 4)):
-        for method in ("at", "trades"):
+    for folder, epochs, methods in (("short", 4, ("at",)), ("long", 12, ("at", "trades"))):
+        for method in methods:
             cell(tmp_path / folder, method, 0, {("pgd", ""): (60, 50)}, dataset=f"photos_{folder}")
             place = cell_folder(tmp_path / folder, f"{method}_photos_{folder}_seed0")
             place.mkdir(parents=True)
             RunConfig.from_mapping({"trainer": method, "per_class": 100, "epochs": epochs}).save(place / "config.yaml")
         text = (tmp_path / folder / "results.csv").read_text().replace(f",photos_{folder},", ",photos,")
         (tmp_path / folder / "results.csv").write_text(text)
-    found = boards(*read_standings([tmp_path / "long", tmp_path / "short"]))
+    found = boards(*read_standings([tmp_path / "short", tmp_path / "long"]))
     assert [board.title for board in found] == [
         "photos, small-cnn: 100 images a class, 12 epochs",
         "photos, small-cnn: 100 images a class, 4 epochs",
     ]
-    assert [sorted(row.name for row in board.rows) for board in found] == [["at", "trades"]] * 2
+    assert [sorted(row.name for row in board.rows) for board in found] == [["at", "trades"], ["at"]]
     assert board_of(tmp_path / "long").title == "photos, small-cnn"
 
 

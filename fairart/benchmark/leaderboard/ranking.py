@@ -86,7 +86,8 @@ def boards(standings: Sequence[Standing], comparisons: Sequence[Mapping[str, str
     return [
         _board(table, budget if len(budgets) > 1 else "", several, comparisons)
         for table, budgets in tables.items()
-        for budget, several in budgets.items()
+        # The one with the most methods first.
+        for budget, several in sorted(budgets.items(), key=lambda item: -len({one.row for one in item[1]}))
     ]
 
 
