@@ -12,7 +12,7 @@ from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.files import write_text
-from fairart.runs.config import RunConfig, check_names
+from fairart.runs.config import RunConfig, check_names, parse_setting
 
 __all__ = ["parser", "run"]
 
@@ -28,10 +28,13 @@ def parser() -> Parser:
         usage="fairart data check DATASET [flags]",
         description="Look through both splits of a data set: images of each class, sizes and ranges, images that are there twice "
         "(equal or nearly, within and across the splits), images of one colour, and labels that look wrong. Nothing is changed.",
-        epilog="DATASET is a registered name, npz:PATH or folder:PATH. The JSON document lists all images that were found.",
+        epilog="DATASET is a registered name, npz:PATH, npy:PATH, folder:PATH or wds:PATH. The JSON document lists all images "
+        "that were found.",
     )
     made.add_argument("action", metavar="check", nargs="?", help="what to do")
-    made.add_argument("dataset", metavar="DATASET", nargs="?", help="data set: a registered name, npz:PATH or folder:PATH")
+    made.add_argument(
+        "dataset", metavar="DATASET", nargs="?", help="data set: a registered name, npz:PATH, npy:PATH, folder:PATH or wds:PATH"
+    )
     made.add_argument("--output", metavar="FILE", help="write the JSON document to a file; it is replaced")
     made.add_argument(
         "--tolerance", metavar="RMS", default="0.03", help="nearly equal: root mean square difference, images in 0..1, or none"
@@ -45,6 +48,14 @@ def parser() -> Parser:
     made.add_argument("--folds", type=at_least(2), default=5, metavar="N", help="folds of the nearest neighbours (default: 5)")
     made.add_argument("--neighbours", type=at_least(1), default=25, metavar="N", help="how many of them vote (default: 25)")
     made.add_argument("--show", type=at_least(0), default=10, metavar="N", help="suspected labels to print (default: 10)")
+    made.add_argument(
+        "--set",
+        dest="settings",
+        metavar="dataset.OPTION=VALUE",
+        action="append",
+        default=[],
+        help="an option of the data set, such as dataset.size=64; may be given again",
+    )
     declared = RunConfig.declared()
     for name in OF_THE_DATA:
         flag = f"--{name.replace('_', '-')}"
@@ -75,7 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise FileNotFoundError(f"there is no folder {str(output.parent)!r} to write {output.name} to")
     tolerance = _tolerance(arguments.tolerance)
     given = {name: value for name, value in vars(arguments).items() if name in OF_THE_DATA}
-    config = RunConfig.from_mapping({"trainer": "standard", "dataset": arguments.dataset, **given}, where="data check")
+    options = {"options": {"dataset": _options(arguments.settings)}} if arguments.settings else {}
+    config = RunConfig.from_mapping({"trainer": "standard", "dataset": arguments.dataset, **given, **options}, where="data check")
     with stdout_kept_clean(arguments.json):
         report = _checked(config, arguments, tolerance)
     document = report.to_dict()
@@ -88,6 +100,16 @@ def run(arguments: argparse.Namespace) -> int:
         if output is not None:
             print(f"\nwritten to {output}")
     return 0
+
+
+def _options(settings: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in settings:
+        kind, option, value = parse_setting(text, owner="dataset")
+        if kind != "dataset":
+            raise OptionError(f"--set expects dataset.OPTION=VALUE here, got {text!r}")
+        found[option] = value
+    return found
 
 
 def _tolerance(text: str) -> float | None:

@@ -172,6 +172,8 @@ def _check_flags(arguments: argparse.Namespace) -> None:
         for name, example in (("dataset", "cifar10"), ("output", "eval/mine")):
             if getattr(arguments, name) is None:
                 raise UsageError(f"no {name} given: add --{name} {name.upper()}, such as {example}")
+    if arguments.ray_address is not None and not arguments.ray:
+        raise UsageError("--ray-address goes with --ray")
     corrupted = arguments.corruptions is not None or arguments.corruptions_dir is not None
     for flag in ("severities", "reference"):
         if getattr(arguments, flag) is not None and not corrupted:

@@ -118,6 +118,7 @@ def list_shard(shard: Path, label: str) -> list[Sample]:
     """
     images: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, str] = {}
+    others: set[str] = set()
     try:
         # Without ":" tarfile would unpack a compressed file on the way, and no image could be found again by its place.
         with tarfile.open(shard, mode="r:") as file:
@@ -134,13 +135,13 @@ def list_shard(shard: Path, label: str) -> list[Sample]:
                     images[key] = member
                 elif ending == label:
                     labels[key] = _text(file, member, shard)
+                else:
+                    others.add(ending)
+            end = file.offset
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DatasetError(f"{shard} cannot be read as an uncompressed tar file: {error}") from error
-    _check_pairs(images.keys(), labels.keys(), shard, label)
-    size = shard.stat().st_size
-    for member in images.values():
-        if member.offset_data + member.size > size:
-            raise DatasetError(f"{shard} is cut short: it ends within {member.name!r}")
+    _check_end(shard, end)
+    _check_pairs(set(images), set(labels), others, shard, label)
     return [Sample(member.name, member.offset_data, member.size, labels[key]) for key, member in images.items()]
 
 
@@ -156,12 +157,28 @@ def _text(file: tarfile.TarFile, member: tarfile.TarInfo, shard: Path) -> str:
         raise DatasetError(f"{shard}: {member.name!r} is no text: {error}") from error
 
 
-def _check_pairs(images: object, labels: object, shard: Path, label: str) -> None:
-    with_image, with_label = set(images), set(labels)  # type: ignore[call-overload]
+def _check_end(shard: Path, end: int) -> None:
+    """``tarfile`` takes a damaged header, and the end of a file that was cut, for the end of the samples."""
+    with shard.open("rb") as file:
+        file.seek(end)
+        rest = file.read(tarfile.BLOCKSIZE)
+        if len(rest) < tarfile.BLOCKSIZE:
+            raise DatasetError(f"{shard} is cut short: it has {shard.stat().st_size} bytes, and not the end of a tar file")
+        while rest:
+            if rest.strip(b"\0"):
+                raise DatasetError(
+                    f"{shard} is damaged, or several tar files in one: what stands behind byte {end} is neither a member nor the "
+                    "end of the file"
+                )
+            rest = file.read(1 << 20)
+
+
+def _check_pairs(with_image: set[str], with_label: set[str], others: set[str], shard: Path, label: str) -> None:
     for odd, what in ((with_image - with_label, f"member .{label}"), (with_label - with_image, "image")):
         if odd:
             raise DatasetError(
                 f"{shard}: sample {min(odd)!r} has no {what}, as {len(odd)} of {len(with_image | with_label)} samples"
             )
     if not with_image:
-        raise DatasetError(f"{shard} has no samples: expected members such as 000.jpg and 000.{label}")
+        there = f"; there are endings {', '.join(sorted(others)[:4])}, behind the first dot" if others else ""
+        raise DatasetError(f"{shard} has no samples: expected members such as 000.jpg and 000.{label}{there}")

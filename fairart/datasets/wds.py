@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-
 from fairart.datasets._arrays import Augmentation, Name, find_file
 from fairart.datasets.base import DataRoot, Dataset, DatasetError
-from fairart.datasets.image_files import Labels
 from fairart.datasets.listed_images import Colour, CropOption, Reading, Side, SkipUnreadable, Workers, dataset_of
 from fairart.datasets.memory import DataMemory
 from fairart.datasets.splitting import TestSeed, TestShare
 from fairart.datasets.tar_images import Sample, TarImages, list_shard
+from fairart.datasets.wds_labels import LabelMember, classes_of
 from fairart.plugins.options import Option, validate_options
 
 __all__ = ["load_wds"]
 
-CLASSES = "classes.txt"
 SPLITS = {"train": "train", "test": "test", "validation": "test", "val": "test"}
 """Word in the name of a shard, or name of its folder -> split."""
-COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+TAR = re.compile(r"\.(tar|tgz)(\.\w+)?$", re.IGNORECASE)
 
 
 def load_wds(
@@ -90,15 +86,16 @@ def load_wds(
         workers=workers,
     )
     reading.check()
+    member = LabelMember.of(label)
     folder = find_file(path, data_root)
     if not folder.is_dir():
         raise FileNotFoundError(f"dataset 'wds': there is no folder {folder}")
     texts: dict[str, list[str]] = {}
     images = {
-        split: TarImages(_samples(shards, label, texts.setdefault(split, [])))
+        split: TarImages(_samples(shards, member, texts.setdefault(split, [])))
         for split, shards in _shards(folder, test_share).items()
     }
-    labels, classes = _classes(texts, folder)
+    labels, classes = classes_of(texts, folder)
     return dataset_of(
         {split: (images[split], labels[split]) for split in images},
         reading,
@@ -112,28 +109,36 @@ def load_wds(
     )
 
 
-def _samples(shards: Sequence[Path], label: str, texts: list[str]) -> Iterator[tuple[Path, list[Sample]]]:
+def _samples(shards: Sequence[Path], label: LabelMember, texts: list[str]) -> Iterator[tuple[Path, list[Sample]]]:
     """Every shard with its samples; the texts of their labels are added to the list."""
-    ending, _, field = label.partition(":")
     for shard in shards:
-        samples = list_shard(shard, ending)
-        texts += (_label(sample, shard, field) for sample in samples)
+        samples = list_shard(shard, label.ending)
+        texts += (label.label(sample, shard) for sample in samples)
         yield shard, samples
 
 
 def _shards(folder: Path, test_share: float | None) -> dict[str, list[Path]]:
     """Split -> its shards, in the order of their names."""
     found: dict[str, dict[str, list[Path]]] = {}
-    for file in sorted([*folder.glob("*.tar*"), *folder.glob("*/*.tar*"), *folder.glob("*.tgz"), *folder.glob("*/*.tgz")]):
-        if file.name.endswith(COMPRESSED):
-            raise DatasetError(f"{file} is compressed: images are read at any place, so unpack it to a .tar file")
-        words = re.split(r"[-_.]", file.stem.lower()) if file.parent == folder else [file.parent.name.lower()]
-        word = next((word for word in words if word in SPLITS), None)
-        if file.suffix == ".tar" and word is not None:
-            found.setdefault(SPLITS[word], {}).setdefault(word, []).append(file)
+    files = sorted(file for place in ("*", "*/*") for file in folder.glob(place) if TAR.search(file.name) and file.is_file())
+    for file in files:
+        words = re.split(r"[-_.]", file.name.lower()) if file.parent == folder else [file.parent.name.lower()]
+        # The last one: what stands before is the name of the data set.
+        word = next((word for word in reversed(words) if word in SPLITS), None)
+        if word is None:
+            continue
+        if not file.name.endswith(".tar"):
+            raise DatasetError(
+                f"{file} is compressed, or not called .tar: images are read at any place, so unpack it to a file called .tar"
+            )
+        found.setdefault(SPLITS[word], {}).setdefault(word, []).append(file)
     offer = "; or draw a test split with test_share=0.2 (--test-share 0.2)"
     if "train" not in found and "test" not in found:
-        raise DatasetError(f"{folder} has no shards: expected train-000.tar, ... and test-000.tar, ... (or validation-, val-)")
+        there = f"; there: {', '.join(file.relative_to(folder).as_posix() for file in files[:3])}" if files else ""
+        raise DatasetError(
+            f"{folder} has no shards: expected train-000.tar, ... and test-000.tar, ... (or validation-, val-), or folders of "
+            f"these names{there}"
+        )
     if "test" not in found and test_share is None:
         raise DatasetError(f"{folder} has no shards of a test split (test-*.tar, validation-*.tar or val-*.tar){offer}")
     if "test" in found and test_share is not None:
@@ -163,32 +168,3 @@ def _check_without_gap(shards: Sequence[Path]) -> None:
                 f"{shards[0].parent}: of the shards {stem}* number {shown} is missing; there are {len(numbers)}, up to number "
                 f"{max(numbers)}" + (f" of {total}" if total else "")
             )
-
-
-def _label(sample: Sample, shard: Path, field: str) -> str:
-    if not field:
-        return sample.label
-    try:
-        return str(json.loads(sample.label)[field])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{shard}: the json member of {sample.name!r} has no field {field!r}: {error}") from error
-
-
-def _classes(texts: dict[str, list[str]], folder: Path) -> tuple[dict[str, Labels], tuple[str, ...]]:
-    """Labels of each split, and the names of the classes."""
-    every = {text for own in texts.values() for text in own}
-    named = folder / CLASSES
-    given = tuple(named.read_text(encoding="utf-8").split("\n")) if named.is_file() else ()
-    given = tuple(line.strip() for line in given if line.strip())
-    if all(re.fullmatch(r"\d+", text) for text in every):
-        highest = max(map(int, every))
-        if given and highest >= len(given):
-            raise DatasetError(f"{folder}: a label is {highest}, and {named} names {len(given)} classes, 0 to {len(given) - 1}")
-        classes = given or tuple(map(str, range(highest + 1)))
-        return {split: np.array([int(text) for text in own], dtype=np.int64) for split, own in texts.items()}, classes
-    classes = given or tuple(sorted(every))
-    number = {name: place for place, name in enumerate(classes)}
-    unknown = sorted(every - number.keys())
-    if unknown:
-        raise DatasetError(f"{folder}: label {unknown[0]!r} is not among the classes of {named}")
-    return {split: np.array([number[text] for text in own], dtype=np.int64) for split, own in texts.items()}, classes

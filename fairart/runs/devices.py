@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import sys
 import threading
 import warnings
@@ -15,6 +16,7 @@ import torch
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 from tqdm import tqdm
 
+from fairart.datasets.memory import cores
 from fairart.engine.processes import ProcessLostError
 from fairart.errors import OptionError
 from fairart.runs.joined import joined_size
@@ -23,6 +25,10 @@ __all__ = ["join", "leave", "start"]
 
 FABRIC = ("lightning_fabric", "lightning.fabric")
 """Names of its package, by itself and within Lightning."""
+CLASS = re.compile(r"[\w.]+\.\w*(Error|Exception|Interrupt)")
+"""How Python calls what was raised, before its message."""
+MOST = 8
+"""Processes for each processor core: some more than cores are slow, and many more only fill the memory."""
 
 
 def join(device: str) -> Any:
@@ -66,11 +72,13 @@ def start(function: Callable[..., None], *arguments: Any, device: str, devices: 
         advice: what to do after a process was killed, for the message.
 
     Raises:
-        OptionError: Lightning Fabric is not installed, or there are not so many devices.
+        OptionError: Lightning Fabric is not installed, there are not so many devices, or a process refused an option.
         RuntimeError: a process failed, with the last line of what it said; or was killed. The others are ended.
     """
     if device == "cuda" and devices > torch.cuda.device_count():
         raise OptionError(f"devices {devices}: torch finds {torch.cuda.device_count()} CUDA devices here")
+    if device == "cpu" and devices > MOST * cores():
+        raise OptionError(f"devices {devices}: this machine has {cores()} processor cores, and each process needs a share of one")
     fabric = _fabric(device, devices=devices, strategy="ddp_spawn")
     try:
         fabric.launch(_Quietly(function, arguments))
@@ -79,7 +87,11 @@ def start(function: Callable[..., None], *arguments: Any, device: str, devices: 
         # One that says so was told by the broken connection before we saw the other one end.
         if detail.startswith(f"{ProcessLostError.__module__}.{ProcessLostError.__name__}"):
             raise RuntimeError(_killed(devices, "", advice)) from error
-        raise RuntimeError(f"one of {devices} processes failed: {detail}") from error
+        kind, _, message = detail.partition(": ")
+        # A user's mistake is told as in one process.
+        if kind == f"{OptionError.__module__}.{OptionError.__name__}":
+            raise OptionError(message) from error
+        raise RuntimeError(f"one of {devices} processes failed: {message if CLASS.fullmatch(kind) else detail}") from error
     except ProcessExitedException as error:
         how = f" ({error.signal_name or f'exit code {error.exit_code}'})"
         raise RuntimeError(_killed(devices, how, advice)) from error

@@ -74,7 +74,7 @@ def found(
 def _tell_if_few(size: int, number: int, processes: int, *, verbose: bool) -> None:
     """Say where devices will have nothing to do; another size would be another evaluation, so it is not chosen here."""
     batches = math.ceil(number / size)
-    if verbose and batches < processes:
+    if verbose and batches < processes <= number:
         print(
             f"fairart: {number} images in batches of {size} are {batches} for {processes} devices, some of which have nothing to "
             f"do: --batch-size {math.ceil(number / processes)} gives each of them some",

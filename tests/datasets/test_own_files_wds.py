@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fairart.cli.main import main
 from fairart.datasets import DatasetError
 from fairart.datasets.folder import load_folder
 from fairart.datasets.tar_images import TarImages
@@ -174,6 +175,34 @@ def cut(root: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:700])
 
 
+def at_header(change):
+    """Change the bytes of a shard from the header of its second sample on."""
+
+    def spoil(root: Path) -> None:
+        shard = root / "train-002.tar"
+        with tarfile.open(shard) as file:
+            place = file.getmembers()[3].offset
+        content = bytearray(shard.read_bytes())
+        shard.write_bytes(change(content, place))
+
+    return spoil
+
+
+def flipped(content: bytearray, place: int) -> bytes:
+    content[place + 1] ^= 1
+    return bytes(content)
+
+
+def zeroed(content: bytearray, place: int) -> bytes:
+    content[place : place + 1024] = bytes(1024)
+    return bytes(content)
+
+
+def joined(root: Path) -> None:
+    shard = root / "train-002.tar"
+    shard.write_bytes(shard.read_bytes() + (root / "train-003.tar").read_bytes())
+
+
 def replaced(*members: tuple[str, bytes]):
     return lambda root: write_shard(root / "train-003.tar", members)
 
@@ -199,17 +228,34 @@ GOOD = picture(1)
         ),
         (lambda root: (root / "train-003.tar").write_bytes(b"no tar"), r"train-003\.tar cannot be read as an uncompressed tar"),
         (cut, r"train-002\.tar (cannot be read|is cut short)"),
+        (at_header(lambda content, place: bytes(content[:place])), r"train-002\.tar is cut short: it has \d+ bytes"),
+        (at_header(lambda content, place: bytes(content[: place + 100])), r"train-002\.tar is cut short: it has \d+ bytes"),
+        (at_header(flipped), r"train-002\.tar is damaged, or several tar files in one: what stands behind byte \d+"),
+        (at_header(zeroed), r"train-002\.tar is damaged, or several tar files in one"),
+        (joined, r"train-002\.tar is damaged, or several tar files in one"),
         (replaced(("a.png", GOOD)), r"sample 'a' has no member \.cls, as 1 of 1"),
         (replaced(("a.cls", b"1")), r"sample 'a' has no image"),
         (replaced(("a.png", GOOD), ("a.cls", b"1"), ("a.jpg", GOOD)), r"sample 'a' has two images"),
         (replaced(("a.png", GOOD), ("a.cls", b"1"), ("a.cls", b"1")), r"sample 'a' has two labels"),
         (replaced(("readme", b"hello")), r"train-003\.tar has no samples: expected members such as 000\.jpg and 000\.cls"),
         (replaced(("a.png", GOOD), ("a.cls", b"3")), r"a label is 3, and .*classes\.txt names 3 classes, 0 to 2"),
-        (replaced(("a.png", GOOD), ("a.cls", b"dog")), r"label '0' is not among the classes"),
+        (replaced(("a.png", GOOD), ("a.cls", b"dog")), r"whole numbers from 0, or names; 'dog' stands among numbers such as '0'"),
+        (replaced(("a.png", GOOD), ("a.cls", b"-1")), r"'-1' stands among numbers"),
+        (replaced(("a.png", GOOD), ("a.cls", b" ")), r"the label of 'a\.png' must be a whole number or a name, got ''"),
+        (
+            replaced(("a.b.png", GOOD), ("a.b.cls", b"1")),
+            r"has no samples: .* there are endings b\.cls, b\.png, behind the first dot",
+        ),
+        (lambda root: (root / "classes.txt").write_bytes(b"k\xe4fer\nb\nc\n"), r"classes\.txt must be text in UTF-8"),
+        (lambda root: (root / "classes.txt").write_text("a\nb\na\n"), r"classes\.txt names a class twice"),
         (replaced(("a.png", GOOD), ("a.cls", b"\xff\xfe")), r"'a\.cls' is no text"),
         (
             lambda root: write_shard(root / "val-000.tar", samples("test")[0]),
             r"several sets of shards for the test split: test, val",
+        ),
+        (
+            lambda root: [file.rename(root / f"{file.stem[-7:]}x.TAR") for file in root.glob("*.tar")],
+            r"has no shards: .*there: \S+x\.TAR",
         ),
         (lambda root: [file.unlink() for file in root.glob("*.tar")], r"has no shards: expected train-000\.tar"),
     ],
@@ -229,14 +275,42 @@ def test_what_is_wrong_with_shards_is_one_line(spoil, message: str | None, tmp_p
 
 def test_options_that_do_not_fit(tmp_path: Path) -> None:
     shards = write_shards(tmp_path, "json")
-    with pytest.raises(DatasetError, match=r"has no field 'label': 'label'"):
+    with pytest.raises(DatasetError, match=r"has no field 'label'; there: target, where"):
         load_wds(path=str(shards), label="json:label")
+    with pytest.raises(OptionError, match=r"label expects an ending such as cls, or json:FIELD .*, got 'json'"):
+        load_wds(path=str(shards), label="json")
+    assert load_wds(path=str(shards), label=".JSON:target").classes == NAMES
+    write_shards(tmp_path / "named", "name")
+    (tmp_path / "named" / "classes.txt").write_text("ant\nbee\n")
+    with pytest.raises(DatasetError, match=r"label 'cat' is not among the 2 classes of .*classes\.txt"):
+        load_wds(path=str(tmp_path / "named"), label="name")
     with pytest.raises(DatasetError, match=r"test_share=0\.2 has nothing to draw"):
         load_wds(path=str(shards), label="json:target", test_share=0.2)
     with pytest.raises(OptionError, match="crop='random' needs a size"):
         load_wds(path=str(shards), crop="random")
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         load_wds(path=str(tmp_path / "nowhere"))
+
+
+def test_numbers_without_names_are_complete(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path)
+    (shards / "classes.txt").unlink()
+    assert load_wds(path=str(shards)).classes == ("0", "1", "2")
+    replaced(("a.png", GOOD), ("a.cls", b"20000000"))(shards)
+    with pytest.raises(DatasetError, match=r"labels go up to 20000000, and none is 3; a classes\.txt"):
+        load_wds(path=str(shards))
+    replaced(("a.png", GOOD), ("a.cls", b"1\n\0\0"))(shards)
+    assert load_wds(path=str(shards)).classes == ("0", "1", "2")
+    # As Windows programs write it, and beside files that are no shards.
+    (shards / "classes.txt").write_text("ant\nbee\ncat\n", encoding="utf-8-sig")
+    write_shard(shards / "other.tar.gz", samples("train")[0], "w:gz")
+    assert load_wds(path=str(shards)).classes == NAMES
+
+
+def test_the_last_word_of_a_name_is_its_split(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path, pattern="test-images-{split}-{number:03d}.tar", test="val")
+    data = load_wds(path=str(shards))
+    assert (len(data.x_train), len(data.x_test)) == (18, 6)
 
 
 def test_a_shard_that_shrinks_while_it_is_used_is_named(tmp_path: Path) -> None:
@@ -246,3 +320,14 @@ def test_a_shard_that_shrinks_while_it_is_used_is_named(tmp_path: Path) -> None:
     (shards / "train-003.tar").write_bytes(b"")
     with pytest.raises(DatasetError, match=r"train-003\.tar: train/cat_5\.PNG cannot be read as an image: .*ends within it"):
         data.x_train[[17]]
+
+
+def test_shards_are_looked_through_with_the_options_that_they_need(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shards = write_shards(tmp_path, "json")
+    command = ["data", "check", f"wds:{shards}", "--json", "--no-label-errors"]
+    assert main([*command, "--set", "dataset.label=json:target"]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == list(NAMES)
+    assert main([*command, "--set", "model.width=3"]) == 2
+    assert "--set expects dataset.OPTION=VALUE here, got 'model.width=3'" in capsys.readouterr().err
+    assert main(command) == 2
+    assert "has no member .cls" in capsys.readouterr().err

@@ -113,6 +113,8 @@ def test_too_little_room_is_said(tmp_path, capsys, monkeypatch):
     assert main(["evaluate", str(run), "--ray", "--ray-gpus", "0.5"]) == 1
     assert "1 processes need 0.5 GPU, the Ray cluster has 0" in capsys.readouterr().err
     assert not list(run.glob(".seen-*"))
+    assert main(["evaluate", str(run), "--ray-address", "10.0.0.1:6379"]) == 2
+    assert "--ray-address goes with --ray" in capsys.readouterr().err
 
 
 def test_a_machine_that_does_not_see_the_folder_or_has_another_version_is_named():

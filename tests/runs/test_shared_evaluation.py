@@ -82,7 +82,7 @@ partial.SAVE_EVERY = 0.0
 DONE = Path(__file__).with_name("done")
 SEEN = Path(__file__).with_name("seen")
 
-def dying(target, x, y, *, eps: float = 0.1):
+def ending(target, x, y, *, eps: float = 0.1):
     with SEEN.open("a") as file:
         file.write(f"{len(x)}\\n")
     if not DONE.exists() and torch.distributed.get_rank() == 1 and len(SEEN.read_text().split()) > 2:
@@ -92,24 +92,24 @@ def dying(target, x, y, *, eps: float = 0.1):
 
 @hookimpl
 def fairart_register_attacks(register):
-    register("dying", dying)
+    register("ending", ending)
 """
 
 
 def test_a_process_that_is_killed_ends_the_others_and_another_number_goes_on(tmp_path, capfd):
     (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "dying.py").write_text(DYING)
+    (tmp_path / "plugins" / "ending.py").write_text(DYING)
     config = RunConfig(trainer="at", **SHORT, plugins_dir=str(tmp_path / "plugins"))
     folder = train_run(config, tmp_path / "run", verbose=False).folder
     asked = {**ASKED, "sanity_samples": 0, "limit": 200}
     with pytest.raises(RuntimeError, match=r"^one of 2 processes was killed.*The same command goes on from what was finished"):
-        evaluate_run(folder, ["dying"], devices=2, **asked)
+        evaluate_run(folder, ["ending"], devices=2, **asked)
     assert "Traceback" not in "".join(capfd.readouterr())
     seen = len((tmp_path / "plugins" / "seen").read_text().split())
-    going_on = evaluate_run(folder, ["dying"], **asked)
+    going_on = evaluate_run(folder, ["ending"], **asked)
     again = len((tmp_path / "plugins" / "seen").read_text().split()) - seen
     assert (folder / "evaluation.json").is_file()
-    fresh = evaluate_run(folder, ["dying"], **asked)
+    fresh = evaluate_run(folder, ["ending"], **asked)
     whole = len((tmp_path / "plugins" / "seen").read_text().split()) - seen - again
     assert going_on.to_dict() == fresh.to_dict()
     assert 0 < again < whole
@@ -124,6 +124,17 @@ def test_what_is_wrong_is_said_before_processes_start(run, monkeypatch):
         evaluate_run(run, ["pgdd"], devices=2, **ASKED)
     with pytest.raises(OptionError, match="max_iterations"):
         evaluate_run(run, [("pgd", {"max_iterations": 3})], devices=2, **ASKED)
+
+
+def test_a_mistake_that_only_a_process_sees_is_told_as_in_one_process(run):
+    for devices in (1, 2):
+        with pytest.raises(OptionError, match=r"^groups 'nowhere\.csv': there is no file nowhere\.csv$"):
+            evaluate_run(run, ["pgd"], devices=devices, groups="nowhere.csv", **ASKED)
+
+
+def test_more_processes_than_the_machine_can_run_are_refused(run):
+    with pytest.raises(OptionError, match=r"^devices 1000: this machine has \d+ processor cores"):
+        evaluate_run(run, ["pgd"], devices=1000, **ASKED)
 
 
 class FakeFabric:
@@ -144,6 +155,9 @@ def test_devices_without_a_batch_are_told_of(run, capfd):
     assert "70 images in batches of 80 are 1 for 2 devices" in told
     assert "--batch-size 35" in told
     assert found(35, *images, device="cpu", verbose=True, fabric=FakeFabric(2)) == 35
+    # One image is one batch, whatever is chosen.
+    few = (loaded.classifier, loaded.dataset.x_test[:1], loaded.dataset.y_test[:1], run)
+    assert found(1, *few, device="cpu", verbose=True, fabric=FakeFabric(2)) == 1
     assert not capfd.readouterr().err
 
 
