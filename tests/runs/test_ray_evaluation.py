@@ -54,6 +54,9 @@ def cluster(monkeypatch):
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    # A node that does not answer counts as lost within seconds instead of half a minute.
+    for name, value in (("period_ms", 500), ("timeout_ms", 5000), ("failure_threshold", 5), ("initial_delay_ms", 500)):
+        monkeypatch.setenv(f"RAY_health_check_{name}", str(value))
     try:
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         nodes = [made.add_node(num_cpus=1) for _ in range(2)]
