@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairart.cli.evaluate_flags import add_corruption_flags, add_model_flags, add_ood_flags, add_test_flags
+from fairart.cli.evaluate_flags import add_corruption_flags, add_device_flags, add_model_flags, add_ood_flags, add_test_flags
 from fairart.cli.evaluation_tables import show_evaluation
 from fairart.cli.fail_under import parse_gate
 from fairart.cli.output import print_json, stdout_kept_clean
 from fairart.cli.parser import Parser, UsageError, add_common_flags, at_least
-from fairart.cli.ray_flags import add_ray_flags, ray_options
+from fairart.cli.ray_flags import ray_options
 from fairart.did_you_mean import did_you_mean
 from fairart.errors import OptionError
 from fairart.plugins.options import parse_number
@@ -78,18 +78,7 @@ def parser() -> Parser:
     made.add_argument(
         "--limit", metavar="N", help="use N test images, drawn at random, or 100/class for 100 of each class; by default all"
     )
-    made.add_argument("--device", choices=("auto", "cpu", "cuda"), help="device: auto, cpu or cuda; by default as in training")
-    made.add_argument(
-        "--devices",
-        type=at_least(1),
-        default=1,
-        metavar="N",
-        help="processes that share the images, one a device; needs Lightning Fabric (default: 1)",
-    )
-    made.add_argument(
-        "--ray", action="store_true", help="run these processes on a Ray cluster; runs and output must be seen from there"
-    )
-    add_ray_flags(made, what="process")
+    add_device_flags(made)
     made.add_argument(
         "--sanity-samples",
         type=at_least(0),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from fairart.cli.parser import Parser, at_least
+from fairart.cli.ray_flags import add_ray_flags
 
-__all__ = ["add_corruption_flags", "add_model_flags", "add_ood_flags", "add_test_flags"]
+__all__ = ["add_corruption_flags", "add_device_flags", "add_model_flags", "add_ood_flags", "add_test_flags"]
 
 
 def add_model_flags(made: Parser) -> None:
@@ -59,6 +60,26 @@ def add_corruption_flags(made: Parser) -> None:
     made.add_argument(
         "--reference", metavar="FILE", help="an evaluation.json with these corruptions, to take the mean corruption error against"
     )
+
+
+def add_device_flags(made: Parser) -> None:
+    """The flags of where an evaluation runs.
+
+    Args:
+        made: gets them.
+    """
+    made.add_argument("--device", choices=("auto", "cpu", "cuda"), help="device: auto, cpu or cuda; by default as in training")
+    made.add_argument(
+        "--devices",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+        help="processes that share the images, one a device; needs Lightning Fabric (default: 1)",
+    )
+    made.add_argument(
+        "--ray", action="store_true", help="run these processes on a Ray cluster; runs and output must be seen from there"
+    )
+    add_ray_flags(made, what="process")
 
 
 def add_ood_flags(made: Parser) -> None:
