@@ -111,17 +111,35 @@ def test_shards_are_called_as_the_field_calls_them(pattern: str, test: str, tmp_
     assert (len(data.x_train), len(data.x_test)) == (18, 6)
 
 
-def test_a_run_from_shards_is_the_run_from_files_bit_for_bit(folder: Path, tmp_path: Path) -> None:
+class Interrupting:
+    """Ends a run after its first epoch."""
+
+    def start(self, history):
+        pass
+
+    def epoch(self, record):
+        raise KeyboardInterrupt
+
+    def end(self):
+        pass
+
+
+def test_a_run_from_shards_is_the_run_from_files_bit_for_bit_and_resumed_too(folder: Path, tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards")
-    own = {"epochs": 2, "eps": 0.1, "max_iter": 2, "batch_size": 6, "device": "cpu", "logger": (), "trainer": "at"}
+    own = {"epochs": 3, "eps": 0.1, "max_iter": 2, "batch_size": 6, "device": "cpu", "logger": (), "trainer": "at"}
     options = {"size": 8, "crop": "random", "workers": 2}
-    weights = []
-    for kind, path in (("wds", shards), ("folder", folder)):
+
+    def config(kind: str, path: Path) -> RunConfig:
         parts = {"options": {"model": {"width": 2}, "dataset": options}}
-        config = RunConfig.from_mapping({**own, "dataset": f"{kind}:{path}", **parts})
-        weights.append(train_run(config, tmp_path / kind, verbose=False).classifier.model.state_dict())
-    for name, value in weights[0].items():
-        assert torch.equal(value, weights[1][name]), name
+        return RunConfig.from_mapping({**own, "dataset": f"{kind}:{path}", **parts})
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config("wds", shards), tmp_path / "wds", verbose=False, observers=lambda trainer, data: [Interrupting()])
+    resumed = train_run(config("wds", shards), tmp_path / "wds", resume=True, verbose=False)
+    assert "checkpoint" in str(resumed.trainer.resumed_from)
+    whole = train_run(config("folder", folder), tmp_path / "folder", verbose=False)
+    for name, value in whole.classifier.model.state_dict().items():
+        assert torch.equal(value, resumed.classifier.model.state_dict()[name]), name
 
 
 def test_test_images_alone_and_a_drawn_test_split(tmp_path: Path) -> None:
